@@ -1,0 +1,29 @@
+"""Errors that tell a person what to mend. The command line prints their text alone, without a traceback."""
+
+
+class BilateralError(Exception):
+    """Something that the user can put right. The text says in one sentence what, where and what is allowed."""
+
+    exit_code = 2
+
+
+class ConfigError(BilateralError):
+    """A config that cannot be read, is unknown in a key, or contradicts itself."""
+
+
+class DataError(BilateralError):
+    """A data set that is missing, corrupt, incomplete or outside its label hierarchy."""
+
+
+class CheckpointError(BilateralError):
+    """A checkpoint that cannot be read or does not fit the network."""
+
+
+class OutputError(BilateralError):
+    """A place that cannot be written, is full, or belongs to another process just now."""
+
+
+class TrainingDivergedError(BilateralError):
+    """The loss stopped being a finite number. The run stands as its last good checkpoint left it."""
+
+    exit_code = 1

@@ -1,0 +1,40 @@
+"""Which data set, from where, and how it is split."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from ..base.section import Section
+
+
+class ShapesConfig(Section):
+    """The embedded data set's size and randomness."""
+
+    seed: int = 0
+    train_per_class: Annotated[int, Field(ge=2)] = 250
+    test_per_class: Annotated[int, Field(ge=1)] = 50
+
+
+class DataConfig(Section):
+    """A data source and its settings. A setting that the named source does not read is an error."""
+
+    name: str = "shapes"
+    """shapes | cifar100 | folders, or `package.module:function` for one of your own."""
+    root: Path | None = None
+    """The folder (or CIFAR-100's tar.gz) that holds the data."""
+    download: bool = False
+    """Fetch CIFAR-100 into `root` if it is not there."""
+    train_dir: Path | None = None
+    val_dir: Path | None = None
+    test_dir: Path | None = None
+    raw_data_dir: Path | None = None
+    """Folder of CIFAR-100's raw files: names and coarse labels for folders of images that lack them."""
+    image_size: Annotated[int, Field(ge=8, le=1024)] | None = None
+    """Pixels a side that images are resized to; None keeps their size, which must then be one for all."""
+    num_workers: Annotated[int, Field(ge=0)] = 4
+    """Threads that decode image files."""
+    shapes: ShapesConfig = ShapesConfig()
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    split_seed: int = 0
+    """Chooses the held-out validation images, whatever seed a run has."""

@@ -1,0 +1,22 @@
+"""A validation set held out of the training set."""
+
+import torch
+
+from .images import HierarchicalImages
+
+
+def hold_out(
+    images: HierarchicalImages, fraction: float, split_seed: int = 0
+) -> tuple[HierarchicalImages, HierarchicalImages]:
+    """Split off `fraction` of every fine class, at least one image of each and never all.
+
+    The choice depends on the labels' order and `split_seed` alone, so every run of a data set gets the same.
+    Returns (kept, held out), each in the original order.
+    """
+    generator = torch.Generator().manual_seed(split_seed)
+    held_out = torch.zeros(len(images), dtype=torch.bool)
+    for label in images.fine.unique():
+        members = (images.fine == label).nonzero().squeeze(1)
+        count = min(max(round(fraction * len(members)), 1), len(members) - 1)
+        held_out[members[torch.randperm(len(members), generator=generator)[:count]]] = True
+    return images.select((~held_out).nonzero().squeeze(1)), images.select(held_out.nonzero().squeeze(1))
