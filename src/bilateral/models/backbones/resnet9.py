@@ -1,0 +1,54 @@
+"""ResNet-9, the backbone of the published experiments."""
+
+from torch import Tensor, nn
+
+from ..config import HemisphereConfig
+from .base import Backbone, scaled
+
+
+class ConvBlock(nn.Sequential):
+    """Convolution 3x3 without bias, batch norm, ReLU, and optionally max-pool 2."""
+
+    def __init__(self, inputs: int, outputs: int, momentum: float, pool: bool = False) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(outputs, momentum=momentum)
+        self.relu = nn.ReLU()
+        if pool:
+            self.pool = nn.MaxPool2d(2)
+
+
+class ResidualBlock(nn.Module):
+    """Two convolution blocks and a skip; no ReLU after the addition. (B, C, H, W) -> the same shape."""
+
+    def __init__(self, channels: int, momentum: float) -> None:
+        super().__init__()
+        self.first = ConvBlock(channels, channels, momentum)
+        self.second = ConvBlock(channels, channels, momentum)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Add the block's result to its input."""
+        return self.second(self.first(maps)) + maps
+
+
+class ResNet9(Backbone):
+    """Four convolutions and two residual blocks, then the mean over positions; 512 features at width 1.
+
+    The original code sets batch norm's momentum to 0.9.
+    """
+
+    stages = ("conv1", "conv2", "res1", "conv3", "conv4", "res2", "pool")
+    original_batch_norm_momentum = 0.9
+
+    def __init__(self, config: HemisphereConfig) -> None:
+        super().__init__()
+        momentum = self.batch_norm_momentum(config)
+        c1, c2, c3, c4 = (scaled(channels, config.width) for channels in (64, 128, 256, 512))
+        self.conv1 = ConvBlock(3, c1, momentum)
+        self.conv2 = ConvBlock(c1, c2, momentum, pool=True)
+        self.res1 = ResidualBlock(c2, momentum)
+        self.conv3 = ConvBlock(c2, c3, momentum, pool=True)
+        self.conv4 = ConvBlock(c3, c4, momentum, pool=True)
+        self.res2 = ResidualBlock(c4, momentum)
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.num_features = c4

@@ -1,0 +1,43 @@
+"""k-winners-take-all: sparse feature maps, as the original code makes them and image by image."""
+
+import math
+
+from torch import Tensor, nn
+
+from .config import SparsityConfig
+
+
+class KWinnersTakeAll(nn.Module):
+    """Keep the largest signed activations of each channel, in two stages; all others become 0.
+
+    Stage 1 keeps, in each image and channel, the ceil(k H W) largest. Stage 2 keeps, in each channel,
+    the ceil(per_k ceil(k H W) n) largest of n images: n = 1, so every image is treated alone (`per_image`),
+    or n = the whole batch (`original`: an image's result then depends on its batch, in evaluation too).
+
+    (B, C, H, W) -> (B, C, H, W).
+    """
+
+    def __init__(self, config: SparsityConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Sparsify feature maps (B, C, H, W)."""
+        batch, channels, height, width = maps.shape
+        winners = math.ceil(self.config.k * height * width)
+        rows = _keep_largest(maps.transpose(0, 1).reshape(channels, batch, height * width), winners)
+        together = 1
+        if self.config.variant == "original":
+            together = batch
+            rows = rows.reshape(channels, 1, batch * height * width)
+        rows = _keep_largest(rows, math.ceil(self.config.per_k * winners * together))
+        return rows.reshape(channels, batch, height, width).transpose(0, 1)
+
+    def extra_repr(self) -> str:
+        """Name the shares and the variant."""
+        return f"k={self.config.k}, per_k={self.config.per_k}, variant={self.config.variant}"
+
+
+def _keep_largest(rows: Tensor, count: int) -> Tensor:
+    indices = rows.topk(count, dim=-1, sorted=False).indices
+    return rows * rows.new_zeros(rows.shape).scatter_(-1, indices, 1)
