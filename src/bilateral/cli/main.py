@@ -1,0 +1,184 @@
+"""`bilateral COMMAND`: the commands, and what an error looks like to the shell.
+
+Exit codes: 0 done; 1 a training diverged, or something unforeseen; 2 bad input; 130 interrupted.
+"""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+from cyclopts import App, CycloptsError, Parameter
+
+from .. import __version__
+from ..base.errors import BilateralError
+
+app = App(
+    name="bilateral",
+    version=__version__,
+    help="Deep learning with two specialised hemispheres: a left one trained on fine labels, a right one on coarse "
+    "labels, joined under two heads.\n\nSettings stand in a YAML file, and `key=value` arguments override them, such as "
+    "`training.epochs=20 model.left.width=0.5`. Exit codes: 0 done, 1 a training diverged, 2 bad input.",
+    help_format="markdown",
+)
+Arguments = Annotated[str, Parameter(show_default=False)]
+
+
+@app.command(sort_key=1)
+def system(
+    *arguments: Arguments,
+    seeds: Annotated[int | None, Parameter(help="Do seeds 0 to N-1, whatever the config lists.")] = None,
+    join: Annotated[bool, Parameter(help="Join the hemispheres after training them.")] = True,
+    json: Annotated[bool, Parameter(negative="", help="Print the table as JSON.")] = False,
+) -> None:
+    """Train left and right hemispheres, join them frozen under two heads, train these, and print a table of all three.
+
+    With no argument: the quickstart, on the embedded data set `shapes`. What is finished is reused, what was
+    interrupted goes on: run the same command again.
+
+    Parameters
+    ----------
+    arguments
+        A config file, then `key=value` overrides, such as `data.name=cifar100 data.root=DIR training.epochs=20`.
+    """
+    from . import training
+
+    training.system(*_split(arguments), seeds, join, json)
+
+
+@app.command(sort_key=2)
+def train(*arguments: Arguments) -> None:
+    """Train and test one network for every seed of a config.
+
+    Parameters
+    ----------
+    arguments
+        A config file, in our form or as the original code ships it, then `key=value` overrides.
+    """
+    from . import training
+
+    training.train(*_split(arguments))
+
+
+@app.command(sort_key=3)
+def evaluate(
+    checkpoint: Path,
+    *overrides: Arguments,
+    features: Annotated[
+        Path | None, Parameter(help="Also write logits, features and labels to this .npz file.")
+    ] = None,
+    json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
+) -> None:
+    """Test a trained network on its data set's test images.
+
+    Parameters
+    ----------
+    checkpoint
+        A checkpoint file, of ours or of the original's format, or a run's folder.
+    overrides
+        `data.KEY=VALUE`: another data set than the one in the run's config.
+    """
+    from . import using
+
+    using.evaluate(checkpoint, list(overrides), features, json)
+
+
+@app.command(sort_key=4)
+def predict(
+    checkpoint: Path,
+    images: Annotated[list[Path], Parameter(negative="", consume_multiple=True)],
+    /,
+    *,
+    top: Annotated[int, Parameter(help="How many labels of each level.")] = 3,
+    json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
+) -> None:
+    """Name what is on image files: the most probable fine and coarse labels of each.
+
+    Parameters
+    ----------
+    checkpoint
+        A checkpoint file, or a run's folder.
+    images
+        Image files of any size.
+    """
+    from . import using
+
+    using.predict(checkpoint, images, top, json)
+
+
+@app.command(sort_key=5)
+def prepare(
+    raw: Path,
+    target: Path,
+    /,
+    *,
+    download: Annotated[bool, Parameter(negative="", help="Fetch CIFAR-100 into RAW if it is not there.")] = False,
+) -> None:
+    """Write CIFAR-100 as folders of images: {train,test}/{fine,coarse}/<label id>/<file>.png.
+
+    Run again, it writes only what is missing.
+
+    Parameters
+    ----------
+    raw
+        The folder or tar.gz of CIFAR-100's python version.
+    target
+        The folder to write, such as datasets/CIFAR100.
+    """
+    from . import using
+
+    using.prepare(raw, target, download)
+
+
+@app.command(sort_key=6)
+def info(what: Path | None = None, /) -> None:
+    """Describe a checkpoint, a run or a config; with no argument, this installation and what it knows.
+
+    Parameters
+    ----------
+    what
+        A checkpoint file, a run's folder, or a config file.
+    """
+    from . import using
+
+    using.info(what)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command line and exit with its code."""
+    exit_with(lambda: app(arguments, exit_on_error=False, print_error=True, result_action="return_none"))
+
+
+def exit_with(command: Callable[[], object]) -> NoReturn:
+    """Run a command and exit with its code; what the user can mend is told in one line, without a traceback."""
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    warnings.showwarning = _show_warning
+    code = 0
+    try:
+        command()
+    except CycloptsError:
+        code = 2
+    except BilateralError as error:
+        print(f"bilateral: {error}", file=sys.stderr)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        print("bilateral: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python must not complain of it again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _split(arguments: tuple[str, ...]) -> tuple[Path | None, list[str]]:
+    """Tell a config file, if the first argument is one, from the overrides."""
+    if arguments and "=" not in arguments[0]:
+        return Path(arguments[0]), list(arguments[1:])
+    return None, list(arguments)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"warning: {message}", file=sys.stderr)

@@ -1,0 +1,82 @@
+"""The commands that train."""
+
+import logging
+from importlib.resources import files
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ..base.errors import ConfigError
+from ..data import sources
+from ..data.images import HierarchicalDataset
+from ..experiment.config import Config, read_config
+from ..experiment.plan import Run
+from ..experiment.results import COLUMNS, Row, cells, write_result_all
+from ..experiment.runner import Runner
+from ..experiment.system import run_system
+
+log = logging.getLogger(__name__)
+QUICKSTART = Path(str(files("bilateral.experiment") / "quickstart.yaml"))
+
+
+def system(path: Path | None, overrides: list[str], seeds: int | None, join: bool, as_json: bool) -> None:
+    """Do `bilateral system` and print its table."""
+    if seeds is not None:
+        if seeds < 1:
+            raise ConfigError(f"--seeds: must be 1 or more, not {seeds}")
+        overrides = [*overrides, f"seeds={list(range(seeds))}"]
+    config = read_config(path or QUICKSTART, overrides)
+    run_and_print([config], join, as_json)
+
+
+def run_and_print(configs: list[Config], join: bool, as_json: bool) -> None:
+    """Run the system on the data set that all configs share, and print its table."""
+    rows, folder = run_system(configs, load_data(configs[0]), join)
+    if not rows:
+        log.info("nothing was tested (evaluate: false)")
+    elif as_json:
+        print((folder / "table.json").read_text(encoding="utf-8"))
+    else:
+        print_table(rows, f"{configs[0].name}: accuracy on the test set, %")
+        log.info("written to %s", folder)
+
+
+def train(path: Path | None, overrides: list[str]) -> None:
+    """Do `bilateral train` and print each seed's test metrics."""
+    config = read_config(path, overrides)
+    runner = Runner(load_data(config))
+    results = [runner.run(Run(config, seed)) for seed in config.seeds]
+    for result in results:
+        print(f"seed {result.run.seed}: {result.folder}")
+        for name, value in result.metrics.items():
+            print(f"  {name:20} {value:.4f}")
+    summary = write_result_all(results)
+    if summary is not None:
+        log.info("summary over seeds: %s", summary)
+
+
+def load_data(config: Config) -> HierarchicalDataset:
+    """Open the config's data set, and say what it is."""
+    dataset = sources.load(config.data)
+    hierarchy = dataset.hierarchy
+    log.info(
+        "data: %s, %s training and %s test images, %d fine and %d coarse labels",
+        dataset.name,
+        f"{len(dataset.train):,}",
+        f"{len(dataset.test):,}",
+        hierarchy.fine_count,
+        hierarchy.coarse_count,
+    )
+    return dataset
+
+
+def print_table(rows: list[Row], title: str) -> None:
+    """Print the table of accuracies on standard output."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("network")
+    for heading in ("n", *COLUMNS.values()):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*cells(row))
+    Console(width=None if Console().is_terminal else 100).print(table)

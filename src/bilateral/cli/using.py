@@ -1,0 +1,152 @@
+"""The commands that use what was trained, or prepare and describe things."""
+
+import json
+import logging
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from .. import __version__
+from ..base.errors import CheckpointError, ConfigError
+from ..base.files import whole_file
+from ..data import sources
+from ..data.image_files import read_image
+from ..data.prepare import prepare_cifar100
+from ..experiment.config import dump_config, read_config
+from ..experiment.runner import check_classes
+from ..models.backbones import BACKBONES
+from ..training import checkpoint
+from ..training.checkpoint import Description
+from ..training.device import choose_device, describe_machine, resolve_precision
+from ..training.evaluation import Evaluation
+from ..training.evaluation import evaluate as run_over
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(path: Path, overrides: list[str], features: Path | None, as_json: bool) -> None:
+    """Do `bilateral evaluate`."""
+    read = checkpoint.read(path)
+    _tell(read.description)
+    run_config = checkpoint.find(path).parent.parent / "config.yaml"
+    if not run_config.exists() and not overrides:
+        raise ConfigError(f"{path} has no config.yaml that names its data; add data.name=... data.root=...")
+    config = read_config(run_config if run_config.exists() else None, overrides)
+    dataset = sources.load(config.data)
+    check_classes(read.description, dataset, str(path))
+    network = checkpoint.build(read, path).to(choose_device(config.training.device))
+    evaluation = run_over(network, dataset.test, read.description.normalise)
+    metrics = evaluation.metrics("test", dataset.hierarchy)
+    if features is not None:
+        _write_npz(features, evaluation)
+    if as_json:
+        print(json.dumps({"checkpoint": str(path), "data": dataset.name, "images": len(dataset.test), **metrics}))
+    else:
+        for name, value in metrics.items():
+            print(f"{name:20} {value:.4f}")
+
+
+def predict(path: Path, images: Sequence[Path], top: int, as_json: bool) -> None:
+    """Do `bilateral predict`."""
+    if top < 1:
+        raise ConfigError(f"--top: must be 1 or more, not {top}")
+    read = checkpoint.read(path)
+    description = read.description
+    _tell(description)
+    network = checkpoint.build(read, path)
+    pixels = torch.stack([_fit(file, description.image_size) for file in images])
+    with torch.inference_mode():
+        output = network(description.normalise(pixels))
+    answers: list[dict[str, Any]] = []
+    for number, file in enumerate(images):
+        answer: dict[str, Any] = {"image": str(file)}
+        for level, logits in output.logits.items():
+            probabilities, labels = logits[number].softmax(0).topk(min(top, logits.shape[1]))
+            names = _names(description, level)
+            answer[level] = [
+                {"label": names[label], "id": label, "probability": round(probability, 6)}
+                for probability, label in zip(probabilities.tolist(), labels.tolist())
+            ]
+        answers.append(answer)
+    if as_json:
+        print(json.dumps(answers, indent=1))
+        return
+    for answer in answers:
+        print(answer.pop("image"))
+        for level, labels in answer.items():
+            print(f"  {level:7}" + "  ".join(f"{entry['label']} {100 * entry['probability']:.1f}%" for entry in labels))
+
+
+def prepare(raw: Path, target: Path, download: bool) -> None:
+    """Do `bilateral prepare`."""
+    summary = prepare_cifar100(raw, target, download=download)
+    print(summary)
+
+
+def info(what: Path | None) -> None:
+    """Do `bilateral info`."""
+    if what is None:
+        device = choose_device("auto")
+        precision = resolve_precision("auto", device)
+        machine = describe_machine(device)
+        print(f"bilateral {__version__}, Python {platform.python_version()}, torch {machine['torch']}")
+        print(f"device: {machine['device']}, {machine['threads']} threads, precision auto = {precision}")
+        print(f"backbones: {', '.join(BACKBONES)}, or package.module:Backbone")
+        print(f"data sources: {', '.join(sources.SOURCES)}, or package.module:function")
+    elif what.suffix in (".yaml", ".yml"):
+        print(dump_config(read_config(what)), end="")
+    else:
+        _describe(what)
+
+
+def _describe(path: Path) -> None:
+    read = checkpoint.read(path)
+    description = read.description
+    network = checkpoint.build(read, path)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    trainable = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    print(f"checkpoint: {checkpoint.find(path)}")
+    print(f"labels: {description.fine_count} fine, {description.coarse_count} coarse")
+    print(f"image size: {description.image_size[0]}x{description.image_size[1]}")
+    print(f"parameters: {parameters:,}, of which {trainable:,} trainable")
+    if read.training is not None:
+        print(f"epochs done: {read.training.epochs_done}")
+    for note in description.notes:
+        print(f"note: {note}")
+    print(
+        yaml.safe_dump({"model": description.model.model_dump(mode="json", exclude_none=True)}, sort_keys=False),
+        end="",
+    )
+
+
+def _tell(description: Description) -> None:
+    for note in description.notes:
+        log.info("note: %s", note)
+
+
+def _fit(file: Path, size: tuple[int, int]) -> torch.Tensor:
+    if not file.is_file():
+        raise ConfigError(f"there is no image {file}")
+    if size[0] != size[1]:
+        raise CheckpointError(f"the network was trained on {size[0]}x{size[1]} images; predict needs square ones")
+    return torch.from_numpy(read_image(file, size[0]).transpose(2, 0, 1).copy())
+
+
+def _names(description: Description, level: str) -> Sequence[str]:
+    if description.hierarchy is None:
+        count = description.fine_count if level == "fine" else description.coarse_count
+        return [str(label) for label in range(count)]
+    return description.hierarchy.fine_names if level == "fine" else description.hierarchy.coarse_names
+
+
+def _write_npz(path: Path, evaluation: Evaluation) -> None:
+    arrays: dict[str, Any] = {f"logits_{level}": values.numpy() for level, values in evaluation.logits.items()}
+    arrays |= {f"features_{side}": values.numpy() for side, values in evaluation.features.items()}
+    arrays |= {f"labels_{level}": values.numpy() for level, values in evaluation.labels.items()}
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)

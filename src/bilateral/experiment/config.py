@@ -1,0 +1,184 @@
+"""The root of every config, and how it is read: file, overrides, checks, clear errors."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from ..base.errors import ConfigError
+from ..base.section import Section
+from ..data.config import DataConfig
+from ..models.config import ModelConfig
+from ..training.config import CheckpointConfig, TrainingConfig
+from .documented_keys import DOCUMENTED_SECTIONS, translate
+
+
+class PretrainingConfig(Section):
+    """How `bilateral system` trains each hemisphere before they are joined.
+
+    What a hemisphere's section does not set is as in `training`.
+    """
+
+    left: TrainingConfig
+    right: TrainingConfig
+
+
+class Config(Section):
+    """Everything that determines an experiment, and where it is written."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.+-]+$")] = "bilateral"
+    """Begins the names of the folders of its runs."""
+    seeds: list[Annotated[int, Field(ge=0)]] = Field([0], min_length=1)
+    save_dir: Path = Path("runs")
+    protocol: Literal["clean", "original"] = "clean"
+    """clean: a held-out part of the training set chooses the checkpoint that is tested.
+    original: as in the original code, the test set validates and the last epoch is tested; for comparison only."""
+    evaluate: bool = True
+    """Test each network after its training."""
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig
+    pretraining: PretrainingConfig
+    checkpoints: CheckpointConfig = CheckpointConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit_training(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        training = given.get("training") or {}
+        pretraining = given.get("pretraining") or {}
+        if not isinstance(training, dict) or not isinstance(pretraining, dict):
+            return given
+        sides = {side: _inherit(training, pretraining.get(side)) for side in ("left", "right")}
+        return {**given, "training": training, "pretraining": {**pretraining, **sides}}
+
+    @model_validator(mode="after")
+    def _check_consistency(self) -> "Config":
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds: {self.seeds} lists a seed twice")
+        if self.protocol == "clean" and self.checkpoints.save_top_k == 0 and self.model.mode_hemis != "ensemble":
+            raise ValueError("protocol: clean tests the best checkpoint, so checkpoints.save_top_k must not be 0")
+        if self.model.mode_hemis == "ensemble" and len(self.seeds) > 1:
+            raise ValueError("an ensemble is evaluated, not trained, so `seeds` must be a list of one")
+        return self
+
+
+def read_config(path: Path | None, overrides: list[str] | None = None) -> Config:
+    """Read a YAML file, in our form or as the original code ships it, with `key=value` overrides on top.
+
+    Raises ConfigError that says in which file and key, what is wrong and what is allowed.
+    """
+    source = str(path) if path else "the command line"
+    raw = _read_yaml(path) if path else {}
+    for override in overrides or []:
+        _set(raw, override)
+    return check_config(translate(raw, source), source)
+
+
+def check_config(values: dict[str, Any], source: str) -> Config:
+    """Check a config in our form. Raises ConfigError that names every wrong key at once."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        problems = [_explain(problem) for problem in error.errors()]
+        raise ConfigError(f"{source}: " + f"\n{source}: ".join(dict.fromkeys(problems))) from None
+
+
+def dump_config(config: Config) -> str:
+    """Write a resolved config as YAML that `read_config` reads back to the same."""
+    values = config.model_dump(mode="json", exclude_none=True)
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _inherit(training: dict[str, Any], own: Any) -> Any:
+    if own is None:
+        return training
+    if not isinstance(own, dict):
+        return own
+    # Another recipe brings settings of its own, which what was chosen for this one must not displace.
+    recipe = training.get("recipe", "fast")
+    return {**training, **own} if own.get("recipe", recipe) == recipe else own
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """A safe YAML loader that refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        repeated = next((key for key in keys if keys.count(key) > 1), None)
+        if repeated is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {repeated!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the config {path}: {getattr(error, 'strerror', None) or error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} must hold keys and values, such as `seeds: [0]`; it holds {type(raw).__name__}")
+    return raw
+
+
+def _set(raw: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"the override {override!r} must have the form key=value, such as training.epochs=20")
+    try:
+        value = yaml.safe_load(text) if text else None
+    except yaml.YAMLError:
+        value = text
+    *sections, last = key.split(".")
+    for section in sections:
+        if raw.get(section) is None:
+            raw[section] = {}
+        raw = raw[section]
+        if not isinstance(raw, dict):
+            raise ConfigError(f"the override {override!r}: {section} is a value, not a section")
+    raw[last] = value
+
+
+def _explain(problem: Any) -> str:
+    path = [str(part) for part in problem["loc"] if str(part) not in _UNION_TAGS]
+    key = ".".join(path)
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(path[:-1])
+        near = difflib.get_close_matches(path[-1], known, n=1)
+        section = ".".join(path[:-1])
+        elsewhere = difflib.get_close_matches(path[-1], _ALL_KEYS, n=1, cutoff=0.9)
+        if near:
+            hint = f"did you mean {'.'.join([*path[:-1], near[0]])}?"
+        elif elsewhere:
+            hint = f"did you mean {_ALL_KEYS[elsewhere[0]]}?"
+        else:
+            hint = f"allowed {'in ' + section if section else 'here'}: {', '.join(known)}"
+        return f"{key}: unknown key; {hint}"
+    message = problem["msg"].removeprefix("Value error, ")
+    given = "" if problem["type"] == "value_error" else f", not {problem['input']!r}"
+    return f"{key}: {message}{given}" if key else message
+
+
+def _sections(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], list[str]]:
+    found = {prefix: list(model.model_fields)}
+    for name, annotation in model.model_fields.items():
+        for part in (annotation.annotation, *getattr(annotation.annotation, "__args__", ())):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                found |= _sections(part, (*prefix, name))
+    return found
+
+
+_SECTIONS = _sections(Config)
+_ALL_KEYS = {key: ".".join([*section, key]) for section, keys in reversed(_SECTIONS.items()) for key in keys}
+# Parts of pydantic's locations that stand for a member of a union, not for a key.
+_UNION_TAGS = {"constrained-float", "function-after", "literal['original']", "float"}
+
+
+def _known_keys(section: list[str]) -> list[str]:
+    keys = _SECTIONS.get(tuple(section), [])
+    return keys if section else [*keys, *DOCUMENTED_SECTIONS]

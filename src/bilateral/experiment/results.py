@@ -1,0 +1,106 @@
+"""Results over seeds: the original's result_all.yaml, and the system's table."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..base.files import write_text
+from .runner import RunResult
+from .statistics import Summary, summarise
+
+COLUMNS = {"fine_pct": "fine", "coarse_pct": "coarse", "rollup_pct": "coarse by roll-up"}
+"""The table's columns: accuracies on the test set in percent."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of network: its accuracies over seeds, by column of COLUMNS; a column that it lacks is absent."""
+
+    name: str
+    columns: dict[str, Summary]
+
+
+def accuracies_pct(metrics: dict[str, float], mode_heads: str) -> dict[str, float]:
+    """Name one run's test accuracies by COLUMNS, in percent."""
+    found = {}
+    for level in ("fine", "coarse"):
+        key = f"test_acc_{level}" if mode_heads == "both" else "test_acc"
+        if mode_heads in ("both", level):
+            found[f"{level}_pct"] = 100 * metrics[key]
+    if "test_acc_rollup" in metrics:
+        found["rollup_pct"] = 100 * metrics["test_acc_rollup"]
+    return found
+
+
+def tabulate(results: dict[str, list[RunResult]]) -> list[Row]:
+    """Make one row for every kind of network, from its runs of all seeds."""
+    rows = []
+    for name, runs in results.items():
+        by_run = [accuracies_pct(result.metrics, result.run.config.model.mode_heads) for result in runs]
+        columns = {
+            column: summarise([accuracies[column] for accuracies in by_run])
+            for column in COLUMNS
+            if by_run and all(column in accuracies for accuracies in by_run)
+        }
+        rows.append(Row(name, columns))
+    return rows
+
+
+def write_result_all(results: list[RunResult]) -> Path | None:
+    """Write the original's summary of one network's runs into the folder of their group, and give its path.
+
+    Accuracies are shares (0 to 1); `stddev` is the sample deviation (None for one seed). Nothing is written
+    where nothing was tested.
+    """
+    if not all(result.metrics for result in results):
+        return None
+    summary: dict[str, Any] = {"n": len(results)}
+    two_heads = results[0].run.config.model.mode_heads == "both"
+    for suffix in ("_fine", "_coarse") if two_heads else ("",):
+        values = summarise([result.metrics[f"test_acc{suffix}"] for result in results])
+        summary[f"mean{suffix}"] = values["mean"]
+        summary[f"stddev{suffix}"] = values["std"]
+        summary[f"ci95{suffix}"] = list(values["ci95"]) if values["ci95"] else None
+    runs = [{"seed": result.run.seed, "folder": result.folder.name, "result": [result.metrics]} for result in results]
+    path = results[0].folder.parent / "result_all.yaml"
+    write_text(path, yaml.safe_dump({"summary": summary, "runs": runs}, sort_keys=False))
+    return path
+
+
+def write_table(folder: Path, rows: list[Row], results: dict[str, list[RunResult]]) -> None:
+    """Write the table as table.json (with every run behind it) and table.md."""
+    values = {
+        "unit": "percent of the test set",
+        "rows": [{"name": row.name, **row.columns} for row in rows],
+        "runs": [
+            {"row": name, "seed": result.run.seed, "folder": str(result.folder), **result.metrics}
+            for name, runs in results.items()
+            for result in runs
+        ],
+    }
+    write_text(folder / "table.json", json.dumps(values, indent=1))
+    write_text(folder / "table.md", markdown(rows))
+
+
+def markdown(rows: list[Row]) -> str:
+    """The table in Markdown."""
+    lines = ["| network | n | " + " | ".join(f"{title} %" for title in COLUMNS.values()) + " |"]
+    lines.append("|---|---|" + "---|" * len(COLUMNS))
+    lines += ["| " + " | ".join(cells(row)) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def cells(row: Row) -> list[str]:
+    """A row as text: name, n, and mean ± sample deviation of each column."""
+    count = next((summary["n"] for summary in row.columns.values()), 0)
+    return [row.name, str(count), *(_cell(row.columns.get(column)) for column in COLUMNS)]
+
+
+def _cell(summary: Summary | None) -> str:
+    if summary is None:
+        return "–"
+    deviation = "" if summary["std"] is None else f" ± {summary['std']:.2f}"
+    return f"{summary['mean']:.2f}{deviation}"

@@ -1,0 +1,102 @@
+"""How a network is trained. A recipe gives every setting that is not given itself."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from ..base.section import Section
+
+RECIPES: dict[str, dict[str, Any]] = {
+    # As published for the original code.
+    "original": {
+        "epochs": 180,
+        "batch_size": 256,
+        "optimizer": "adam",
+        "lr": 1e-4,
+        "weight_decay": 1e-5,
+        "schedule": "constant",
+        "warmup_epochs": 0,
+        "validate_every_epochs": 2,
+        "precision": "float32",
+        "feature_views": 0,
+    },
+    # Few epochs: Nesterov momentum under a learning rate that rises, then falls to zero.
+    "fast": {
+        "epochs": 10,
+        "batch_size": 128,
+        "optimizer": "sgd",
+        "lr": 0.1,
+        "weight_decay": 5e-4,
+        "schedule": "linear",
+        "validate_every_epochs": 1,
+        "precision": "auto",
+        "feature_views": 4,
+    },
+}
+WARMUP_SHARE = 0.2
+
+
+class TrainingConfig(Section):
+    """The training of one network."""
+
+    recipe: Literal["fast", "original"] = "fast"
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=2)]
+    optimizer: Literal["adam", "sgd"]
+    """adam: as published; sgd: with Nesterov momentum 0.9."""
+    lr: Annotated[float, Field(gt=0)]
+    """Peak learning rate."""
+    weight_decay: Annotated[float, Field(ge=0)]
+    """L2 penalty, on every parameter."""
+    schedule: Literal["constant", "linear", "cosine"]
+    """How the learning rate falls to zero after its warm-up."""
+    warmup_epochs: Annotated[float, Field(ge=0)]
+    """Epochs in which the learning rate rises from zero; `fast`: a fifth of all."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    crop_padding: Annotated[int, Field(ge=0)] = 4
+    """Pixels by which a random crop may shift the image."""
+    flip: bool = True
+    """Mirror half of the images."""
+    accumulate_batches: Annotated[int, Field(ge=1)] = 1
+    """Batches whose gradients make one optimizer step."""
+    validate_every_epochs: Annotated[int, Field(ge=1)]
+    log_every_steps: Annotated[int, Field(ge=1)] = 50
+    """Steps between values in TensorBoard; how soon a loss that is no number is noticed."""
+    precision: Literal["auto", "float32", "bfloat16"]
+    """auto: bfloat16 where the processor computes it natively."""
+    feature_views: Annotated[int, Field(ge=0)]
+    """Augmented views of every image whose features are kept when all hemispheres are frozen; 0: none, run live."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_recipe(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("recipe", "fast") not in RECIPES:
+            return given
+        filled = {**RECIPES[given.get("recipe", "fast")], **{k: v for k, v in given.items() if v is not None}}
+        if "warmup_epochs" not in filled and isinstance(filled["epochs"], int | float):
+            filled["warmup_epochs"] = WARMUP_SHARE * filled["epochs"]
+        return filled
+
+    @model_validator(mode="after")
+    def _check_consistency(self) -> "TrainingConfig":
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs ({self.warmup_epochs:g}) must be fewer than epochs ({self.epochs})")
+        if self.validate_every_epochs > self.epochs:
+            raise ValueError(
+                f"validate_every_epochs ({self.validate_every_epochs}) exceeds epochs ({self.epochs}): "
+                "no checkpoint could be chosen"
+            )
+        return self
+
+
+class CheckpointConfig(Section):
+    """Which checkpoints are kept."""
+
+    save_top_k: Annotated[int, Field(ge=-1)] = 1
+    """How many of the best; -1: one of every validated epoch."""
+    monitor: str = "val_acc"
+    """The metric that chooses the best."""
+    mode: Literal["max", "min"] = "max"
+    save_last: bool = True
+    """Keep the last epoch's as well."""

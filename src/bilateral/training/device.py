@@ -1,0 +1,47 @@
+"""The processor that a network runs on, and the precision that it computes in."""
+
+import platform
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from ..base.errors import ConfigError
+
+
+def choose_device(name: str) -> torch.device:
+    """Give the device of a name; `auto` takes CUDA, then MPS, then the CPU. Raises ConfigError if it is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(kind for kind in there if there[kind])
+    if not there[name]:
+        usable = ", ".join(kind for kind in there if there[kind])
+        raise ConfigError(f"training.device: this machine has no {name}; usable here: auto, {usable}")
+    return torch.device(name)
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """Give float32 or bfloat16; `auto` takes bfloat16 where `device` computes it natively."""
+    if precision != "auto":
+        return precision
+    native = {
+        "cuda": lambda: torch.cuda.get_device_capability(device)[0] >= 8,
+        "cpu": lambda: torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported(),
+    }
+    return "bfloat16" if native.get(device.type, lambda: False)() else "float32"
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """Give the context in which a network's forward pass computes in `precision`."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+
+
+def describe_machine(device: torch.device) -> dict[str, str | int]:
+    """Say what computed a result, for its record."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return {
+        "device": f"{device.type} ({name})",
+        "threads": torch.get_num_threads(),
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "system": platform.system(),
+    }

@@ -1,0 +1,64 @@
+"""What a network says of images that it is not trained on."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..data.augment import Normalisation
+from ..data.hierarchy import LabelHierarchy
+from ..data.images import HierarchicalImages
+from ..models.output import Output
+from .objective import correct, losses, named_metrics
+
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A network's outputs on N images, on the CPU, in their order.
+
+    logits: by level, (N, classes). features: by hemisphere, (N, D). labels: by level, (N,).
+    """
+
+    logits: dict[str, Tensor]
+    features: dict[str, Tensor]
+    labels: dict[str, Tensor]
+
+    def metrics(self, split: str, hierarchy: LabelHierarchy) -> dict[str, float]:
+        """Losses and accuracies (0 to 1) by the original's names, and `{split}_acc_rollup`.
+
+        Roll-up: the superclass of the fine prediction, compared with the coarse label.
+        """
+        output = Output(self.logits.get("fine"), self.logits.get("coarse"), self.features)
+        count = len(self.labels["fine"])
+        metrics = named_metrics(
+            split,
+            {level: value.item() for level, value in losses(output, self.labels).items()},
+            {level: value.item() / count for level, value in correct(output, self.labels).items()},
+        )
+        if output.fine is not None:
+            rolled_up = hierarchy.roll_up(output.fine.argmax(1))
+            metrics[f"{split}_acc_rollup"] = (rolled_up == self.labels["coarse"]).float().mean().item()
+        return metrics
+
+
+@torch.inference_mode()
+def evaluate(network: nn.Module, images: HierarchicalImages, normalise: Normalisation) -> Evaluation:
+    """Run the network, in evaluation mode and float32, over all images, wherever these and the network are."""
+    was_training = network.training
+    network.eval()
+    device = next(network.parameters()).device
+    outputs = [network(normalise(batch.to(device))) for batch in images.images.split(EVALUATION_BATCH)]
+    network.train(was_training)
+    return Evaluation(
+        logits=_gather(output.logits for output in outputs),
+        features=_gather(output.features for output in outputs),
+        labels={"fine": images.fine.cpu(), "coarse": images.coarse.cpu()},
+    )
+
+
+def _gather(parts: Iterable[dict[str, Tensor]]) -> dict[str, Tensor]:
+    parts = list(parts)
+    return {name: torch.cat([part[name].float().cpu() for part in parts]) for name in parts[0]}

@@ -1,0 +1,64 @@
+"""Which checkpoints of a run stay on disk."""
+
+import math
+from pathlib import Path
+
+from ..base.errors import ConfigError
+from ..models.macro import HemisphericNetwork
+from . import checkpoint
+from .checkpoint import Description
+from .config import CheckpointConfig
+
+
+class KeptCheckpoints:
+    """The best checkpoints of a run by the monitored metric, and its last one.
+
+    best.safetensors is always the best one. With save_top_k other than 1 each kept epoch has a file of its own
+    beside it, named with its epoch and score. A tie goes to the earlier epoch.
+    """
+
+    def __init__(self, folder: Path, config: CheckpointConfig) -> None:
+        self.folder, self.config = folder, config
+        self.scores: dict[str, float] = {}
+
+    @property
+    def last_path(self) -> Path:
+        """The last epoch's checkpoint, with all that resuming needs."""
+        return self.folder / "last.safetensors"
+
+    @property
+    def best_path(self) -> Path:
+        """The best epoch's checkpoint."""
+        return self.folder / "best.safetensors"
+
+    def offer(
+        self, epoch: int, metrics: dict[str, float], network: HemisphericNetwork, description: Description
+    ) -> None:
+        """Keep this epoch's network if it is among the best; drop what it displaces.
+
+        Raises ConfigError if the monitored metric is not among `metrics`.
+        """
+        config = self.config
+        if config.monitor not in metrics:
+            raise ConfigError(
+                f"checkpoints.monitor: there is no metric {config.monitor!r}; there are: {', '.join(metrics)}"
+            )
+        if config.save_top_k == 0:
+            return
+        score = metrics[config.monitor]
+        name = f"epoch={epoch:03d}-{config.monitor}={score:.3f}.safetensors"
+        ranked = sorted({**self.scores, name: score}.items(), key=self._rank)
+        kept = ranked if config.save_top_k == -1 else ranked[: config.save_top_k]
+        if name == ranked[0][0]:
+            checkpoint.save(self.best_path, network, description)
+        if config.save_top_k != 1 and name in dict(kept):
+            checkpoint.save(self.folder / name, network, description)
+        for displaced in set(self.scores) - set(dict(kept)):
+            (self.folder / displaced).unlink(missing_ok=True)
+        self.scores = dict(kept)
+
+    def _rank(self, item: tuple[str, float]) -> tuple[float, str]:
+        name, score = item
+        if math.isnan(score):
+            return math.inf, name
+        return (-score if self.config.mode == "max" else score), name

@@ -1,0 +1,186 @@
+"""The training loop."""
+
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..base.errors import CheckpointError, TrainingDivergedError
+from ..base.streams import derive_seed
+from ..data.batches import shuffled_batches
+from ..data.images import HierarchicalImages
+from ..models.build import load_state
+from ..models.macro import HemisphericNetwork
+from ..models.output import Output
+from . import checkpoint
+from .checkpoint import Description, TrainingState
+from .config import CheckpointConfig, TrainingConfig
+from .device import choose_device
+from .evaluation import EVALUATION_BATCH
+from .inputs import Inputs, LiveImages, build_inputs
+from .keeping import KeptCheckpoints
+from .objective import correct, losses, named_metrics
+from .optimisation import build_optimizer, learning_rate
+from .progress import TrainingProgress
+from .records import RunRecords
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One network to train, on what, how, and where its records go.
+
+    config.precision must be resolved (not `auto`). title: for the progress bar.
+    """
+
+    network: HemisphericNetwork
+    description: Description
+    train: HierarchicalImages
+    validation: HierarchicalImages
+    config: TrainingConfig
+    checkpoints: CheckpointConfig
+    seed: int
+    folder: Path
+    title: str = "training"
+
+
+@dataclass
+class Tally:
+    """Running sums over the images of a pass; on the device, so that adding does not wait for it."""
+
+    count: int = 0
+    loss: dict[str, Tensor] = field(default_factory=dict)
+    correct: dict[str, Tensor] = field(default_factory=dict)
+
+    def add(self, output: Output, labels: dict[str, Tensor], loss_by_level: dict[str, Tensor]) -> None:
+        """Add a batch."""
+        size = len(labels["fine"])
+        self.count += size
+        for level, right in correct(output, labels).items():
+            self.loss[level] = self.loss.get(level, 0) + loss_by_level[level].detach() * size
+            self.correct[level] = self.correct.get(level, 0) + right
+
+    def mean_loss(self) -> float:
+        """The loss of all levels together, per image."""
+        return sum(value.item() for value in self.loss.values()) / self.count
+
+    def accuracies(self) -> dict[str, float]:
+        """The share of right predictions by level."""
+        return {level: value.item() / self.count for level, value in self.correct.items()}
+
+    def metrics(self, split: str) -> dict[str, float]:
+        """The original's names for this split's losses and accuracies."""
+        loss_by_level = {level: value.item() / self.count for level, value in self.loss.items()}
+        return named_metrics(split, loss_by_level, self.accuracies())
+
+
+def train(job: TrainingJob) -> None:
+    """Train the job's network, from its last checkpoint if its folder has one.
+
+    Leaves in the folder checkpoints/, metrics.jsonl, timing.jsonl and tensorboard/. Every random draw is a function
+    of (seed, purpose, epoch, step), so a resumed run ends as an uninterrupted one: on the CPU, with the same number
+    of threads, to the last bit.
+    Raises TrainingDivergedError for a loss that is no number, OutputError where the folder cannot be written.
+    """
+    network, config = job.network, job.config
+    device = choose_device(config.device)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    training, validation = job.train.to(device), job.validation.to(device)
+    optimizer = build_optimizer(network, config)
+    kept = KeptCheckpoints(job.folder / "checkpoints", job.checkpoints)
+    epochs_done = _resume(job, optimizer, kept)
+    live = LiveImages(network, training, validation, job.description.normalise, config, job.seed)
+    inputs = build_inputs(live) if epochs_done < config.epochs else live
+    batches = math.ceil(len(training) / config.batch_size)
+    records = RunRecords(job.folder, epochs_done, epochs_done * batches)
+    with TrainingProgress(job.title, config.epochs, epochs_done, len(training)) as progress:
+        for epoch in range(epochs_done, config.epochs):
+            started = time.perf_counter()
+            metrics = _train_epoch(job, inputs, training, optimizer, epoch, progress, records).metrics("train")
+            seconds = time.perf_counter() - started
+            validated = (epoch + 1) % config.validate_every_epochs == 0 or epoch + 1 == config.epochs
+            if validated:
+                metrics |= _validate(network, inputs, validation).metrics("val")
+            timing = {"train_s": seconds, "train_images_per_s": len(training) / seconds}
+            records.epoch(epoch + 1, (epoch + 1) * batches, metrics, timing)
+            if validated:
+                kept.offer(epoch + 1, metrics, network, job.description)
+            checkpoint.save(
+                kept.last_path,
+                network,
+                job.description,
+                optimizer,
+                TrainingState(epoch + 1, kept.scores, torch.get_num_threads()),
+            )
+    records.close()
+
+
+def _train_epoch(
+    job: TrainingJob,
+    inputs: Inputs,
+    images: HierarchicalImages,
+    optimizer: torch.optim.Optimizer,
+    epoch: int,
+    progress: TrainingProgress,
+    records: RunRecords,
+) -> Tally:
+    network, config = job.network, job.config
+    network.train()
+    batches = shuffled_batches(len(images), config.batch_size, job.seed, epoch)
+    updates = math.ceil(len(batches) / config.accumulate_batches)
+    tally, since, reported = Tally(), time.perf_counter(), 0
+    for step, indices in enumerate(batches):
+        indices = indices.to(images.fine.device)
+        labels = {"fine": images.fine[indices], "coarse": images.coarse[indices]}
+        # Dropout draws from torch's own generator: its state too is a function of the step alone.
+        torch.manual_seed(derive_seed(job.seed, "dropout", epoch, step))
+        output = inputs.training_output(indices, epoch, step)
+        loss_by_level = losses(output, labels, config.label_smoothing)
+        group = min(
+            config.accumulate_batches, len(batches) - step // config.accumulate_batches * config.accumulate_batches
+        )
+        (torch.stack(list(loss_by_level.values())).sum() / group).backward()
+        if (step + 1) % config.accumulate_batches == 0 or step + 1 == len(batches):
+            update = epoch * updates + step // config.accumulate_batches
+            for parameters in optimizer.param_groups:
+                parameters["lr"] = learning_rate(config, update, updates)
+            optimizer.step()
+            optimizer.zero_grad()
+        tally.add(output, labels, loss_by_level)
+        if (step + 1) % config.log_every_steps == 0 or step + 1 == len(batches):
+            loss = tally.mean_loss()
+            if not math.isfinite(loss):
+                raise TrainingDivergedError(
+                    f"{job.folder}: the loss is {loss} in epoch {epoch + 1}, by step {step + 1} of {len(batches)}; "
+                    f"a lower training.lr (now {config.lr:g}) or precision=float32 may help"
+                )
+            speed = (tally.count - reported) / (time.perf_counter() - since)
+            progress.advance(tally.count - reported, epoch + 1, loss, tally.accuracies(), speed)
+            records.step(epoch * len(batches) + step + 1, {"step_loss": loss, "lr": optimizer.param_groups[0]["lr"]})
+            since, reported = time.perf_counter(), tally.count
+    return tally
+
+
+@torch.no_grad()
+def _validate(network: HemisphericNetwork, inputs: Inputs, images: HierarchicalImages) -> Tally:
+    network.eval()
+    tally = Tally()
+    for indices in torch.arange(len(images), device=images.fine.device).split(EVALUATION_BATCH):
+        labels = {"fine": images.fine[indices], "coarse": images.coarse[indices]}
+        output = inputs.validation_output(indices)
+        tally.add(output, labels, losses(output, labels))
+    return tally
+
+
+def _resume(job: TrainingJob, optimizer: torch.optim.Optimizer, kept: KeptCheckpoints) -> int:
+    if not kept.last_path.exists():
+        return 0
+    last = checkpoint.read(kept.last_path)
+    if last.training is None or last.optimizer_state is None:
+        raise CheckpointError(f"{kept.last_path} holds no training state to go on from")
+    load_state(job.network, last.network_state, str(kept.last_path))
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": last.optimizer_state})
+    kept.scores = dict(last.training.kept)
+    return last.training.epochs_done
