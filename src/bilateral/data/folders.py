@@ -1,0 +1,169 @@
+"""The source `folders`: image files of any common kind, sorted into folders by label.
+
+Two layouts are read, each from a `root` that holds the splits' folders, or from `train_dir` and `test_dir`:
+
+    documented    {train,test}/fine/<label>/<file>, and the same images as {train,test}/coarse/<label>/<file>
+    nested        {train,test}/<coarse label>/<fine label>/<file>
+"""
+
+import warnings
+from pathlib import Path
+
+import torch
+
+from ..base.errors import ConfigError, DataError
+from .class_folders import LEVELS, ClassFolders, coarse_folder_of_fine, scan
+from .config import DataConfig
+from .folder_labels import FolderLabels, check_coarse_folders, documented_labels, nested_labels
+from .hierarchy import LabelHierarchy
+from .hierarchy_file import StatedHierarchy, read_hierarchy
+from .image_files import read_images
+from .images import HierarchicalDataset, HierarchicalImages, channel_statistics
+from .splits import hold_out
+
+TEST_FRACTION = 0.2
+"""Share of the training images that become the test set where there is none."""
+
+_ROOT_NAMES = {"train": ("train",), "validation": ("val", "validation"), "test": ("test",)}
+
+
+def load(config: DataConfig) -> HierarchicalDataset:
+    """Read the images, by label and then file name, as uint8 (N, 3, H, W).
+
+    In the documented layout `train_dir` may also be the fine/ or coarse/ folder itself. Images come from fine/;
+    the hierarchy from `hierarchy.yaml` beside the splits' folders, else from `raw_data_dir` (CIFAR-100's raw
+    files), else from the coarse/ tree, which must agree with either. Folders all named by numbers are label ids.
+
+    A validation folder (`val_dir`, or val/ or validation/ in `root`) gives the data set's validation images,
+    unless it is the test folder. Without a test folder a fifth of each class becomes the test set, with a warning.
+    `image_size` makes squares of that many pixels a side; without it all images must have one size.
+
+    Raises ConfigError for contradictory settings; DataError, naming the place, for data that fits neither layout,
+    an image that cannot be read, a class with no image or one that the training images lack.
+    """
+    trees = {split: scan(folder) for split, folder in _split_folders(config).items()}
+    known = _known_hierarchy(config, trees["train"])
+    labels = _label_folders(trees, known)
+    splits = _read_splits(config, trees, labels)
+    if "test" not in splits:
+        splits["train"], splits["test"] = _hold_out_test(splits["train"], labels.hierarchy, trees["train"].place)
+
+    mean, std = channel_statistics(splits["train"].images)
+    if config.raw_data_dir is not None or (known is not None and known.name == "cifar100"):
+        from .cifar100 import MEAN as mean
+        from .cifar100 import STD as std
+    name = known.name if known is not None else "folders"
+    return HierarchicalDataset(name=name, hierarchy=labels.hierarchy, mean=mean, std=std, **splits)
+
+
+def _split_folders(config: DataConfig) -> dict[str, Path]:
+    given = {"train": config.train_dir, "validation": config.val_dir, "test": config.test_dir}
+    if config.root is not None:
+        if any(given.values()):
+            raise ConfigError(
+                "data.root contradicts data.train_dir, val_dir and test_dir; give either root, which holds "
+                "the folders train/ and test/, or the others"
+            )
+        given = {split: _folder_in(config.root, names) for split, names in _ROOT_NAMES.items()}
+        if given["train"] is None:
+            raise DataError(f"data.root: there is no folder train/ in {config.root}")
+    if given["train"] is None:
+        raise ConfigError("data.root or data.train_dir must say where the source 'folders' finds its images")
+
+    folders = {split: folder for split, folder in given.items() if folder is not None}
+    places = {split: _split_place(folder) for split, folder in folders.items()}
+    if "validation" in places and places["validation"] == places.get("test"):
+        del folders["validation"], places["validation"]
+    for split, place in places.items():
+        if split != "train" and place == places["train"]:
+            raise ConfigError(f"data: {place} is given for training and for {split}; each needs images of its own")
+    return folders
+
+
+def _folder_in(root: Path, names: tuple[str, ...]) -> Path | None:
+    present = [root / name for name in names if (root / name).is_dir()]
+    if len(present) > 1:
+        raise DataError(f"{present[0]} and {present[1]} are both there; keep one")
+    return present[0] if present else None
+
+
+def _split_place(folder: Path) -> Path:
+    folder = folder.resolve()
+    return folder.parent if folder.name in LEVELS else folder
+
+
+def _known_hierarchy(config: DataConfig, train: ClassFolders) -> StatedHierarchy | None:
+    if train.nested:
+        if config.raw_data_dir is not None:
+            raise ConfigError(
+                f"data.raw_data_dir: {train.place} has the layout <coarse>/<fine>/<file>, which gives all labels "
+                "itself; leave raw_data_dir out"
+            )
+        return None
+    known = read_hierarchy(train.place.parent)
+    if known is None and config.raw_data_dir is not None:
+        from .cifar100 import read_raw
+
+        raw = read_raw(config.raw_data_dir)
+        known = StatedHierarchy(
+            name="cifar100",
+            coarse_names=raw.coarse_names,
+            fine_names=raw.fine_names,
+            coarse_of_fine=raw.coarse_of_fine,
+        )
+    return known
+
+
+def _label_folders(trees: dict[str, ClassFolders], known: StatedHierarchy | None) -> FolderLabels:
+    train = trees["train"]
+    for split, tree in trees.items():
+        if tree.nested != train.nested:
+            raise DataError(f"{train.place} and {tree.place} have two layouts; training and {split} images need one")
+        expected, found = known.images.get(split) if known else None, sum(map(len, tree.files.values()))
+        if expected not in (None, found):
+            raise DataError(
+                f"{tree.place}: hierarchy.yaml counts {expected} {split} images, but {found} are there; complete "
+                "them (run the preparation again), or mend the count"
+            )
+    if train.nested:
+        return nested_labels(train)
+    coarse_of = {split: coarse_folder_of_fine(tree) for split, tree in trees.items()}
+    labels = documented_labels(train, known.hierarchy if known else None, coarse_of["train"])
+    for split, tree in trees.items():
+        check_coarse_folders(tree, labels, coarse_of[split] or {})
+    return labels
+
+
+def _read_splits(
+    config: DataConfig, trees: dict[str, ClassFolders], labels: FolderLabels
+) -> dict[str, HierarchicalImages]:
+    """Read all splits as one sequence of files, which gives one progress bar and one check of sizes."""
+    files: list[Path] = []
+    fine: dict[str, torch.Tensor] = {}
+    for split, tree in trees.items():
+        classes = sorted((labels.label(tree, key), paths) for key, paths in tree.files.items())
+        files += [path for _, paths in classes for path in paths]
+        fine[split] = torch.tensor([label for label, paths in classes for _ in paths])
+    images = read_images(files, config.image_size, config.num_workers)
+    parts = images.split([len(labels_of_split) for labels_of_split in fine.values()])
+    return {
+        split: HierarchicalImages(part, fine[split], labels.hierarchy.roll_up(fine[split]))
+        for split, part in zip(fine, parts)
+    }
+
+
+def _hold_out_test(
+    train: HierarchicalImages, hierarchy: LabelHierarchy, place: Path
+) -> tuple[HierarchicalImages, HierarchicalImages]:
+    counts = torch.bincount(train.fine, minlength=hierarchy.fine_count)
+    if (counts == 1).any():
+        single = hierarchy.fine_names[int((counts == 1).nonzero()[0])]
+        raise DataError(
+            f"{place}: class {single!r} has one image, too few for training and test; add images or a test folder"
+        )
+    warnings.warn(
+        f"there are no test images beside {place}: {TEST_FRACTION:.0%} of every class are held out of the "
+        "training images, always the same ones, and become the test set",
+        stacklevel=3,
+    )
+    return hold_out(train, TEST_FRACTION)

@@ -1,0 +1,99 @@
+"""Image files of any common kind, decoded to RGB at one size."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from ..base.errors import DataError
+from .threads import for_each
+
+# HEIC is not readable here, but such a file is an image: it gets an error and is not passed over.
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".avif", ".heic", ".heif"}
+IMAGE_SUFFIXES |= {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
+# Named one by one because some of Pillow's other formats start a program (EPS starts Ghostscript).
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
+MAX_PIXELS = 89_478_485
+"""Largest image that is decoded, as Pillow's own limit against decompression bombs (a quarter of a GiB)."""
+
+
+def read_images(files: Sequence[Path], image_size: int | None = None, num_workers: int = 0) -> Tensor:
+    """Decode N >= 1 files into one uint8 tensor (N, 3, H, W), in their order.
+
+    With `image_size` H = W = image_size (see `read_image`), without it all must have one size.
+    `num_workers` threads decode; 0 stands for the calling thread alone.
+
+    Raises DataError, naming the file, for one that cannot be decoded or has another size than the first.
+    """
+    first = read_image(files[0], image_size)
+    height, width, _ = first.shape
+    try:
+        images = np.empty((len(files), 3, height, width), dtype=np.uint8)
+    except MemoryError:
+        raise DataError(
+            f"{len(files)} images of {width}x{height} pixels need {len(files) * first.size / 2**30:.1f} GiB of "
+            "memory, which is not there; data.image_size=N makes them smaller"
+        ) from None
+
+    def read(index: int) -> None:
+        image = read_image(files[index], image_size)
+        if image.shape != first.shape:
+            raise DataError(
+                f"images must have one size: {files[0]} has {width}x{height} pixels, {files[index]} has "
+                f"{image.shape[1]}x{image.shape[0]}; data.image_size=N resizes all to NxN"
+            )
+        images[index] = image.transpose(2, 0, 1)
+
+    for_each(read, range(len(files)), "reading images", num_workers)
+    return torch.from_numpy(images)
+
+
+def read_image(file: Path, image_size: int | None = None) -> np.ndarray:
+    """Decode one file into uint8 (H, W, 3).
+
+    Grey, palette, CMYK and 16-bit images become 8-bit RGB (of 16 bits the upper 8), transparency is laid over
+    white, the EXIF orientation is applied, and of an animation the first frame is taken. With `image_size` the
+    shorter side is scaled to that many pixels (bicubic, antialiased) and the centred square is kept.
+
+    Raises DataError, naming the file, if it cannot be decoded or has more than MAX_PIXELS pixels.
+    """
+    try:
+        # Reading the whole file at once keeps threads from passing the interpreter's lock to and fro.
+        with Image.open(io.BytesIO(file.read_bytes()), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            if image_size is not None:
+                # JPEG can decode at a half or less, much faster; twice the size wanted is left for the scaling.
+                image.draft(image.mode, (2 * image_size, 2 * image_size))
+            ImageOps.exif_transpose(image, in_place=True)
+            rgb = _to_rgb(image)
+            if image_size is not None:
+                rgb = ImageOps.fit(rgb, (image_size, image_size), Image.Resampling.BICUBIC)
+            return np.asarray(rgb)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        reason = f"it has more than {MAX_PIXELS} pixels"
+    except UnidentifiedImageError:
+        reason = f"its content is none of {', '.join(FORMATS)}, or is damaged"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except Exception as error:  # damaged bytes make decoders raise errors of any kind
+        reason = str(error) or type(error).__name__
+    raise DataError(f"cannot read image {file}: {reason}")
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers of unknown scale; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 0xFFFF:
+            raise ValueError("its pixels have more than 16 bits; save it with 8 or 16")
+        image = Image.fromarray((values >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")

@@ -1,0 +1,51 @@
+"""Shared fixtures: a tiny data set, and the command line as a real process."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# One thread each: several tests run side by side, and real processes inherit it.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import torch
+
+from bilateral.data.hierarchy import LabelHierarchy
+from bilateral.data.images import HierarchicalDataset, HierarchicalImages
+
+FINE, COARSE = 6, 3
+COARSE_OF_FINE = (0, 0, 1, 1, 2, 2)
+
+# Settings that make a real run on the embedded data set take seconds.
+TINY_DATA = ["data.shapes.train_per_class=6", "data.shapes.test_per_class=2"]
+
+
+def make_images(per_class: int, seed: int, size: int = 16) -> HierarchicalImages:
+    """Images that can be told apart: a bright row for the fine label on noise."""
+    generator = torch.Generator().manual_seed(seed)
+    fine = torch.arange(FINE).repeat(per_class)
+    images = torch.randint(0, 90, (len(fine), 3, size, size), generator=generator, dtype=torch.uint8)
+    for index, label in enumerate(fine.tolist()):
+        images[index, :, 4 + label, :] = 230
+    return HierarchicalImages(images, fine, torch.tensor(COARSE_OF_FINE)[fine])
+
+
+@pytest.fixture
+def tiny() -> HierarchicalDataset:
+    hierarchy = LabelHierarchy(tuple("abcdef"), ("x", "y", "z"), COARSE_OF_FINE)
+    mean, std = (0.2, 0.2, 0.2), (0.2, 0.2, 0.2)
+    return HierarchicalDataset("tiny", hierarchy, make_images(20, 0), make_images(5, 1), mean, std)
+
+
+@pytest.fixture
+def bilateral(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `python -m bilateral ...` in an empty folder, as a user would."""
+
+    def run(*arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "bilateral", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=timeout, check=False)
+
+    return run

@@ -1,0 +1,54 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bilateral.data.augment import Normalisation, crop_and_flip
+
+
+def images_of(count: int, height: int, width: int) -> torch.Tensor:
+    return torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 6), st.integers(5, 12), st.integers(5, 12), st.integers(0, 4), st.booleans(), st.integers(0, 99))
+def test_every_image_is_a_crop_of_itself_reflected_at_its_edges(count, height, width, padding, flip, seed):
+    images = images_of(count, height, width)
+    result = crop_and_flip(images, torch.Generator().manual_seed(seed), padding, flip)
+    padded = F.pad(images.float(), (padding,) * 4, mode="reflect").byte() if padding else images
+    for image, large in zip(result, padded):
+        crops = [
+            large[:, y : y + height, x : x + width] for y in range(2 * padding + 1) for x in range(2 * padding + 1)
+        ]
+        mirrored = [crop.flip(-1) for crop in crops] if flip else []
+        assert any(torch.equal(image, crop) for crop in crops + mirrored)
+
+
+def test_crops_and_flips_are_uniform_and_follow_the_generator():
+    image = torch.arange(32 * 32).remainder(251).byte().view(1, 1, 32, 32)
+    many = image.expand(4000, 3, 32, 32)
+    result = crop_and_flip(many, torch.Generator().manual_seed(0))
+    assert torch.equal(result, crop_and_flip(many, torch.Generator().manual_seed(0)))
+    kinds, counts = result[:, 0].flatten(1).unique(dim=0, return_counts=True)
+    assert len(kinds) == 9 * 9 * 2
+    assert counts.min() > 5 and counts.max() < 60
+    assert result.dtype == torch.uint8
+
+
+def test_nothing_to_do_leaves_the_images():
+    images = images_of(5, 8, 9)
+    assert torch.equal(crop_and_flip(images, torch.Generator(), padding=0, flip=False), images)
+
+
+def test_normalisation_gives_mean_0_and_deviation_1():
+    images = images_of(200, 16, 16)
+    scaled = images.double() / 255
+    mean = tuple(scaled.mean((0, 2, 3)).tolist())
+    std = tuple(scaled.std((0, 2, 3)).tolist())
+    result = Normalisation(mean, std)(images)
+    assert result.mean((0, 2, 3)).tolist() == pytest.approx([0, 0, 0], abs=1e-4)
+    assert result.std((0, 2, 3)).tolist() == pytest.approx([1, 1, 1], abs=1e-4)
+    assert result.is_contiguous(memory_format=torch.channels_last)
+    expected = (images.float() / 255 - torch.tensor(mean).view(-1, 1, 1)) / torch.tensor(std).view(-1, 1, 1)
+    torch.testing.assert_close(result, expected, atol=1e-4, rtol=1e-4)

@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bilateral.base.errors import ConfigError
+from bilateral.experiment.config import check_config, dump_config, read_config
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+PRESETS = sorted(path for path in CONFIGS.rglob("*.yaml") if path.name != "trained_models.yaml")
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: str(path.relative_to(CONFIGS)))
+def test_every_preset_is_valid_and_reads_back_to_itself(path, tmp_path):
+    config = read_config(path)
+    (tmp_path / "again.yaml").write_text(dump_config(config))
+    assert read_config(tmp_path / "again.yaml") == config
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: str(path.relative_to(CONFIGS)))
+def test_every_preset_opens_with_its_command(path):
+    assert path.read_text().startswith(("# python trainer.py", "# bilateral "))
+
+
+def test_overrides_beat_the_file(tmp_path):
+    (tmp_path / "c.yaml").write_text("training: {epochs: 5}\nmodel: {left: {width: 0.5}}")
+    config = read_config(tmp_path / "c.yaml", ["training.epochs=7", "model.right.width=0.25", "seeds=[1,2]"])
+    assert (config.training.epochs, config.seeds) == (7, [1, 2])
+    assert (config.model.hemispheres["left"].width, config.model.hemispheres["right"].width) == (0.5, 0.25)
+
+
+def test_a_hemispheres_stage_inherits_what_it_does_not_set():
+    config = check_config(
+        {"training": {"epochs": 7, "lr": 0.3}, "pretraining": {"left": {"epochs": 9}, "right": {"recipe": "original"}}},
+        "test",
+    )
+    assert (config.pretraining.left.epochs, config.pretraining.left.lr) == (9, 0.3)
+    assert (config.pretraining.right.epochs, config.pretraining.right.lr) == (180, 1e-4)
+
+
+def test_numbers_in_any_notation(tmp_path):
+    (tmp_path / "c.yaml").write_text("training: {lr: 1e-3}")
+    assert read_config(tmp_path / "c.yaml", ["training.weight_decay=1e-4"]).training.lr == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("training: {epoch: 3}", r"c\.yaml: training\.epoch: unknown key; did you mean training\.epochs\?"),
+        ("epochs: 3", r"epochs: unknown key; did you mean training\.epochs\?"),
+        ("model: {lleft: {}}", r"did you mean model\.left\?"),
+        ("zzz: 1", r"zzz: unknown key; allowed here: name, seeds"),
+        ("model: {left: {width: wide}}", r"model\.left\.width: .*not 'wide'"),
+        ("model: {mode_hemis: trilateral}", r"model\.mode_hemis: .*'unilateral', 'bilateral' or 'ensemble'"),
+        ("seeds: 4", r"seeds: .*list, not 4"),
+        ("seeds: []", "seeds: .*at least 1"),
+        ("seeds: [1, 1]", "lists a seed twice"),
+        ("name: ../up", "name: .*"),
+        ("model: {mode_hemis: ensemble}", "needs `members`"),
+        ("model: {mode_hemis: unilateral, left: {}, right: {}}", "one hemisphere"),
+        ("model: {average: probabilities}", "`average` belongs to mode_hemis: ensemble"),
+        ("checkpoints: {save_top_k: 0}", "save_top_k must not be 0"),
+        ("training: {epochs: 5, warmup_epochs: 5}", "must be fewer than epochs"),
+        ("training: 3", "training: .*not 3"),
+        ("a: 1\na: 2", "'a' is given twice"),
+        ("a: [", "not valid YAML"),
+        ("- 1", "must hold keys and values"),
+        ("training: {lr: -1}\nseeds: x", r"(?s)seeds.*training\.lr|training\.lr.*seeds"),
+    ],
+)
+def test_errors_say_where_what_and_what_is_allowed(tmp_path, text, message):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_config(tmp_path / "c.yaml")
+
+
+def test_a_missing_file_and_a_bad_override_are_errors(tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot read the config .*nothing\.yaml"):
+        read_config(tmp_path / "nothing.yaml")
+    with pytest.raises(ConfigError, match="must have the form key=value"):
+        read_config(None, ["epochs"])
+    with pytest.raises(ConfigError, match="name is a value, not a section"):
+        read_config(None, ["name=a", "name.b=1"])
+
+
+def test_the_written_config_is_plain_yaml():
+    assert yaml.safe_load(dump_config(check_config({"save_dir": "x/y"}, "test")))["save_dir"] == "x/y"

@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+
+from bilateral.base.errors import ConfigError
+from bilateral.experiment.config import check_config
+from bilateral.experiment.plan import Run, code_fingerprint
+from bilateral.experiment.system import plan_system
+
+
+def run(seed: int = 0, **values: object) -> Run:
+    return Run(check_config({"model": {"left": {"width": 0.5}}, **values}, "test"), seed)
+
+
+def test_the_same_has_the_same_id_wherever_it_is_written():
+    assert run().identity("data") == run(save_dir="elsewhere", name="other").identity("data")
+    assert run().identity("data") == run(training={"device": "cpu", "log_every_steps": 3}).identity("data")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"training": {"epochs": 11}},
+        {"model": {"left": {"width": 0.25}}},
+        {"protocol": "original"},
+        {"data": {"validation_fraction": 0.2}},
+        {"data": {"split_seed": 1}},
+        {"checkpoints": {"monitor": "val_loss"}},
+        {"seed": 1},
+    ],
+)
+def test_whatever_changes_the_result_changes_the_id(values):
+    assert run(**values).identity("data") != run().identity("data")
+
+
+def test_other_data_and_other_parents_are_other_runs():
+    assert run().identity("data") != run().identity("other data")
+    child, other = (Run(run().config, 0, parents={"left": run(seed)}) for seed in (0, 1))
+    assert child.identity("data") != other.identity("data")
+
+
+def test_a_checkpoint_counts_by_its_content(tmp_path):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(b"one")
+    first = run(model={"left": {"checkpoint": str(path)}}).identity("data")
+    path.write_bytes(b"two")
+    assert run(model={"left": {"checkpoint": str(path)}}).identity("data") != first
+
+
+def test_the_codes_fingerprint_ignores_comments_but_not_code(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "my_backbone.py"
+
+    def fingerprint(text: str) -> str:
+        module.write_text(text)
+        code_fingerprint.cache_clear()
+        return code_fingerprint(("my_backbone:Mine",))
+
+    first = fingerprint("class Mine:\n    x = 1\n")
+    assert fingerprint("# a remark\nclass Mine:\n\n    x = 1\n") == first
+    assert fingerprint("class Mine:\n    x = 2\n") != first
+
+
+def test_a_system_is_left_and_right_alone_and_then_both():
+    config = check_config({"model": {"left": {"width": 0.5, "freeze": True}, "right": {"arch": "vgg11"}}}, "test")
+    plan = plan_system(config, 3)
+    assert list(plan) == ["left", "right", "bilateral"]
+    left, right = plan["left"].config, plan["right"].config
+    assert (left.model.mode_heads, right.model.mode_heads) == ("fine", "coarse")
+    assert left.model.hemispheres["left"].width == 0.5 and not left.model.hemispheres["left"].freeze
+    assert right.model.hemispheres["right"].arch == "vgg11"
+    assert plan["bilateral"].parents == {"left": plan["left"], "right": plan["right"]}
+    assert {planned.seed for planned in plan.values()} == {3}
+
+
+def test_a_hemisphere_with_a_checkpoint_is_no_parent():
+    config = check_config({"model": {"left": {"checkpoint": "a"}}}, "test")
+    assert list(plan_system(config, 0)["bilateral"].parents) == ["right"]
+
+
+def test_a_network_that_is_not_bilateral_is_no_system():
+    with pytest.raises(ConfigError, match="must be bilateral"):
+        plan_system(check_config({"model": {"mode_hemis": "unilateral"}}, "test"), 0)
+
+
+def test_group_folders_have_the_documented_names():
+    assert run(name="exp").group == "exp-bilateral-resnet9-resnet9-both"
+    model = {"mode_hemis": "unilateral", "mode_heads": "fine", "left": {"arch": "vgg11"}}
+    assert run(model=model).group == "bilateral-unilateral-vgg11-fine"
+    assert run(model={"mode_hemis": "ensemble", "members": ["a", "b"]}).group == "bilateral-ensemble-2members-both"
+    assert Path(run(model={"left": {"arch": "a.b:C"}}).group).name == run(model={"left": {"arch": "a.b:C"}}).group

@@ -1,0 +1,138 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bilateral.base.errors import CheckpointError, ConfigError, OutputError
+from bilateral.base.files import sole_writer
+from bilateral.experiment.config import Config, check_config, read_config
+from bilateral.experiment.plan import Run
+from bilateral.experiment.results import write_result_all
+from bilateral.experiment.runner import Runner, resolve, split
+
+TRAINING = {"epochs": 2, "batch_size": 32, "precision": "float32", "device": "cpu", "lr": 0.02}
+SMALL = {"left": {"width": 0.0625}, "right": {"width": 0.0625}}
+
+
+def config(tmp_path: Path, model: dict | None = None, **values: object) -> Config:
+    return check_config({"save_dir": str(tmp_path), "model": model or SMALL, "training": TRAINING} | values, "test")
+
+
+def unilateral(heads: str = "both") -> dict:
+    return {"mode_hemis": "unilateral", "mode_heads": heads, "left": {"width": 0.0625}}
+
+
+def test_a_run_leaves_what_a_person_can_read(tiny, tmp_path):
+    result = Runner(tiny).run(Run(config(tmp_path), 3))
+    names = {path.name for path in result.folder.iterdir()}
+    assert names == {
+        "config.yaml",
+        "run.yaml",
+        "result.yaml",
+        "metrics.jsonl",
+        "timing.jsonl",
+        "tensorboard",
+        "checkpoints",
+    }
+    assert yaml.safe_load((result.folder / "result.yaml").read_text()) == [result.metrics]
+    again = read_config(result.folder / "config.yaml")
+    assert again.seeds == [3] and again.training.precision == "float32"
+    record = yaml.safe_load((result.folder / "run.yaml").read_text())
+    assert record["seed"] == 3 and record["data"]["fingerprint"] == tiny.fingerprint
+    assert result.folder.parent.name == "bilateral-bilateral-resnet9-resnet9-both"
+
+
+def test_a_finished_run_is_reused_and_a_changed_one_is_new(tiny, tmp_path):
+    first = Runner(tiny).run(Run(config(tmp_path), 0))
+    stamp = (first.folder / "run.yaml").stat().st_mtime_ns
+    assert Runner(tiny).run(Run(config(tmp_path), 0)).folder == first.folder
+    assert (first.folder / "run.yaml").stat().st_mtime_ns == stamp
+    changed = config(tmp_path, training=TRAINING | {"epochs": 3})
+    assert Runner(tiny).run(Run(changed, 0)).folder != first.folder
+
+
+def test_a_run_that_another_process_holds_is_refused(tiny, tmp_path):
+    run = resolve(Run(config(tmp_path), 0))
+    lock = tmp_path / run.group / f".{run.identity(tiny.fingerprint)}.lock"
+    with sole_writer(lock, "x"), pytest.raises(OutputError, match="another process"):
+        Runner(tiny).run(run)
+
+
+def test_protocols(tiny, tmp_path):
+    clean = split(config(tmp_path), tiny)
+    assert [len(part) for part in clean] == [108, 12]
+    train, validation = split(config(tmp_path, protocol="original"), tiny)
+    assert (len(train), validation) == (120, tiny.test)
+    original = Runner(tiny).run(Run(config(tmp_path, protocol="original"), 0))
+    assert original.checkpoint is not None and original.checkpoint.name == "last.safetensors"
+    chosen = Runner(tiny).run(Run(config(tmp_path), 0)).checkpoint
+    assert chosen is not None and chosen.name == "best.safetensors"
+
+
+def test_last_is_dropped_where_it_is_not_wanted(tiny, tmp_path):
+    result = Runner(tiny).run(Run(config(tmp_path, checkpoints={"save_last": False}), 0))
+    assert [path.name for path in (result.folder / "checkpoints").iterdir()] == ["best.safetensors"]
+
+
+def test_without_evaluation_nothing_is_tested(tiny, tmp_path):
+    result = Runner(tiny).run(Run(config(tmp_path, evaluate=False), 0))
+    assert result.metrics == {} and not (result.folder / "result.yaml").exists()
+    assert write_result_all([result]) is None
+
+
+def test_a_bilateral_network_takes_its_parents_hemispheres(tiny, tmp_path):
+    from bilateral.experiment.system import plan_system
+    from bilateral.training.checkpoint import hemisphere_state, read
+
+    frozen = {side: {"width": 0.0625, "freeze": True} for side in ("left", "right")}
+    runner = Runner(tiny)
+    plan = plan_system(config(tmp_path, frozen), 0)
+    joined = runner.run(plan["bilateral"])
+    state = read(joined.folder).network_state
+    for side in ("left", "right"):
+        alone = runner.run(plan[side])
+        source = hemisphere_state(read(alone.folder).network_state, side, "")
+        for name, tensor in source.items():
+            assert tensor.equal(state[f"hemispheres.{side}.{name}"])
+
+
+def test_ensembles_are_tested_only(tiny, tmp_path):
+    runner = Runner(tiny)
+    members = [str(runner.run(Run(config(tmp_path, unilateral()), seed)).folder) for seed in (0, 1)]
+    for average in ("logits", "probabilities"):
+        model = {"mode_hemis": "ensemble", "members": members, "average": average}
+        result = runner.run(Run(config(tmp_path, model), 0))
+        assert result.checkpoint is None and 0 <= result.metrics["test_acc_fine"] <= 1
+        assert (result.folder / "result.yaml").exists()
+
+
+def test_a_frozen_hemisphere_without_weights_is_told(tiny, tmp_path):
+    model = SMALL | {"left": {"width": 0.0625, "freeze": True}}
+    with pytest.warns(UserWarning, match=r"model\.left is frozen and has no checkpoint"):
+        Runner(tiny).run(Run(config(tmp_path, model), 0))
+
+
+def test_a_network_that_gives_features_cannot_be_trained(tiny, tmp_path):
+    with pytest.raises(ConfigError, match="mode_out"):
+        Runner(tiny).run(Run(config(tmp_path, SMALL | {"mode_out": "feature"}), 0))
+    assert not list(tmp_path.rglob("run.yaml"))
+
+
+def test_a_whole_checkpoint_is_where_training_starts(tiny, tmp_path):
+    first = Runner(tiny).run(Run(config(tmp_path, unilateral()), 0))
+    slow = TRAINING | {"lr": 1e-12, "epochs": 1, "weight_decay": 0, "batch_size": 200}
+    model = unilateral() | {"checkpoint": str(first.folder)}
+    again = Runner(tiny).run(Run(config(tmp_path, model, training=slow), 0))
+    assert again.metrics["test_acc_fine"] == pytest.approx(first.metrics["test_acc_fine"], abs=0.2)
+    other = unilateral() | {"checkpoint": str(first.folder), "mode_heads": "fine"}
+    with pytest.raises(CheckpointError, match=r"heads\.coarse"):
+        Runner(tiny).run(Run(config(tmp_path, other), 0))
+
+
+@pytest.mark.parametrize(("recipe", "momentum"), [("original", 0.9), ("fast", 0.1)])
+def test_the_recipe_sets_batch_norms_momentum(recipe, momentum, tmp_path):
+    from bilateral.models.build import build_network
+
+    run = resolve(Run(config(tmp_path, training={"recipe": recipe, "device": "cpu"}), 0))
+    network = build_network(run.config.model, 6, 3)
+    assert network.hemispheres["left"].conv1.norm.momentum == momentum

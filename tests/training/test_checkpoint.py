@@ -1,0 +1,101 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from bilateral import load
+from bilateral.base.errors import CheckpointError
+from bilateral.data.augment import Normalisation
+from bilateral.data.hierarchy import LabelHierarchy
+from bilateral.models.build import build_network
+from bilateral.models.config import ModelConfig
+from bilateral.training import checkpoint
+from bilateral.training.checkpoint import Description
+
+HIERARCHY = LabelHierarchy(("a", "b", "c"), ("x", "y"), (0, 0, 1))
+
+
+def saved(path, mode_heads: str = "both", arch: str = "resnet9", seed: int = 0, **model: object):
+    sides = {"left": {"arch": arch, "width": 0.0625}}
+    config = ModelConfig(mode_hemis="unilateral", mode_heads=mode_heads, **(sides | model))
+    network = build_network(config, 3, 2, seed)
+    description = Description(config, 3, 2, HIERARCHY, Normalisation((0.5,) * 3, (0.2,) * 3), (32, 32))
+    checkpoint.save(path, network, description)
+    return network.eval(), description
+
+
+def test_what_is_loaded_gives_identical_outputs_in_evaluation_mode(tmp_path):
+    network, description = saved(tmp_path / "a.safetensors")
+    loaded = load(tmp_path / "a.safetensors")
+    images = torch.randn(2, 3, 32, 32)
+    assert not loaded.training
+    assert torch.equal(loaded(images).fine, network(images).fine)
+    assert torch.equal(loaded(images).features["left"], network(images).features["left"])
+    assert checkpoint.read(tmp_path / "a.safetensors").description == description
+
+
+def test_mode_out_feature_gives_features_alone(tmp_path):
+    saved(tmp_path / "a.safetensors")
+    output = load(tmp_path / "a.safetensors", mode_out="feature")(torch.randn(2, 3, 32, 32))
+    assert output.fine is None and output.coarse is None and output.joined.shape == (2, 32)
+
+
+def test_a_run_folder_stands_for_its_best_checkpoint(tmp_path):
+    saved(tmp_path / "checkpoints" / "last.safetensors", seed=1)
+    network, _ = saved(tmp_path / "checkpoints" / "best.safetensors", seed=2)
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.equal(load(tmp_path)(images).fine, network(images).fine)
+
+
+def test_a_hemisphere_moves_from_either_side_of_a_file_into_a_network(tmp_path):
+    source, _ = saved(tmp_path / "a.safetensors", mode_heads="coarse")
+    target = build_network(ModelConfig(left={"width": 0.0625}, right={"width": 0.0625}), 3, 2, seed=9)
+    checkpoint.load_hemisphere(target, "right", tmp_path / "a.safetensors")
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.equal(target.eval()(images).features["right"], source(images).features["left"])
+
+
+def test_a_hemisphere_that_does_not_fit_names_both_shapes(tmp_path):
+    saved(tmp_path / "a.safetensors")
+    target = build_network(ModelConfig(left={"width": 0.125}, right={"width": 0.125}), 3, 2)
+    with pytest.raises(CheckpointError, match=r"a\.safetensors.*\(4, 3, 3, 3\).*\(8, 3, 3, 3\)"):
+        checkpoint.load_hemisphere(target, "left", tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("kept", [0, 1, 7, 9, 200, -1])
+def test_a_file_cut_short_is_an_error_that_names_it(tmp_path, kept):
+    saved(tmp_path / "a.safetensors")
+    content = (tmp_path / "a.safetensors").read_bytes()
+    (tmp_path / "b.safetensors").write_bytes(content[:kept])
+    with pytest.raises(CheckpointError, match=r"b\.safetensors"):
+        load(tmp_path / "b.safetensors")
+
+
+def test_foreign_safetensors_and_other_formats_are_refused(tmp_path):
+    save_file({"x": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    header = {"bilateral": json.dumps({"format": 99})}
+    save_file({"x": torch.zeros(1)}, tmp_path / "newer.safetensors", header)
+    with pytest.raises(CheckpointError, match="not a checkpoint of ours"):
+        load(tmp_path / "foreign.safetensors")
+    with pytest.raises(CheckpointError, match="format 99"):
+        load(tmp_path / "newer.safetensors")
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        load(tmp_path / "missing.safetensors")
+    with pytest.raises(CheckpointError, match="holds no checkpoints"):
+        load(tmp_path)
+
+
+def test_an_ensemble_is_the_mean_of_its_members(tmp_path):
+    first, _ = saved(tmp_path / "a.safetensors", seed=1)
+    second, _ = saved(tmp_path / "b.safetensors", seed=2)
+    ensemble, _ = checkpoint.load_ensemble([tmp_path / "a.safetensors", tmp_path / "b.safetensors"])
+    images = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(ensemble(images).fine, (first(images).fine + second(images).fine) / 2)
+
+
+def test_an_ensemble_needs_two_headed_members(tmp_path):
+    saved(tmp_path / "a.safetensors")
+    saved(tmp_path / "b.safetensors", mode_heads="fine")
+    with pytest.raises(CheckpointError, match=r"b\.safetensors has a fine head only"):
+        checkpoint.load_ensemble([tmp_path / "a.safetensors", tmp_path / "b.safetensors"])

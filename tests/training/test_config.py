@@ -1,0 +1,46 @@
+import pytest
+from pydantic import ValidationError
+
+from bilateral.training.config import TrainingConfig
+
+
+def test_the_original_recipe_is_the_published_one():
+    config = TrainingConfig(recipe="original")
+    published = {
+        "epochs": 180,
+        "batch_size": 256,
+        "optimizer": "adam",
+        "lr": 1e-4,
+        "weight_decay": 1e-5,
+        "schedule": "constant",
+        "warmup_epochs": 0,
+        "validate_every_epochs": 2,
+        "precision": "float32",
+    }
+    assert {key: getattr(config, key) for key in published} == published
+
+
+def test_a_given_setting_beats_the_recipe():
+    assert TrainingConfig(recipe="original", lr="1e-3").lr == 1e-3
+
+
+def test_a_resolved_config_reads_back_to_itself():
+    for recipe in ("fast", "original"):
+        config = TrainingConfig(recipe=recipe, epochs=7)
+        assert TrainingConfig.model_validate(config.model_dump()) == config
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 3, "warmup_epochs": 3}, "warmup_epochs"),
+        ({"epochs": 1, "recipe": "original"}, "validate_every_epochs"),
+        ({"epochs": 0}, "epochs"),
+        ({"lr": -1}, "lr"),
+        ({"recipe": "slow"}, "recipe"),
+        ({"momentum": 0.9}, "momentum"),
+    ],
+)
+def test_contradictions_and_unknown_settings_are_refused(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        TrainingConfig(**settings)

@@ -1,0 +1,28 @@
+import pytest
+import torch
+
+from bilateral.base.errors import ConfigError
+from bilateral.training.device import autocast, choose_device, describe_machine, resolve_precision
+
+
+def test_a_device_that_is_not_there_is_an_error_that_says_what_is():
+    assert choose_device("cpu").type == "cpu"
+    for name in ("cuda", "mps"):
+        if not getattr(torch, name).is_available():
+            with pytest.raises(ConfigError, match=f"no {name}; usable here: auto"):
+                choose_device(name)
+
+
+def test_precision():
+    cpu = torch.device("cpu")
+    assert resolve_precision("float32", cpu) == "float32"
+    assert resolve_precision("auto", cpu) in ("float32", "bfloat16")
+    assert resolve_precision("auto", torch.device("mps")) == "float32"
+    layer = torch.nn.Linear(2, 2)
+    for precision in ("float32", "bfloat16"):
+        with autocast(precision, cpu):
+            assert layer(torch.ones(1, 2)).dtype == getattr(torch, precision)
+
+
+def test_the_machine_is_described():
+    assert describe_machine(torch.device("cpu"))["threads"] == torch.get_num_threads()
