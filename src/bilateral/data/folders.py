@@ -49,7 +49,7 @@ def load(config: DataConfig) -> HierarchicalDataset:
         splits["train"], splits["test"] = _hold_out_test(splits["train"], labels.hierarchy, trees["train"].place)
 
     mean, std = channel_statistics(splits["train"].images)
-    if config.raw_data_dir is not None or (known is not None and known.name == "cifar100"):
+    if known is not None and known.name == "cifar100":
         from .cifar100 import MEAN as mean
         from .cifar100 import STD as std
     name = known.name if known is not None else "folders"
@@ -105,11 +105,16 @@ def _known_hierarchy(config: DataConfig, train: ClassFolders) -> StatedHierarchy
         from .cifar100 import read_raw
 
         raw = read_raw(config.raw_data_dir)
-        known = StatedHierarchy(
+        return StatedHierarchy(
             name="cifar100",
             coarse_names=raw.coarse_names,
             fine_names=raw.fine_names,
             coarse_of_fine=raw.coarse_of_fine,
+        )
+    if known is not None and known.name != "cifar100" and config.raw_data_dir is not None:
+        raise ConfigError(
+            f"data.raw_data_dir is of CIFAR-100, but hierarchy.yaml in {train.place.parent} describes {known.name!r}; "
+            "leave one of them out"
         )
     return known
 

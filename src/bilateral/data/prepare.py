@@ -103,7 +103,6 @@ def unique_file_names(split: RawSplit) -> list[str]:
                 copies[coarse, key] += 1
                 names[index] = f"{stem}-{copies[coarse, key]}.png"
                 renamed = (coarse, names[index].casefold())
-            taken.add(renamed)
         used.add((coarse, key))
     return names
 
@@ -179,10 +178,9 @@ def _write(missing: list[_Place], target: Path, num_workers: int) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             made.add(folder)
         temporary.replace(place.fine)
-        place.coarse.unlink(missing_ok=True)
         try:
             os.link(place.fine, place.coarse)
-        except OSError:  # no hard links here
+        except OSError:  # no hard links here, or an empty file in the way
             shutil.copyfile(place.fine, temporary)
             temporary.replace(place.coarse)
 
