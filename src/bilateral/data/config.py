@@ -11,8 +11,8 @@ from ..base.section import Section
 class ShapesConfig(Section):
     """The embedded data set's size and randomness."""
 
-    seed: int = 0
-    train_per_class: Annotated[int, Field(ge=2)] = 250
+    seed: Annotated[int, Field(ge=0)] = 0
+    train_per_class: Annotated[int, Field(ge=2)] = 200
     test_per_class: Annotated[int, Field(ge=1)] = 50
 
 
