@@ -9,7 +9,7 @@ import yaml
 
 from bilateral.base.errors import ConfigError
 from bilateral.experiment import documented_keys
-from bilateral.experiment.config import Config, check_config
+from bilateral.experiment.config import Config, check_config, read_config
 from bilateral.experiment.documented_keys import translate
 
 CONFIG_YAML = yaml.safe_load((Path(__file__).parents[2] / "configs" / "config.yaml").read_text())
@@ -153,3 +153,9 @@ def test_a_setting_in_both_forms_is_refused():
         translate(raw, "test")
     raw = with_settings({"protocol": "original", "training.recipe": "fast"})
     assert translate(raw, "test")["training"]["recipe"] == "fast"
+
+
+def test_overrides_in_either_form_beat_the_file(tmp_path):
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(CONFIG_YAML))
+    config = read_config(tmp_path / "c.yaml", ["hparams.lr=0.5", "training.batch_size=8", "exp_name=mine"])
+    assert (config.training.lr, config.training.batch_size, config.name) == (0.5, 8, "mine")

@@ -63,9 +63,7 @@ def test_rows_of_a_single_head_follow_label_ids(path, images, level):
 
 
 def only(*beginnings):
-    return lambda name: (
-        name if name.removeprefix("hemisphere.").startswith(beginnings) or "_head" in name else None
-    )
+    return lambda name: name if name.removeprefix("hemisphere.").startswith(beginnings) or "_head" in name else None
 
 
 SPELLINGS = {
@@ -87,6 +85,15 @@ def test_every_spelling_of_resnet9(path, images, spelling, prefix):
     assert read.config.left.arch == "resnet9" and read.config.dropout == 0.6
     tensors = list(read.state.values())
     assert len({tensor.untyped_storage().data_ptr() for tensor in tensors}) == len(tensors)
+
+
+def test_what_was_read_does_not_change_with_the_file(path, images):
+    original = unilateral()
+    read = read_original(save(path, original))
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.write(bytes(size))
+    assert_same_outputs(read, original, images)
 
 
 def test_older_files_without_the_zip_format(path, images):
@@ -114,6 +121,13 @@ def test_specialised_hemispheres_are_put_in_their_places(path, images):
     assert (read.config.left.freeze, read.config.right.freeze) == (True, False)
     assert read.config.left.checkpoint is None and read.config.right.arch == "resnet9"
     assert len(read.notes) == 1 and "swapped in the file" in read.notes[0]
+
+
+def test_swapped_hemispheres_may_differ_in_width(path, images):
+    original = Network({"fine_hemi": ResNet9(), "coarse_hemi": ResNet9(width=1 / 8)})
+    read = read_original(save(path, original, {"model_path_coarse": "right.ckpt"}))
+    assert_same_outputs(read, original, images)
+    assert (read.config.left.width, read.config.right.width) == (1 / 8, 1 / 16)
 
 
 @pytest.mark.parametrize("paths", [{}, {"model_path_fine": None, "model_path_coarse": ""}])

@@ -68,9 +68,7 @@ def test_what_does_not_fit_is_named(path, state, messages):
 
 
 def test_half_a_bilateral_network_is_refused(path):
-    state = {
-        name: tensor for name, tensor in bilateral().state_dict().items() if not name.startswith("coarse_hemi")
-    }
+    state = {name: tensor for name, tensor in bilateral().state_dict().items() if not name.startswith("coarse_hemi")}
     with pytest.raises(CheckpointError, match=r"hemispheres\.right\.\S+ is missing"):
         read_original(save(path, state))
 

@@ -19,9 +19,11 @@ from ..base.errors import BilateralError
 app = App(
     name="bilateral",
     version=__version__,
-    help="Deep learning with two specialised hemispheres: a left one trained on fine labels, a right one on coarse "
-    "labels, joined under two heads.\n\nSettings stand in a YAML file, and `key=value` arguments override them, such as "
-    "`training.epochs=20 model.left.width=0.5`. Exit codes: 0 done, 1 a training diverged, 2 bad input.",
+    help="""Deep learning with two specialised hemispheres: a left one trained on fine labels, a right one on coarse
+labels, joined under two heads.
+
+Settings stand in a YAML file, and `key=value` arguments override them, such as
+`training.epochs=20 model.left.width=0.5`. Exit codes: 0 done, 1 a training diverged, 2 bad input.""",
     help_format="markdown",
 )
 Arguments = Annotated[str, Parameter(show_default=False)]
@@ -66,6 +68,7 @@ def train(*arguments: Arguments) -> None:
 @app.command(sort_key=3)
 def evaluate(
     checkpoint: Path,
+    /,
     *overrides: Arguments,
     features: Annotated[
         Path | None, Parameter(help="Also write logits, features and labels to this .npz file.")
@@ -117,7 +120,7 @@ def prepare(
     *,
     download: Annotated[bool, Parameter(negative="", help="Fetch CIFAR-100 into RAW if it is not there.")] = False,
 ) -> None:
-    """Write CIFAR-100 as folders of images: {train,test}/{fine,coarse}/<label id>/<file>.png.
+    """Write CIFAR-100 as folders of images: `{train,test}/{fine,coarse}/LABEL/FILE.png`.
 
     Run again, it writes only what is missing.
 

@@ -84,7 +84,7 @@ def predict(path: Path, images: Sequence[Path], top: int, as_json: bool) -> None
 
 def prepare(raw: Path, target: Path, download: bool) -> None:
     """Do `bilateral prepare`."""
-    summary = prepare_cifar100(raw, target, download=download)
+    summary = prepare_cifar100(raw, target, download)
     print(summary)
 
 

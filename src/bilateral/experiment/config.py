@@ -73,9 +73,16 @@ def read_config(path: Path | None, overrides: list[str] | None = None) -> Config
     """
     source = str(path) if path else "the command line"
     raw = _read_yaml(path) if path else {}
-    for override in overrides or []:
+    documented = [
+        override for override in overrides or [] if override.partition("=")[0].split(".")[0] in DOCUMENTED_SECTIONS
+    ]
+    for override in documented:
         _set(raw, override)
-    return check_config(translate(raw, source), source)
+    values = translate(raw, source)
+    for override in overrides or []:
+        if override not in documented:
+            _set(values, override)
+    return check_config(values, source)
 
 
 def check_config(values: dict[str, Any], source: str) -> Config:

@@ -1,4 +1,4 @@
-"""What an experiment consists of: runs, which run takes its hemispheres from which, and what makes two runs the same."""
+"""Runs: which one takes its hemispheres from which, and what makes two of them the same."""
 
 import ast
 import hashlib

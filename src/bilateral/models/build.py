@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..base.errors import CheckpointError, ConfigError
 from ..base.streams import derive_seed
 from .backbones import build_backbone
+from .backbones.base import Backbone
 from .config import ModelConfig
 from .heads import build_head
 from .macro import Bilateral, HemisphericNetwork, Unilateral
@@ -16,28 +17,24 @@ from .macro import Bilateral, HemisphericNetwork, Unilateral
 State = dict[str, Tensor]
 
 
-def build_network(
-    config: ModelConfig, fine_count: int, coarse_count: int, seed: int = 0
-) -> HemisphericNetwork:
+def build_network(config: ModelConfig, fine_count: int, coarse_count: int, seed: int = 0) -> HemisphericNetwork:
     """Build a unilateral or bilateral network with fresh weights.
 
     Every part's weights derive from (seed, part), so a left hemisphere starts alike whatever stands beside it.
     The network is on the CPU, in training mode. Raises ConfigError for settings that a backbone does not have.
     """
-    hemispheres: dict[str, nn.Module] = {}
+    hemispheres: dict[str, Backbone] = {}
     for side, hemisphere in config.hemispheres.items():
         with _seeded(seed, "initialise", side):
             try:
                 hemispheres[side] = build_backbone(hemisphere)
             except ConfigError as error:
                 raise ConfigError(f"model.{side}.{error}") from error
-    num_features = sum(int(hemisphere.num_features) for hemisphere in hemispheres.values())  # type: ignore[arg-type]
+    num_features = sum(hemisphere.num_features for hemisphere in hemispheres.values())
     heads = {}
     for level in config.levels:
         with _seeded(seed, "initialise", level):
-            heads[level] = build_head(
-                num_features, {"fine": fine_count, "coarse": coarse_count}[level], config.dropout
-            )
+            heads[level] = build_head(num_features, {"fine": fine_count, "coarse": coarse_count}[level], config.dropout)
     frozen = [side for side, hemisphere in config.hemispheres.items() if hemisphere.freeze]
     network_class = Bilateral if len(hemispheres) == 2 else Unilateral
     return network_class(hemispheres, heads, frozen, outputs_features=config.mode_out == "feature")

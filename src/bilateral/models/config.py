@@ -66,7 +66,7 @@ class ModelConfig(Section):
             return given
         given = dict(given)
         mode = given.get("mode_hemis", "bilateral")
-        if mode == "bilateral" or (mode == "unilateral" and not any(given.get(side) for side in SIDES)):
+        if mode == "bilateral" or (mode == "unilateral" and all(given.get(side) is None for side in SIDES)):
             for side in SIDES if mode == "bilateral" else SIDES[:1]:
                 given[side] = given.get(side) or {}
         for side in SIDES:
@@ -78,9 +78,7 @@ class ModelConfig(Section):
     def _check_consistency(self) -> "ModelConfig":
         if self.mode_hemis == "ensemble":
             if self.hemispheres or self.checkpoint:
-                raise ValueError(
-                    "an ensemble is made of `members` alone; left, right and checkpoint do not apply"
-                )
+                raise ValueError("an ensemble is made of `members` alone; left, right and checkpoint do not apply")
             if not self.members or len(self.members) < 2:
                 raise ValueError("an ensemble needs `members`: a list of two or more checkpoints")
             if len(set(self.members)) < len(self.members):

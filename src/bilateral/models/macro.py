@@ -86,8 +86,7 @@ class Ensemble(nn.Module):
         """Average the members' outputs on images (B, 3, H, W)."""
         outputs: list[Output] = [member(images) for member in self.members]
         logits = {
-            level: self._mean(torch.stack([output.logits[level] for output in outputs]))
-            for level in outputs[0].logits
+            level: self._mean(torch.stack([output.logits[level] for output in outputs])) for level in outputs[0].logits
         }
         features = {
             f"{number}.{side}": values

@@ -6,8 +6,6 @@ A new backbone is one file here and one line in BACKBONES; one of your own needs
 
 import importlib
 
-from torch import nn
-
 from ...base.errors import ConfigError
 from ..config import HemisphereConfig
 from .base import Backbone
@@ -37,11 +35,11 @@ def find_backbone(arch: str) -> type[Backbone]:
         )
     try:
         return getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ConfigError(f"arch: cannot import {arch!r}: {error}") from error
 
 
-def build_backbone(config: HemisphereConfig) -> nn.Module:
+def build_backbone(config: HemisphereConfig) -> Backbone:
     """Build a hemisphere's backbone, with fresh weights from torch's current random state.
 
     Raises ConfigError where the backbone does not read a setting that is given, or gives no `num_features`.
@@ -55,9 +53,9 @@ def build_backbone(config: HemisphereConfig) -> nn.Module:
             )
         if config.width != 1 and "width" not in reads:
             raise ConfigError(f"width: the backbone {config.arch!r} has a fixed width")
+        if isinstance(config.batch_norm_momentum, float) and "batch_norm_momentum" not in reads:
+            raise ConfigError(f"batch_norm_momentum: the backbone {config.arch!r} does not read it")
     backbone = backbone_class(config)
     if not isinstance(getattr(backbone, "num_features", None), int):
-        raise ConfigError(
-            f"arch: {config.arch!r} must have an int `num_features`, the length of its feature vector"
-        )
+        raise ConfigError(f"arch: {config.arch!r} must have an int `num_features`, the length of its feature vector")
     return backbone

@@ -1,0 +1,112 @@
+"""The commands on real files, one after another, as a user would go."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bilateral import load
+from conftest import TINY_DATA
+
+NETWORK = ["model.left.width=0.0625", "model.right.width=0.0625", "training.epochs=2", "training.batch_size=64"]
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def trained(bilateral: Command, tmp_path: Path) -> Path:
+    result = bilateral("train", *TINY_DATA, *NETWORK, "name=mine")
+    assert result.returncode == 0, result.stderr
+    assert "test_acc_rollup" in result.stdout
+    return next(tmp_path.glob("runs/mine-*/*-seed0-*"))
+
+
+def test_train_evaluate_predict_info(bilateral, trained, tmp_path):
+    evaluated = bilateral("evaluate", str(trained), "--json", "--features", "out.npz")
+    assert evaluated.returncode == 0, evaluated.stderr
+    metrics = json.loads(evaluated.stdout)
+    stored = (trained / "result.yaml").read_text()
+    assert f"test_acc_fine: {metrics['test_acc_fine']}" in stored
+    arrays = np.load(tmp_path / "out.npz")
+    assert arrays["features_left"].shape == (metrics["images"], 32)
+    right = (arrays["logits_fine"].argmax(1) == arrays["labels_fine"]).mean()
+    assert right == pytest.approx(metrics["test_acc_fine"])
+
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    Image.fromarray(pixels[:32, :32]).save(tmp_path / "b.png")
+    predicted = bilateral("predict", str(trained), "a.png", "b.png", "--json", "--top", "2")
+    assert predicted.returncode == 0, predicted.stderr
+    answers = json.loads(predicted.stdout)
+    assert [answer["image"] for answer in answers] == ["a.png", "b.png"]
+    from bilateral.training import checkpoint
+
+    description = checkpoint.read(trained).description
+    image = torch.from_numpy(pixels[:32, :32].transpose(2, 0, 1).copy())[None]
+    probabilities = load(trained)(description.normalise(image)).fine.softmax(1)[0]
+    best = answers[1]["fine"][0]
+    assert best["id"] == probabilities.argmax() and best["label"] == description.hierarchy.fine_names[best["id"]]
+    assert best["probability"] == pytest.approx(probabilities.max().item(), abs=1e-4)
+    assert len(answers[0]["coarse"]) == 2
+    assert best["label"] in bilateral("predict", str(trained), "b.png").stdout
+
+    described = bilateral("info", str(trained))
+    assert "resnet9" in described.stdout and "parameters" in described.stdout
+    broken = bilateral("predict", str(trained), "a.png", str(trained / "run.yaml"))
+    assert broken.returncode == 2 and "run.yaml" in broken.stderr
+
+
+def test_system_with_two_seeds_prints_the_table(bilateral, tmp_path):
+    arguments = ["system", *TINY_DATA, *NETWORK, "--seeds", "2"]
+    result = bilateral(*arguments)
+    assert result.returncode == 0, result.stderr
+    for text in ("left alone", "right alone", "bilateral", "roll-up", "±"):
+        assert text in result.stdout
+    folder = tmp_path / "runs" / "quickstart-system"
+    table = json.loads((folder / "table.json").read_text())
+    assert [row["name"] for row in table["rows"]] == ["left alone", "right alone", "bilateral"]
+    assert table["rows"][2]["coarse_pct"]["n"] == 2
+    again = bilateral(*arguments, "--json")
+    assert json.loads(again.stdout) == table
+    assert "finished before, reused" in again.stderr
+
+
+def test_hemispheres_can_be_trained_first_and_joined_later(bilateral, tmp_path):
+    first = bilateral("system", *TINY_DATA, *NETWORK, "--no-join")
+    assert first.returncode == 0 and "bilateral" not in first.stdout.replace("left alone", "")
+    left, right = (
+        next(tmp_path.glob(f"runs/quickstart-unilateral-resnet9-{level}/*-seed0-*")) for level in ("fine", "coarse")
+    )
+    given = [f"model.left.checkpoint={left}", f"model.right.checkpoint={right}"]
+    joined = bilateral("system", *TINY_DATA, *NETWORK, *given, "--json")
+    assert joined.returncode == 0, joined.stderr
+    rows = json.loads(joined.stdout)["rows"]
+    assert [row["name"] for row in rows] == ["left alone", "right alone", "bilateral"]
+    assert len(list(tmp_path.glob("runs/quickstart-unilateral-*/*-seed*"))) == 2
+
+
+def test_a_run_by_two_processes_at_once_is_refused(bilateral, tmp_path):
+    import filelock
+
+    from bilateral.experiment.config import read_config
+
+    arguments = ["train", *TINY_DATA, *NETWORK]
+    bilateral(*arguments)
+    run = next(tmp_path.glob("runs/*/*-seed0-*"))
+    (run / "run.yaml").unlink()
+    identity = run.name.rpartition("-")[2]
+    with filelock.FileLock(run.parent / f".{identity}.lock"):
+        result = bilateral(*arguments)
+    assert result.returncode == 2 and "another process" in result.stderr
+    assert read_config(run / "config.yaml").seeds == [0]
+    assert bilateral(*arguments).returncode == 0
+
+
+def test_divergence_ends_with_exit_code_1(bilateral):
+    result = bilateral("train", *TINY_DATA, *NETWORK, "training.lr=1e20", "training.warmup_epochs=0")
+    assert result.returncode == 1
+    assert "the loss is" in result.stderr and "Traceback" not in result.stderr

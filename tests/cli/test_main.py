@@ -1,0 +1,58 @@
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize("command", ["", "system", "train", "evaluate", "predict", "prepare", "info"])
+def test_help_explains(bilateral, command):
+    result = bilateral(*command.split(), "--help")
+    assert result.returncode == 0 and "Usage" in result.stdout
+    if not command:
+        for name in ("system", "train", "evaluate", "predict", "prepare", "info"):
+            assert name in result.stdout
+    assert not re.search(r"Parameters\s+-----", result.stdout)
+
+
+def test_help_and_import_bring_no_torch():
+    code = "import sys, bilateral, bilateral.cli.main; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "trian"),
+        (["train", "nothing.yaml"], "cannot read the config nothing.yaml"),
+        (["train", "training.epoch=3"], "did you mean training.epochs?"),
+        (["train", "data.name=imagenet"], "allowed: shapes, cifar100, folders"),
+        (["train", "data.root=x"], "data.root: the source 'shapes' does not read it"),
+        (["train", "data.name=cifar100", "data.root=nowhere"], "nowhere"),
+        (["train", "data.name=folders", "data.root=nowhere"], "nowhere"),
+        (["train", "model.left.arch=resnet7"], "unknown backbone 'resnet7'"),
+        (["train", "model.left.sparsity={k: 0.1, per_k: 0.5}"], "use sparse_resnet9"),
+        (["system", "model.mode_hemis=unilateral"], "one hemisphere"),
+        (["system", "--seeds", "0"], "--seeds: must be 1 or more"),
+        (["system", "model.left.checkpoint=nothing"], "there is no checkpoint nothing"),
+        (["evaluate", "nothing"], "there is no checkpoint nothing"),
+        (["predict", "nothing", "image.png"], "there is no checkpoint nothing"),
+        (["predict", "nothing"], ""),
+        (["info", "nothing"], "there is no checkpoint nothing"),
+        (["prepare", "nowhere", "target"], "nowhere"),
+    ],
+)
+def test_bad_input_is_one_clear_message_and_exit_code_2(bilateral, tmp_path, arguments, message):
+    result = bilateral(*arguments)
+    assert result.returncode == 2, result.stderr
+    assert message in " ".join((result.stderr + result.stdout).split())
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.rglob("run.yaml"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and sys.platform != "linux", reason="root may write anywhere")
+def test_an_output_folder_that_cannot_be_written(bilateral, tmp_path):
+    (tmp_path / "runs").write_text("a file where a folder should be")
+    result = bilateral("train", "data.shapes.train_per_class=4", "model.left.width=0.0625", "model.right.width=0.0625")
+    assert result.returncode == 2 and "cannot write" in result.stderr and "Traceback" not in result.stderr

@@ -1,0 +1,138 @@
+"""What holds of every registered backbone and every macro-architecture."""
+
+import pytest
+import safetensors.torch
+import torch
+
+from bilateral.models.backbones import BACKBONES
+from bilateral.models.build import build_network, load_state
+from bilateral.models.config import ModelConfig
+from bilateral.models.macro import Ensemble
+
+FINE, COARSE, BATCH = 7, 3, 4
+TINY = {"width": 1 / 16}
+FROZEN = {**TINY, "freeze": True}
+SPARSE = {**TINY, "sparsity": {"k": 0.3, "per_k": 0.7}}
+
+
+def unilateral(**given):
+    return {"mode_hemis": "unilateral", "left": TINY, **given}
+
+
+def bilateral(left, right, **given):
+    return {"mode_hemis": "bilateral", "left": left, "right": right, **given}
+
+
+CONFIGS = {
+    **{f"backbone {arch}": unilateral(left={**TINY, "arch": arch}) for arch in BACKBONES},
+    **{f"sparse {arch}": unilateral(left={**SPARSE, "arch": arch}) for arch in BACKBONES if arch.endswith("_resnet9")},
+    "fine head": unilateral(mode_heads="fine"),
+    "coarse head": unilateral(mode_heads="coarse"),
+    "right alone": {"mode_hemis": "unilateral", "right": TINY, "mode_heads": "coarse"},
+    "frozen alone": unilateral(left=FROZEN),
+    "original momentum": unilateral(left={**TINY, "batch_norm_momentum": "original"}),
+    "bilateral": bilateral(TINY, TINY),
+    "both frozen": bilateral(FROZEN, FROZEN),
+    "left frozen": bilateral(FROZEN, TINY),
+    "right frozen": bilateral(TINY, FROZEN, mode_heads="fine"),
+    "mixed": bilateral({**TINY, "arch": "vgg11"}, {**SPARSE, "arch": "inverted_resnet9"}),
+    "mixed, one frozen": bilateral({**FROZEN, "arch": "vgg11"}, {"width": 1 / 8, "arch": "resnet18"}),
+    "ensemble": [unilateral(), unilateral(left={**TINY, "arch": "vgg11_pool"})],
+    "ensemble of bilateral": [bilateral(TINY, TINY), bilateral(FROZEN, {**TINY, "arch": "resnet18"}), unilateral()],
+}
+
+
+def build(configs, seed):
+    if isinstance(configs, dict):
+        return build_network(ModelConfig(**configs), FINE, COARSE, seed)
+    return Ensemble(build(config, seed + number) for number, config in enumerate(configs))
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.randn(BATCH, 3, 32, 32, generator=torch.Generator().manual_seed(4))
+
+
+@pytest.fixture(params=CONFIGS, scope="module")
+def configs(request):
+    return CONFIGS[request.param]
+
+
+@pytest.fixture
+def network(configs):
+    torch.manual_seed(6)  # For dropout.
+    return build(configs, seed=1)
+
+
+def tensors_of(output):
+    return {**output.logits, **output.features}
+
+
+def hemispheres_of(network):
+    """Hemispheres by the name that their features have, and the frozen ones among these names."""
+    if isinstance(network, Ensemble):
+        named = {f"{n}.{side}": part for n, m in enumerate(network.members) for side, part in m.hemispheres.items()}
+        return named, set(named)
+    return dict(network.hemispheres), set(network.frozen)
+
+
+def test_output_shapes(network, configs, images):
+    output = network(images)
+    heads = "both" if isinstance(configs, list) else ModelConfig(**configs).mode_heads
+    expected = {"fine": (BATCH, FINE), "coarse": (BATCH, COARSE)}
+    expected = {level: shape for level, shape in expected.items() if heads in (level, "both")}
+    expected |= {name: (BATCH, part.num_features) for name, part in hemispheres_of(network)[0].items()}
+    assert {name: tuple(values.shape) for name, values in tensors_of(output).items()} == expected
+    assert all(values.dtype == torch.float32 and values.isfinite().all() for values in tensors_of(output).values())
+    assert output.joined.shape[1] == sum(part.num_features for part in hemispheres_of(network)[0].values())
+
+
+def test_gradients_reach_every_trainable_tensor_and_no_frozen_one(network, images):
+    loss = sum((logits * torch.randn_like(logits)).sum() for logits in network(images).logits.values())
+    if isinstance(network, Ensemble):
+        assert not loss.requires_grad
+        return
+    loss.backward()
+    for name, parameter in network.named_parameters():
+        frozen = any(name.startswith(f"hemispheres.{side}.") for side in network.frozen)
+        assert parameter.requires_grad is not frozen, name
+        assert (parameter.grad is None) if frozen else parameter.grad.any(), name
+
+
+def test_evaluation_is_deterministic_and_independent_of_the_batch(network, images):
+    network(images)  # In training mode: the batch norms' statistics move away from their start.
+    network.eval()
+    with torch.no_grad():
+        first, again = tensors_of(network(images)), tensors_of(network(images))
+        alone = [tensors_of(network(images[number : number + 1])) for number in range(BATCH)]
+        shuffled = tensors_of(network(images.flip(0)))
+    for name, values in first.items():
+        assert torch.equal(again[name], values)
+        tolerance = {"rtol": 1e-4, "atol": 1e-5 * float(values.abs().max())}
+        torch.testing.assert_close(torch.cat([one[name] for one in alone]), values, **tolerance)
+        torch.testing.assert_close(shuffled[name].flip(0), values, **tolerance)
+        assert not torch.allclose(values[0], values[1]), "the output does not depend on the image"
+
+
+def test_evaluation_changes_no_tensor(network, images):
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    network.eval()(images)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_a_saved_and_loaded_state_gives_identical_outputs(network, configs, images, tmp_path):
+    network(images)
+    safetensors.torch.save_file(network.state_dict(), tmp_path / "network.safetensors")
+    loaded = build(configs, seed=50)
+    load_state(loaded, safetensors.torch.load_file(tmp_path / "network.safetensors"), "network.safetensors")
+    with torch.no_grad():
+        expected, outputs = tensors_of(network.eval()(images)), tensors_of(loaded.eval()(images))
+    assert all(torch.equal(outputs[name], values) for name, values in expected.items())
+
+
+def test_frozen_parts_stay_in_evaluation_mode(network):
+    parts, frozen = hemispheres_of(network)
+    for mode in (True, False, True):
+        network.train(mode)
+        for name, part in parts.items():
+            assert {module.training for module in part.modules()} == {mode and name not in frozen}, name
