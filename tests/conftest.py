@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # One thread each: several tests run side by side, and real processes inherit it.
@@ -15,6 +16,10 @@ import torch
 
 from bilateral.data.hierarchy import LabelHierarchy
 from bilateral.data.images import HierarchicalDataset, HierarchicalImages
+
+# A busy machine is no failure.
+hypothesis.settings.register_profile("quiet", deadline=None)
+hypothesis.settings.load_profile("quiet")
 
 FINE, COARSE = 6, 3
 COARSE_OF_FINE = (0, 0, 1, 1, 2, 2)

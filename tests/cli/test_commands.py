@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,3 +111,22 @@ def test_divergence_ends_with_exit_code_1(bilateral):
     result = bilateral("train", *TINY_DATA, *NETWORK, "training.lr=1e20", "training.warmup_epochs=0")
     assert result.returncode == 1
     assert "the loss is" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_a_full_disk_is_told_and_the_same_command_goes_on_later(bilateral, tmp_path):
+    resource = pytest.importorskip("resource")
+    arguments = ["train", *TINY_DATA, *NETWORK]
+
+    def limit_file_size() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+    command = [sys.executable, "-m", "bilateral", *arguments]
+    result = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, preexec_fn=limit_file_size, check=False
+    )
+    assert result.returncode == 2, result.stderr
+    assert "cannot write" in result.stderr and "best.safetensors" in result.stderr and "Traceback" not in result.stderr
+    assert not list(tmp_path.rglob("*.partial")) and not list(tmp_path.rglob("*.safetensors"))
+    again = bilateral(*arguments)
+    assert again.returncode == 0, again.stderr
+    assert len(list(tmp_path.glob("runs/*/*-seed0-*"))) == 1

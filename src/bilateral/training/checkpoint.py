@@ -12,14 +12,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..base.errors import CheckpointError
+from ..base.errors import CheckpointError, OutputError
 from ..base.files import whole_file
+from ..data import cifar100
 from ..data.augment import Normalisation
 from ..data.hierarchy import LabelHierarchy
 from ..models.build import State, build_network, hemisphere_state, load_state
 from ..models.config import ModelConfig
 from ..models.macro import Ensemble, HemisphericNetwork
-from ..models.original_checkpoints import read_original
+from ..models.original_checkpoints import is_original, read_original
 
 FORMAT = 1
 _NETWORK, _OPTIMIZER = "network.", "optimizer."
@@ -77,7 +78,13 @@ def save(
         header["training"] = dataclasses.asdict(training)
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     with whole_file(path) as temporary:
-        save_file(contiguous, temporary, {"bilateral": json.dumps(header)})
+        try:
+            save_file(contiguous, temporary, {"bilateral": json.dumps(header)})
+        except SafetensorError as error:
+            # safetensors wraps the system's refusal (a full disk) in an error of its own.
+            raise OutputError(
+                f"cannot write {path}: {error}; free some space, then run the same command again"
+            ) from error
 
 
 def read(path: Path) -> Checkpoint:
@@ -87,9 +94,7 @@ def read(path: Path) -> Checkpoint:
     Raises CheckpointError where there is none or it cannot be read.
     """
     path = find(path)
-    with path.open("rb") as file:
-        start = file.read(2)
-    if start in (b"PK", b"\x80\x02"):
+    if is_original(path):
         return _read_original(path)
     try:
         with safe_open(path, "pt") as file:
@@ -173,7 +178,7 @@ def load_hemisphere(network: HemisphericNetwork, side: str, path: Path) -> None:
 def _read_original(path: Path) -> Checkpoint:
     original = read_original(path)
     # The published normalisation of CIFAR-100, the only data that files of this format were trained on.
-    normalise = Normalisation((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))
+    normalise = Normalisation(cifar100.MEAN, cifar100.STD)
     description = Description(
         original.config, original.fine_count, original.coarse_count, None, normalise, (32, 32), original.notes
     )

@@ -25,7 +25,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "epochs": 10,
         "batch_size": 128,
         "optimizer": "sgd",
-        "lr": 0.1,
+        "lr": 0.2,
         "weight_decay": 5e-4,
         "schedule": "linear",
         "validate_every_epochs": 1,
