@@ -38,7 +38,9 @@ def draw() -> Image.Image:
         pen.text((MARGIN_LEFT - MARGIN, top + TILE // 2), form, INK, FONT, anchor="rm")
         for column, sample in np.ndindex(len(DETAILS), SAMPLES):
             left = MARGIN_LEFT + column * PITCH + sample * (TILE + GAP)
-            picture.paste(Image.fromarray(tiles[row, column, sample]).resize((TILE, TILE), Image.NEAREST), (left, top))
+            picture.paste(
+                Image.fromarray(tiles[row, column, sample]).resize((TILE, TILE), Image.Resampling.NEAREST), (left, top)
+            )
     return picture
 
 

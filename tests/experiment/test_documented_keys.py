@@ -93,6 +93,7 @@ def value_at(config: object, key: str) -> object:
     return config
 
 
+@pytest.mark.filterwarnings("ignore:.*k-WTA")
 @pytest.mark.parametrize("key", EFFECTS)
 def test_a_documented_key_takes_effect(key):
     value, others, ours, expected = EFFECTS[key]
@@ -135,8 +136,10 @@ def test_a_file_as_shipped_reads_without_a_warning_and_trains_as_published():
 
 
 def test_k_wta_is_on_only_where_both_numbers_are_set_and_not_0():
-    for k, per_k in ((0.0, 0.0), (0.5, None), (None, 0.5), (0.5, 0)):
-        config = read(SPARSE | {"hparams.fine_k": k, "hparams.fine_per_k": per_k})
+    assert read(SPARSE | {"hparams.fine_k": 0.0, "hparams.fine_per_k": 0.0}).model.hemispheres["left"].sparsity is None
+    for k, per_k in ((0.5, None), (None, 0.5), (0.5, 0)):
+        with pytest.warns(UserWarning, match="k-WTA of the left hemisphere is off"):
+            config = read(SPARSE | {"hparams.fine_k": k, "hparams.fine_per_k": per_k})
         assert config.model.hemispheres["left"].sparsity is None
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bilateral.base.files import write_text
 from bilateral.experiment.config import check_config
 from bilateral.experiment.plan import Run
 from bilateral.experiment.results import accuracies_pct, cells, markdown, tabulate, write_result_all, write_table
@@ -28,14 +29,22 @@ def test_columns_of_each_kind_of_head():
 
 def test_the_summary_has_the_documented_names(tmp_path):
     two = [{"test_acc_fine": 0.1, "test_acc_coarse": 0.2}, {"test_acc_fine": 0.3, "test_acc_coarse": 0.2}]
-    written = yaml.safe_load(write_result_all(results(tmp_path, "both", two)).read_text())
+    written = yaml.safe_load(write_result_all(recorded(tmp_path / "two", "both", two)).read_text())
     assert written["summary"]["mean_fine"] == pytest.approx(0.2)
     assert written["summary"]["stddev_fine"] == pytest.approx(0.02**0.5)
     assert written["summary"]["mean_coarse"] == pytest.approx(0.2)
     assert written["summary"]["stddev_coarse"] == 0
     assert [(run["seed"], run["result"]) for run in written["runs"]] == [(0, [two[0]]), (1, [two[1]])]
-    written = yaml.safe_load(write_result_all(results(tmp_path, "fine", [{"test_acc": 0.5}])).read_text())
+    written = yaml.safe_load(write_result_all(recorded(tmp_path / "one", "fine", [{"test_acc": 0.5}])).read_text())
     assert (written["summary"]["mean"], written["summary"]["stddev"], written["summary"]["n"]) == (0.5, None, 1)
+
+
+def recorded(tmp_path: Path, heads: str, metrics: list[dict[str, float]]) -> list[RunResult]:
+    found = results(tmp_path, heads, metrics)
+    for result in found:
+        record = {"kind": "k", "seed": result.run.seed, "metrics": result.metrics}
+        write_text(result.folder / "run.yaml", yaml.safe_dump(record))
+    return found
 
 
 def test_the_table_in_all_its_forms(tmp_path):

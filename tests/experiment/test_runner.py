@@ -1,14 +1,17 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from bilateral.base.errors import CheckpointError, ConfigError, OutputError
+from bilateral.base.errors import BilateralError, CheckpointError, ConfigError, OutputError
 from bilateral.base.files import sole_writer
 from bilateral.experiment.config import Config, check_config, read_config
 from bilateral.experiment.plan import Run
 from bilateral.experiment.results import write_result_all
 from bilateral.experiment.runner import Runner, resolve, split
+from bilateral.experiment.system import plan_system, run_system
+from bilateral.training.checkpoint import find
 
 TRAINING = {"epochs": 2, "batch_size": 32, "precision": "float32", "device": "cpu", "lr": 0.02}
 SMALL = {"left": {"width": 0.0625}, "right": {"width": 0.0625}}
@@ -81,7 +84,6 @@ def test_without_evaluation_nothing_is_tested(tiny, tmp_path):
 
 
 def test_a_bilateral_network_takes_its_parents_hemispheres(tiny, tmp_path):
-    from bilateral.experiment.system import plan_system
     from bilateral.training.checkpoint import hemisphere_state, read
 
     frozen = {side: {"width": 0.0625, "freeze": True} for side in ("left", "right")}
@@ -106,16 +108,90 @@ def test_ensembles_are_tested_only(tiny, tmp_path):
         assert (result.folder / "result.yaml").exists()
 
 
-def test_a_frozen_hemisphere_without_weights_is_told(tiny, tmp_path):
-    model = SMALL | {"left": {"width": 0.0625, "freeze": True}}
-    with pytest.warns(UserWarning, match=r"model\.left is frozen and has no checkpoint"):
-        Runner(tiny).run(Run(config(tmp_path, model), 0))
+@pytest.mark.parametrize(
+    ("model", "values", "message"),
+    [
+        ({"left": {"width": 0.0625, "freeze": True}}, {}, r"model\.left: it is frozen but has no trained weights"),
+        ({"mode_out": "feature"}, {}, r"model\.mode_out"),
+        ({"right": {"arch": "resnet7"}}, {}, r"model\.right\.arch: unknown backbone 'resnet7'; allowed: resnet9"),
+        ({"right": {"sparsity": {"k": 0.5, "per_k": 0.5}}}, {}, r"model\.right\.sparsity: .*use sparse_resnet9"),
+        ({}, {"checkpoints": {"monitor": "val_accuracy"}}, r"no metric 'val_accuracy'; it has .*val_acc_fine"),
+        ({}, {"training": TRAINING | {"crop_padding": 16}}, r"crop_padding: .* 16x16"),
+        ({"left": {"arch": "vgg11"}}, {}, r"vgg11 and resnet9 cannot take images of 16x16 pixels"),
+        ({"left": {"checkpoint": "nothing"}}, {}, "there is no checkpoint nothing"),
+    ],
+)
+def test_what_cannot_be_is_found_before_anything_starts(tiny, tmp_path, model, values, message):
+    with pytest.raises(BilateralError, match=message):
+        Runner(tiny).run(Run(config(tmp_path, SMALL | model, **values), 0))
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_network_that_gives_features_cannot_be_trained(tiny, tmp_path):
-    with pytest.raises(ConfigError, match="mode_out"):
-        Runner(tiny).run(Run(config(tmp_path, SMALL | {"mode_out": "feature"}), 0))
-    assert not list(tmp_path.rglob("run.yaml"))
+def test_a_system_is_checked_as_a_whole_before_its_first_run(tiny, tmp_path):
+    with pytest.raises(ConfigError, match=r"model\.right\.arch"):
+        run_system([config(tmp_path, SMALL | {"right": {"arch": "resnet7"}})], tiny)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_finished_run_that_lacks_its_test_gets_it_without_training(tiny, tmp_path):
+    first = Runner(tiny).run(Run(config(tmp_path, evaluate=False), 0))
+    stamp = (first.folder / "checkpoints" / "best.safetensors").stat().st_mtime_ns
+    second = Runner(tiny).run(Run(config(tmp_path), 0))
+    assert second.folder == first.folder and second.metrics
+    assert (first.folder / "checkpoints" / "best.safetensors").stat().st_mtime_ns == stamp
+
+
+def test_a_finished_folder_stands_for_the_checkpoint_that_was_tested(tiny, tmp_path):
+    for protocol, name in (("clean", "best"), ("original", "last")):
+        result = Runner(tiny).run(Run(config(tmp_path, protocol=protocol), 0))
+        assert find(result.folder).stem == name
+
+
+def test_a_bilateral_runs_config_names_its_hemispheres_and_can_be_done_again(tiny, tmp_path):
+    result = Runner(tiny).run(plan_system(config(tmp_path), 0)["bilateral"])
+    again = read_config(result.folder / "config.yaml", [f"save_dir={tmp_path / 'again'}"])
+    assert all(hemisphere.freeze for hemisphere in again.model.hemispheres.values())
+    assert Runner(tiny).run(Run(again, 0)).metrics == result.metrics
+
+
+def test_given_hemispheres_have_a_row_only_if_they_are_what_they_stand_for(tiny, tmp_path):
+    runner = Runner(tiny)
+    folders = {level: runner.run(Run(config(tmp_path, unilateral(level)), 0)).folder for level in ("fine", "coarse")}
+    right_way = SMALL | {
+        "left": {"width": 0.0625, "checkpoint": str(folders["fine"])},
+        "right": {"width": 0.0625, "checkpoint": str(folders["coarse"])},
+    }
+    rows, _ = run_system([config(tmp_path, right_way)], tiny)
+    assert [row.name for row in rows] == ["left alone", "right alone", "bilateral"]
+    swapped = SMALL | {"left": right_way["right"], "right": right_way["left"]}
+    with pytest.warns(UserWarning, match="no network of one hemisphere under a fine head"):
+        rows, _ = run_system([config(tmp_path, swapped)], tiny)
+    assert [row.name for row in rows] == ["bilateral"]
+
+
+def test_other_labels_under_the_same_numbers_are_refused(tiny, tmp_path):
+    first = Runner(tiny).run(Run(config(tmp_path, unilateral()), 0))
+    renamed = replace(tiny, hierarchy=replace(tiny.hierarchy, fine_names=tuple("uvwxyz")))
+    with pytest.raises(CheckpointError, match="other label names or another hierarchy"):
+        Runner(renamed).run(Run(config(tmp_path, unilateral() | {"checkpoint": str(first.folder)}), 0))
+
+
+def test_the_summary_covers_seeds_of_several_commands(tiny, tmp_path):
+    for seed in (0, 1):
+        path = write_result_all([Runner(tiny).run(Run(config(tmp_path), seed))])
+    other = config(tmp_path, training=TRAINING | {"epochs": 1, "warmup_epochs": 0})
+    Runner(tiny).run(Run(other, 2))
+    assert path is not None
+    written = yaml.safe_load(path.read_text())
+    assert written["summary"]["n"] == 2 and [run["seed"] for run in written["runs"]] == [0, 1]
+
+
+def test_a_damaged_record_says_what_to_do(tiny, tmp_path):
+    result = Runner(tiny).run(Run(config(tmp_path), 0))
+    for text in ("{}", "a: [", "- 1"):
+        (result.folder / "run.yaml").write_text(text)
+        with pytest.raises(OutputError, match="delete the folder to do the run again"):
+            Runner(tiny).run(Run(config(tmp_path), 0))
 
 
 def test_a_whole_checkpoint_is_where_training_starts(tiny, tmp_path):

@@ -45,7 +45,7 @@ def test_full_width_resnet9_under_both_heads(path, images):
     assert (read.config.mode_hemis, read.config.mode_heads, read.config.dropout) == ("unilateral", "both", 0.5)
     assert (left.arch, left.level, left.width, left.freeze) == ("resnet9", "both", 1, False)
     assert left.batch_norm_momentum == "original" and left.sparsity is None
-    assert (read.fine_count, read.coarse_count, read.label_names, read.notes) == (100, 20, None, ())
+    assert (read.fine_count, read.coarse_count, read.notes) == (100, 20, ())
     assert build(read).hemispheres["left"].conv1.norm.momentum == 0.9
 
 

@@ -34,7 +34,6 @@ def test_a_resolved_config_reads_back_to_itself():
     ("settings", "message"),
     [
         ({"epochs": 3, "warmup_epochs": 3}, "warmup_epochs"),
-        ({"epochs": 1, "recipe": "original"}, "validate_every_epochs"),
         ({"epochs": 0}, "epochs"),
         ({"lr": -1}, "lr"),
         ({"recipe": "slow"}, "recipe"),

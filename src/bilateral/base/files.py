@@ -33,6 +33,8 @@ def whole_file(path: Path) -> Iterator[Path]:
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
+            # Some libraries write for the owner alone.
+            temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -64,6 +66,18 @@ def sole_writer(lock_path: Path, of_what: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Remove what processes that were killed in the middle of `whole_file` left below `folder`."""
+    for path in folder.rglob(".*.partial"):
+        path.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _output_error(place: Path, error: OSError) -> OutputError:

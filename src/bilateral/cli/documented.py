@@ -1,16 +1,18 @@
 """The original code's two command lines, `trainer.py` and `train_system.py`, on top of ours."""
 
 import argparse
+import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from ..base.errors import ConfigError
-from ..experiment.config import Config, read_config
+from ..experiment.config import Config, check_config, is_documented, override, read_config
+from ..models.config import SIDES
 from .main import exit_with
-from .training import run_and_print, train
+from .train_commands import run_and_print, train
 
 
 def trainer(arguments: Sequence[str] | None = None) -> None:
@@ -32,16 +34,16 @@ def train_system(arguments: Sequence[str] | None = None) -> None:
         "--uni_base_config",
         type=Path,
         default=Path("configs/published/single_hemisphere.yaml"),
-        help="how each hemisphere is trained alone; default: %(default)s",
+        help="how each hemisphere is trained alone (its training settings); default: %(default)s",
     )
     parser.add_argument(
         "--bi_base_config",
         type=Path,
         default=Path("configs/published/bilateral_specialised.yaml"),
-        help="the bilateral network and its data; default: %(default)s",
+        help="hemispheres, heads, data and protocol; default: %(default)s",
     )
     parser.add_argument("--no_bilateral", action="store_true", help="train the hemispheres only")
-    parser.add_argument("--num_seeds", type=int, default=1, help="seeds 0 to N-1; default: %(default)s")
+    parser.add_argument("--num_seeds", type=int, metavar="N", help="seeds 0 to N-1; default: 1")
     parser.add_argument(
         "--epochs", type=int, nargs=3, metavar=("FINE", "COARSE", "BILATERAL"), help="epochs of the three stages"
     )
@@ -60,50 +62,78 @@ def train_system(arguments: Sequence[str] | None = None) -> None:
 
 def _system_configs(options: argparse.Namespace) -> list[Config]:
     """One config for all seeds, or one a seed where the hemispheres are given."""
-    if options.num_seeds < 1:
-        raise ConfigError(f"--num_seeds: must be 1 or more, not {options.num_seeds}")
+    pairs = None if options.trained_models is None else _read_pairs(options.trained_models)
+    seeds = options.num_seeds if options.num_seeds is not None else len(pairs or [None])
+    if seeds < 1 or (pairs is not None and seeds != len(pairs)):
+        allowed = "1 or more" if pairs is None else f"the number of trained pairs, {len(pairs)}"
+        raise ConfigError(f"--num_seeds: must be {allowed}, not {seeds}")
     alone = read_config(options.uni_base_config)
-    overrides = [f"seeds={list(range(options.num_seeds))}", *options.overrides]
-    if options.arch:
-        overrides += [f"model.{side}.arch={options.arch}" for side in ("left", "right")]
+    joined = read_config(options.bi_base_config, [text for text in options.overrides if is_documented(text)])
+    values = joined.model_dump(mode="json") | {"seeds": list(range(seeds))}
+    stages = {side: alone.training.model_dump(mode="json") for side in SIDES}
+    for side, epochs in zip(SIDES, options.epochs or ()):
+        stages[side]["epochs"] = epochs
     if options.epochs:
-        overrides.append(f"training.epochs={options.epochs[2]}")
-    joined = read_config(options.bi_base_config, overrides)
-    stages = {}
-    for side, epochs in zip(("left", "right"), options.epochs or (None, None)):
-        values = alone.training.model_dump() | ({"epochs": epochs} if epochs else {})
-        stages[side] = type(alone.training).model_validate(values)
-    model = joined.model.model_copy(
-        update={
-            side: hemisphere.model_copy(update={"checkpoint": None})
-            for side, hemisphere in joined.model.hemispheres.items()
-        }
-    )
-    pretraining = joined.pretraining.model_copy(update=stages)
-    config = joined.model_copy(update={"model": model, "pretraining": pretraining})
-    if options.trained_models is None:
+        values["training"]["epochs"] = options.epochs[2]
+    values["pretraining"] = stages
+    for side in SIDES:
+        if values["model"].get(side):
+            if values["model"][side].pop("checkpoint", None):
+                _warn(
+                    f"{options.bi_base_config}: the checkpoint of the {side} hemisphere is not used; it is trained anew"
+                )
+            if options.arch:
+                values["model"][side]["arch"] = options.arch
+    values = override(values, [text for text in options.overrides if not is_documented(text)])
+    config = check_config(values, str(options.bi_base_config))
+    _tell_differences(alone, config, options)
+    if pairs is None:
         return [config]
+    if options.epochs:
+        _warn("--epochs: FINE and COARSE have no effect on hemispheres that are given by --trained_models")
     return [
-        config.model_copy(update={"seeds": [seed], "model": _with_checkpoints(config, pair)})
-        for seed, pair in enumerate(_read_pairs(options.trained_models))
+        check_config(override(values, [f"seeds=[{seed}]", *_checkpoints(pair)]), str(options.trained_models))
+        for seed, pair in enumerate(pairs)
     ]
 
 
-def _with_checkpoints(config: Config, pair: tuple[Path, Path]) -> Any:
-    hemispheres = zip(config.model.hemispheres.items(), pair)
-    return config.model.model_copy(
-        update={side: hemisphere.model_copy(update={"checkpoint": path}) for (side, hemisphere), path in hemispheres}
-    )
+def _tell_differences(alone: Config, joined: Config, options: argparse.Namespace) -> None:
+    """Warn of what the hemispheres' own config says otherwise than the bilateral one, whose word counts."""
+    hemisphere, left = next(iter(alone.model.hemispheres.values())), joined.model.hemispheres["left"]
+    pairs = {
+        "data": (alone.data, joined.data),
+        "protocol": (alone.protocol, joined.protocol),
+        "model.dropout": (alone.model.dropout, joined.model.dropout),
+        "width": (hemisphere.width, left.width),
+        "sparsity": (hemisphere.sparsity, left.sparsity),
+        "arch": (options.arch or hemisphere.arch, left.arch),
+    }
+    differing = [name for name, (one, other) in pairs.items() if one != other]
+    if differing:
+        _warn(
+            f"of {options.uni_base_config} the training settings count; what it says of {', '.join(differing)} differs "
+            f"from {options.bi_base_config} and has no effect"
+        )
 
 
-def _read_pairs(path: Path) -> list[tuple[Path, Path]]:
+def _checkpoints(pair: tuple[str, str]) -> list[str]:
+    return [f"model.{side}.checkpoint={json.dumps(path)}" for side, path in zip(SIDES, pair)]
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, UserWarning, stacklevel=2)
+
+
+def _read_pairs(path: Path) -> list[tuple[str, str]]:
     try:
         lists = yaml.safe_load(path.read_text(encoding="utf-8"))
         fine, coarse = lists["fine_checkpoints"], lists["coarse_checkpoints"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
         raise ConfigError(
             f"--trained_models: {path} must be YAML with the lists fine_checkpoints and coarse_checkpoints ({error})"
         ) from error
     if not isinstance(fine, list) or not isinstance(coarse, list) or len(fine) != len(coarse) or not fine:
         raise ConfigError(f"--trained_models: the two lists in {path} must be of one length, at least 1")
-    return [(Path(left), Path(right)) for left, right in zip(fine, coarse)]
+    if not all(isinstance(item, str) for item in [*fine, *coarse]):
+        raise ConfigError(f"--trained_models: the lists in {path} must hold paths of checkpoints")
+    return list(zip(fine, coarse))

@@ -27,6 +27,10 @@ Settings stand in a YAML file, and `key=value` arguments override them, such as
     help_format="markdown",
 )
 Arguments = Annotated[str, Parameter(show_default=False)]
+OwnBackbones = Annotated[
+    list[str] | None,
+    Parameter(name="--own-backbone", negative="", help="A `module:Class` that the checkpoint may name and run."),
+]
 
 
 @app.command(sort_key=1)
@@ -46,9 +50,9 @@ def system(
     arguments
         A config file, then `key=value` overrides, such as `data.name=cifar100 data.root=DIR training.epochs=20`.
     """
-    from . import training
+    from . import train_commands
 
-    training.system(*_split(arguments), seeds, join, json)
+    train_commands.system(*_split(arguments), seeds, join, json)
 
 
 @app.command(sort_key=2)
@@ -60,9 +64,9 @@ def train(*arguments: Arguments) -> None:
     arguments
         A config file, in our form or as the original code ships it, then `key=value` overrides.
     """
-    from . import training
+    from . import train_commands
 
-    training.train(*_split(arguments))
+    train_commands.train(*_split(arguments))
 
 
 @app.command(sort_key=3)
@@ -73,6 +77,7 @@ def evaluate(
     features: Annotated[
         Path | None, Parameter(help="Also write logits, features and labels to this .npz file.")
     ] = None,
+    own_backbones: OwnBackbones = None,
     json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
 ) -> None:
     """Test a trained network on its data set's test images.
@@ -84,9 +89,9 @@ def evaluate(
     overrides
         `data.KEY=VALUE`: another data set than the one in the run's config.
     """
-    from . import using
+    from . import use_commands
 
-    using.evaluate(checkpoint, list(overrides), features, json)
+    use_commands.evaluate(checkpoint, list(overrides), features, own_backbones or [], json)
 
 
 @app.command(sort_key=4)
@@ -96,6 +101,7 @@ def predict(
     /,
     *,
     top: Annotated[int, Parameter(help="How many labels of each level.")] = 3,
+    own_backbones: OwnBackbones = None,
     json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
 ) -> None:
     """Name what is on image files: the most probable fine and coarse labels of each.
@@ -107,9 +113,9 @@ def predict(
     images
         Image files of any size.
     """
-    from . import using
+    from . import use_commands
 
-    using.predict(checkpoint, images, top, json)
+    use_commands.predict(checkpoint, images, top, own_backbones or [], json)
 
 
 @app.command(sort_key=5)
@@ -131,13 +137,13 @@ def prepare(
     target
         The folder to write, such as datasets/CIFAR100.
     """
-    from . import using
+    from . import use_commands
 
-    using.prepare(raw, target, download)
+    use_commands.prepare(raw, target, download)
 
 
 @app.command(sort_key=6)
-def info(what: Path | None = None, /) -> None:
+def info(what: Path | None = None, /, *, own_backbones: OwnBackbones = None) -> None:
     """Describe a checkpoint, a run or a config; with no argument, this installation and what it knows.
 
     Parameters
@@ -145,9 +151,9 @@ def info(what: Path | None = None, /) -> None:
     what
         A checkpoint file, a run's folder, or a config file.
     """
-    from . import using
+    from . import use_commands
 
-    using.info(what)
+    use_commands.info(what, own_backbones or [])
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -159,6 +165,8 @@ def exit_with(command: Callable[[], object]) -> NoReturn:
     """Run a command and exit with its code; what the user can mend is told in one line, without a traceback."""
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     warnings.showwarning = _show_warning
+    # `arch: my_module:MyBackbone` is looked for here too, as with `python -m bilateral`.
+    sys.path.append(str(Path.cwd()))
     code = 0
     try:
         command()
@@ -173,6 +181,9 @@ def exit_with(command: Callable[[], object]) -> NoReturn:
     except BrokenPipeError:
         # Whoever read our output has gone; Python must not complain of it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        print(f"bilateral: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        code = 2
     sys.exit(code)
 
 

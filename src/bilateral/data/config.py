@@ -1,11 +1,10 @@
 """Which data set, from where, and how it is split."""
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from ..base.section import Section
+from ..base.section import Section, UserPath
 
 
 class ShapesConfig(Section):
@@ -21,14 +20,14 @@ class DataConfig(Section):
 
     name: str = "shapes"
     """shapes | cifar100 | folders, or `package.module:function` for one of your own."""
-    root: Path | None = None
+    root: UserPath | None = None
     """The folder (or CIFAR-100's tar.gz) that holds the data."""
     download: bool = False
     """Fetch CIFAR-100 into `root` if it is not there."""
-    train_dir: Path | None = None
-    val_dir: Path | None = None
-    test_dir: Path | None = None
-    raw_data_dir: Path | None = None
+    train_dir: UserPath | None = None
+    val_dir: UserPath | None = None
+    test_dir: UserPath | None = None
+    raw_data_dir: UserPath | None = None
     """Folder of CIFAR-100's raw files: names and coarse labels for folders of images that lack them."""
     image_size: Annotated[int, Field(ge=8, le=1024)] | None = None
     """Pixels a side that images are resized to; None keeps their size, which must then be one for all."""
@@ -38,3 +37,8 @@ class DataConfig(Section):
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
     split_seed: int = 0
     """Chooses the held-out validation images, whatever seed a run has."""
+
+    def changed_fields(self) -> set[str]:
+        """The settings that differ from their defaults, but for the name."""
+        defaults = type(self)(name=self.name)
+        return {field for field in type(self).model_fields if getattr(self, field) != getattr(defaults, field)}

@@ -46,16 +46,14 @@ def find_loader(config: DataConfig) -> Callable[[DataConfig], HierarchicalDatase
     module_name, _, function = (source.loader if source else config.name).partition(":")
     try:
         return getattr(importlib.import_module(module_name), function)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ConfigError(f"data.name: cannot import {config.name!r}: {error}") from error
 
 
 def _refuse_unread(config: DataConfig, source: Source) -> None:
-    defaults = DataConfig(name=config.name)
-    for field in DataConfig.model_fields:
-        changed = getattr(config, field) != getattr(defaults, field)
-        if changed and field not in source.reads | _READ_BY_ALL:
-            raise ConfigError(
-                f"data.{field}: the source {config.name!r} does not read it; it reads: "
-                + ", ".join(sorted(source.reads))
-            )
+    unread = config.changed_fields() - source.reads - _READ_BY_ALL
+    if unread:
+        raise ConfigError(
+            f"data.{min(unread)}: the source {config.name!r} does not read it; it reads: "
+            + ", ".join(sorted(source.reads))
+        )

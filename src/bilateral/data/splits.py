@@ -2,6 +2,7 @@
 
 import torch
 
+from ..base.errors import DataError
 from .images import HierarchicalImages
 
 
@@ -11,12 +12,14 @@ def hold_out(
     """Split off `fraction` of every fine class, at least one image of each and never all.
 
     The choice depends on the labels' order and `split_seed` alone, so every run of a data set gets the same.
-    Returns (kept, held out), each in the original order.
+    Returns (kept, held out), each in the original order. Raises DataError for a class of a single image.
     """
     generator = torch.Generator().manual_seed(split_seed)
     held_out = torch.zeros(len(images), dtype=torch.bool)
     for label in images.fine.unique():
         members = (images.fine == label).nonzero().squeeze(1)
+        if len(members) < 2:
+            raise DataError(f"fine label {int(label)} has one training image only, so none can be held out")
         count = min(max(round(fraction * len(members)), 1), len(members) - 1)
         held_out[members[torch.randperm(len(members), generator=generator)[:count]]] = True
     return images.select((~held_out).nonzero().squeeze(1)), images.select(held_out.nonzero().squeeze(1))

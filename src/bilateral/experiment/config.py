@@ -1,5 +1,6 @@
 """The root of every config, and how it is read: file, overrides, checks, clear errors."""
 
+import copy
 import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,10 +9,10 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from ..base.errors import ConfigError
-from ..base.section import Section
+from ..base.section import Section, UserPath
 from ..data.config import DataConfig
 from ..models.config import ModelConfig
-from ..training.config import CheckpointConfig, TrainingConfig
+from ..training.config import GIVEN_BY_RECIPES, CheckpointConfig, TrainingConfig
 from .documented_keys import DOCUMENTED_SECTIONS, translate
 
 
@@ -31,7 +32,7 @@ class Config(Section):
     name: Annotated[str, Field(pattern=r"^[\w.+-]+$")] = "bilateral"
     """Begins the names of the folders of its runs."""
     seeds: list[Annotated[int, Field(ge=0)]] = Field([0], min_length=1)
-    save_dir: Path = Path("runs")
+    save_dir: UserPath = Path("runs")
     protocol: Literal["clean", "original"] = "clean"
     """clean: a held-out part of the training set chooses the checkpoint that is tested.
     original: as in the original code, the test set validates and the last epoch is tested; for comparison only."""
@@ -48,8 +49,8 @@ class Config(Section):
     def _inherit_training(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        training = given.get("training") or {}
-        pretraining = given.get("pretraining") or {}
+        given = {key: value for key, value in given.items() if value is not None}
+        training, pretraining = given.get("training", {}), given.get("pretraining", {})
         if not isinstance(training, dict) or not isinstance(pretraining, dict):
             return given
         sides = {side: _inherit(training, pretraining.get(side)) for side in ("left", "right")}
@@ -61,8 +62,12 @@ class Config(Section):
             raise ValueError(f"seeds: {self.seeds} lists a seed twice")
         if self.protocol == "clean" and self.checkpoints.save_top_k == 0 and self.model.mode_hemis != "ensemble":
             raise ValueError("protocol: clean tests the best checkpoint, so checkpoints.save_top_k must not be 0")
-        if self.model.mode_hemis == "ensemble" and len(self.seeds) > 1:
-            raise ValueError("an ensemble is evaluated, not trained, so `seeds` must be a list of one")
+        if self.model.mode_hemis == "ensemble" and (len(self.seeds) > 1 or not self.evaluate):
+            raise ValueError("an ensemble is tested, not trained: `seeds` must be a list of one, `evaluate` true")
+        if self.protocol == "original":
+            unread = {"val_dir", "validation_fraction", "split_seed"} & self.data.changed_fields()
+            if unread:
+                raise ValueError(f"protocol: original validates on the test set, so data.{unread.pop()} has no effect")
         return self
 
 
@@ -73,16 +78,23 @@ def read_config(path: Path | None, overrides: list[str] | None = None) -> Config
     """
     source = str(path) if path else "the command line"
     raw = _read_yaml(path) if path else {}
-    documented = [
-        override for override in overrides or [] if override.partition("=")[0].split(".")[0] in DOCUMENTED_SECTIONS
-    ]
-    for override in documented:
-        _set(raw, override)
-    values = translate(raw, source)
-    for override in overrides or []:
-        if override not in documented:
-            _set(values, override)
-    return check_config(values, source)
+    from_original = any(section in raw for section in DOCUMENTED_SECTIONS)
+    documented = [override for override in overrides or [] if is_documented(override)]
+    values = translate(override(raw, documented), source, from_original)
+    return check_config(override(values, [text for text in overrides or [] if text not in documented]), source)
+
+
+def is_documented(override: str) -> bool:
+    """Whether a `key=value` override uses one of the original code's keys."""
+    return override.partition("=")[0].split(".")[0] in DOCUMENTED_SECTIONS
+
+
+def override(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """Give a copy of nested `values` in which each `key=value` is set, such as "training.epochs=20"."""
+    values = copy.deepcopy(values)
+    for text in overrides:
+        _set(values, text)
+    return values
 
 
 def check_config(values: dict[str, Any], source: str) -> Config:
@@ -90,7 +102,7 @@ def check_config(values: dict[str, Any], source: str) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        problems = [_explain(problem) for problem in error.errors()]
+        problems = [_explain(problem) for problem in _own_problems(error.errors())]
         raise ConfigError(f"{source}: " + f"\n{source}: ".join(dict.fromkeys(problems))) from None
 
 
@@ -100,21 +112,30 @@ def dump_config(config: Config) -> str:
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
+def _own_problems(problems: list[Any]) -> list[Any]:
+    """Leave out what only follows from another problem: what is inherited from `training`, what is missing for it."""
+    if any(problem["loc"][:1] == ("training",) for problem in problems):
+        problems = [problem for problem in problems if problem["loc"][:1] != ("pretraining",)]
+    first_hand = [problem for problem in problems if problem["type"] != "missing"]
+    return first_hand or problems
+
+
 def _inherit(training: dict[str, Any], own: Any) -> Any:
     if own is None:
         return training
     if not isinstance(own, dict):
         return own
-    # Another recipe brings settings of its own, which what was chosen for this one must not displace.
-    recipe = training.get("recipe", "fast")
-    return {**training, **own} if own.get("recipe", recipe) == recipe else own
+    if own.get("recipe", training.get("recipe", "fast")) != training.get("recipe", "fast"):
+        # Another recipe brings settings of its own, which what was chosen for this one must not displace.
+        training = {key: value for key, value in training.items() if key not in GIVEN_BY_RECIPES}
+    return {**training, **own}
 
 
 class _StrictLoader(yaml.SafeLoader):
     """A safe YAML loader that refuses a key given twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value if not key.tag.endswith(":merge")]
         repeated = next((key for key in keys if keys.count(key) > 1), None)
         if repeated is not None:
             raise yaml.constructor.ConstructorError(None, None, f"the key {repeated!r} is given twice", node.start_mark)
@@ -126,7 +147,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raw = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the config {path}: {getattr(error, 'strerror', None) or error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold keys and values, such as `seeds: [0]`; it holds {type(raw).__name__}")
@@ -139,7 +160,7 @@ def _set(raw: dict[str, Any], override: str) -> None:
         raise ConfigError(f"the override {override!r} must have the form key=value, such as training.epochs=20")
     try:
         value = yaml.safe_load(text) if text else None
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         value = text
     *sections, last = key.split(".")
     for section in sections:

@@ -47,10 +47,10 @@ _ACCELERATORS = {"auto": "auto", "cpu": "cpu", "gpu": "cuda", "cuda": "cuda", "m
 DOCUMENTED_SECTIONS = ("exp_name", "trainer_params", "dataset", "logger", "hparams", "ckpt_callback")
 
 
-def translate(raw: Values, source: str) -> Values:
+def translate(raw: Values, source: str, from_original: bool = True) -> Values:
     """Give a config in our form for one that may use the original's keys, in whole or in part.
 
-    A file with any of the original's sections trains by `recipe: original` unless it says otherwise.
+    from_original: it trains by `recipe: original` unless it says otherwise.
     Warns of keys that have no effect here; raises ConfigError for what cannot be had, and for a setting that is
     given in both forms.
     """
@@ -68,11 +68,12 @@ def translate(raw: Values, source: str) -> Values:
             _SPECIAL[key](value, result)
         else:
             raise ConfigError(f"{source}: {key}: not a key of the original code's configs")
-    if "hparams" in documented or "trainer_params" in documented:
+    if from_original:
         result.setdefault("training", {}).setdefault("recipe", "original")
     if "dataset" in documented and any(result.get("data", {}).get(key) for key in ("train_dir", "test_dir")):
         result["data"]["name"] = "folders"
-    _settle_hemispheres(result, source)
+    mode = (ours.get("model") or {}).get("mode_hemis") if isinstance(ours.get("model"), dict) else None
+    _settle_hemispheres(result, mode or result.get("model", {}).get("mode_hemis", "bilateral"), source)
     _settle_validation(result)
     return _merge(result, ours, source)
 
@@ -106,10 +107,9 @@ _SPECIAL: dict[str, Callable[[Any, Values], None]] = {
 }
 
 
-def _settle_hemispheres(result: Values, source: str) -> None:
+def _settle_hemispheres(result: Values, mode: str, source: str) -> None:
     """Read the two hemispheres' settings as the original means them under its mode_hemis."""
     model = result.get("model", {})
-    mode = model.get("mode_hemis", "bilateral")
     for side in ("left", "right"):
         hemisphere = model.get(side)
         if not hemisphere:
@@ -117,29 +117,31 @@ def _settle_hemispheres(result: Values, source: str) -> None:
         shares = hemisphere.get("sparsity", {})
         # k-WTA is on only where both numbers are set and not 0.
         if not (shares.get("k") and shares.get("per_k")):
+            if any(shares.values()):
+                _warn(f"{source}: k-WTA of the {side} hemisphere is off: its k and per_k must both be set and not 0")
             hemisphere.pop("sparsity", None)
         if not hemisphere.get("checkpoint"):
             hemisphere.pop("checkpoint", None)
-    left, right = model.get("left", {}), model.pop("right", {})
+    left, right = model.pop("left", {}), model.pop("right", {})
     if mode == "bilateral":
-        model["right"] = right
+        model |= {side: values for side, values in (("left", left), ("right", right)) if values}
         return
     ignored = {key: value for key, value in right.items() if value not in (False, None)}
     if ignored:
         _warn(f"{source}: a network with mode_hemis: {mode} takes the fine settings; ignored: coarse {_list(ignored)}")
-    if mode == "unilateral":
-        # The original's unilateral network loads hemisphere and head from this file.
-        if left.get("checkpoint") and not left.get("freeze"):
-            model["checkpoint"] = left.pop("checkpoint")
-        model["left"] = left
-    else:
+    if mode == "ensemble":
         members = left.pop("checkpoint", None)
         if members is not None:
             model["members"] = members if isinstance(members, list) else [members]
-        model.pop("left", None)
         model.pop("dropout", None)
-        if model.pop("mode_heads", "both") != "both":
-            raise ConfigError(f"{source}: hparams.mode_heads: an ensemble's networks have both heads; set it to both")
+        return
+    # The original's unilateral network loads hemisphere and head from this file.
+    if left.get("checkpoint") and not left.get("freeze"):
+        if model.get("checkpoint"):
+            raise ConfigError(f"{source}: hparams.model_path and model_path_fine are two files for one network")
+        model["checkpoint"] = left.pop("checkpoint")
+    if left:
+        model["left"] = left
 
 
 def _settle_validation(result: Values) -> None:

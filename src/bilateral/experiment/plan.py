@@ -14,22 +14,12 @@ from ..models.config import HemisphereConfig, ModelConfig
 from ..training.checkpoint import find
 from .config import Config
 
-# The code that what a run computes depends on, beside its backbones.
-_COMPUTING = [
-    "data/augment.py",
-    "data/batches.py",
-    "data/splits.py",
-    "models/build.py",
-    "models/heads.py",
-    "models/kwta.py",
-    "models/macro.py",
-    "training/evaluation.py",
-    "training/inputs.py",
-    "training/keeping.py",
-    "training/loop.py",
-    "training/objective.py",
-    "training/optimisation.py",
-]
+# The code that what a run computes depends on, beside its backbones. What only reads configs or reports is left out.
+_COMPUTING = (
+    *("base/streams.py", "data/augment.py", "data/batches.py", "data/splits.py", "models/*.py", "training/*.py"),
+    *("experiment/runner.py",),
+)
+_NOT_COMPUTING = {"__init__.py", "config.py", "progress.py", "records.py"}
 
 
 @dataclass(frozen=True)
@@ -58,21 +48,31 @@ class Run:
         return f"{self.config.name}-{model.mode_hemis}-{arch}-{model.mode_heads}"
 
     def identity(self, data_fingerprint: str) -> str:
-        """Digest of all that determines the run's result: config, seed, data, parents, checkpoints used, code."""
-        config = self.config
+        """Digest of all that determines the run's result: kind, seed, parents, the checkpoints that it starts from."""
         determining = {
+            "kind": self.kind(data_fingerprint),
             "seed": self.seed,
-            "protocol": config.protocol,
-            "evaluate": config.evaluate,
-            "data": [data_fingerprint, config.data.validation_fraction, config.data.split_seed],
-            "model": config.model.model_dump(mode="json"),
-            "training": config.training.model_dump(mode="json", exclude={"device", "log_every_steps", "recipe"}),
-            "checkpoints": config.checkpoints.model_dump(mode="json"),
-            "files": {str(path): _file_digest(find(path)) for path in checkpoint_paths(config.model)},
+            "files": {where: _file_digest(path) for where, path in checkpoint_files(self.config.model).items()},
             "parents": {side: parent.identity(data_fingerprint) for side, parent in self.parents.items()},
+        }
+        return _digest(determining)
+
+    def kind(self, data_fingerprint: str) -> str:
+        """Digest of what runs of several seeds have in common: config, data and code."""
+        config = self.config
+        data = [data_fingerprint, config.data.validation_fraction, config.data.split_seed]
+        weights = {"checkpoint": True, "members": True}
+        common = {
+            "protocol": config.protocol,
+            "data": data,
+            "model": config.model.model_dump(
+                mode="json", exclude=weights | {"left": {"checkpoint"}, "right": {"checkpoint"}}
+            ),
+            "training": config.training.model_dump(mode="json", exclude={"device", "log_every_steps", "recipe"}),
+            "checkpoints": config.checkpoints.model_dump(mode="json", exclude={"save_last"}),
             "code": code_fingerprint(tuple(h.arch for h in config.model.hemispheres.values())),
         }
-        return hashlib.sha256(json.dumps(determining, sort_keys=True).encode()).hexdigest()[:12]
+        return _digest(common)
 
 
 def hemisphere_config(config: Config, side: str) -> Config:
@@ -91,22 +91,37 @@ def hemisphere_config(config: Config, side: str) -> Config:
     return config.model_copy(update={"model": model, "training": training})
 
 
-def checkpoint_paths(model: ModelConfig) -> list[Path]:
-    """Every checkpoint file that a network's config names."""
-    named = [model.checkpoint, *(hemisphere.checkpoint for hemisphere in model.hemispheres.values())]
-    return [path for path in [*named, *(model.members or [])] if path is not None]
+def checkpoint_files(model: ModelConfig) -> dict[str, Path]:
+    """Every checkpoint file that a network's config names, by where it names it. Raises CheckpointError."""
+    named = {"network": model.checkpoint}
+    named |= {side: hemisphere.checkpoint for side, hemisphere in model.hemispheres.items()}
+    named |= {str(number): path for number, path in enumerate(model.members or [])}
+    return {where: find(path) for where, path in named.items() if path is not None}
 
 
 @cache
 def code_fingerprint(archs: tuple[str, ...]) -> str:
-    """Digest of the code that computes a run's result: its syntax, so that comments and layout do not count."""
+    """Digest of the code that computes a run's result: its syntax, so that comments and docstrings do not count."""
     package = Path(__file__).parent.parent
-    sources = {package / name for name in _COMPUTING}
-    sources |= {Path(inspect.getfile(find_backbone(arch))) for arch in archs}
+    sources = {path for pattern in _COMPUTING for path in package.glob(pattern) if path.name not in _NOT_COMPUTING}
+    for arch in archs:
+        bases = inspect.getmro(find_backbone(arch))
+        sources |= {Path(inspect.getfile(base)) for base in bases if base.__module__.split(".")[0] not in _LIBRARIES}
     digest = hashlib.sha256()
     for source in sorted(sources):
-        digest.update(ast.dump(ast.parse(source.read_text(encoding="utf-8"))).encode())
+        tree = ast.parse(source.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+                node.body = node.body[1:]
+        digest.update(ast.dump(tree).encode())
     return digest.hexdigest()
+
+
+_LIBRARIES = {"torch", "builtins"}
+
+
+def _digest(values: object) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _file_digest(path: Path) -> str:

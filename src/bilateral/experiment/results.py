@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from ..base.files import write_text
-from .runner import RunResult
+from .runner import RunResult, read_record
 from .statistics import Summary, summarise
 
 COLUMNS = {"fine_pct": "fine", "coarse_pct": "coarse", "rollup_pct": "coarse by roll-up"}
@@ -52,21 +52,29 @@ def tabulate(results: dict[str, list[RunResult]]) -> list[Row]:
 def write_result_all(results: list[RunResult]) -> Path | None:
     """Write the original's summary of one network's runs into the folder of their group, and give its path.
 
-    Accuracies are shares (0 to 1); `stddev` is the sample deviation (None for one seed). Nothing is written
-    where nothing was tested.
+    It covers every tested run of the same kind in that folder, whatever command it was done by. Accuracies are shares
+    (0 to 1); `stddev` is the sample deviation (None for one seed). Nothing is written where nothing was tested.
     """
-    if not all(result.metrics for result in results):
+    if not results or not all(result.metrics for result in results):
         return None
-    summary: dict[str, Any] = {"n": len(results)}
+    group = results[0].folder.parent
+    kind = (read_record(results[0].folder) or {}).get("kind")
+    runs = {}
+    for folder in sorted(path.parent for path in group.glob("*/run.yaml")):
+        record = read_record(folder)
+        if record and record.get("kind") == kind and record["metrics"]:
+            runs[record["seed"]] = {"seed": record["seed"], "folder": folder.name, "result": [record["metrics"]]}
+    summary: dict[str, Any] = {"n": len(runs)}
     two_heads = results[0].run.config.model.mode_heads == "both"
     for suffix in ("_fine", "_coarse") if two_heads else ("",):
-        values = summarise([result.metrics[f"test_acc{suffix}"] for result in results])
+        values = summarise([run["result"][0][f"test_acc{suffix}"] for run in runs.values()])
         summary[f"mean{suffix}"] = values["mean"]
         summary[f"stddev{suffix}"] = values["std"]
         summary[f"ci95{suffix}"] = list(values["ci95"]) if values["ci95"] else None
-    runs = [{"seed": result.run.seed, "folder": result.folder.name, "result": [result.metrics]} for result in results]
-    path = results[0].folder.parent / "result_all.yaml"
-    write_text(path, yaml.safe_dump({"summary": summary, "runs": runs}, sort_keys=False))
+    path = group / "result_all.yaml"
+    write_text(
+        path, yaml.safe_dump({"summary": summary, "runs": [runs[seed] for seed in sorted(runs)]}, sort_keys=False)
+    )
     return path
 
 

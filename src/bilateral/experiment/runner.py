@@ -4,15 +4,17 @@ import logging
 import subprocess
 import time
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
-from ..base.errors import CheckpointError, ConfigError
-from ..base.files import sole_writer, write_text, writing
+from ..base.errors import CheckpointError, ConfigError, DataError, OutputError
+from ..base.files import remove_partial_files, sole_writer, write_text, writing
 from ..data.augment import Normalisation
 from ..data.images import HierarchicalDataset, HierarchicalImages
 from ..data.splits import hold_out
@@ -22,6 +24,7 @@ from ..training.checkpoint import Description
 from ..training.device import choose_device, describe_machine, resolve_precision
 from ..training.evaluation import evaluate
 from ..training.loop import TrainingJob, train
+from ..training.objective import named_metrics
 from .config import Config, dump_config
 from .plan import Run
 
@@ -30,15 +33,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunResult:
-    """A finished run: its folder, its chosen checkpoint (None for an ensemble), and its test metrics (0 to 1).
+    """A finished run: its folder, its tested checkpoint (None for an ensemble), and its test metrics (0 to 1).
 
-    metrics is empty where the config says `evaluate: false`.
+    metrics is empty where the config says `evaluate: false`. given: the checkpoint came from elsewhere, not from us.
     """
 
     run: Run
     folder: Path
     checkpoint: Path | None
     metrics: dict[str, float]
+    given: bool = False
 
 
 class Runner:
@@ -48,11 +52,24 @@ class Runner:
         self.dataset = dataset
         self._results: dict[str, RunResult] = {}
 
+    def check(self, runs: Iterable[Run]) -> None:
+        """Find what would stop any of `runs` before the first one starts.
+
+        Raises ConfigError for a setting that its backbone, its heads, the images or this machine cannot take;
+        CheckpointError for a checkpoint that is not there.
+        """
+        for run in runs:
+            run = resolve(run)
+            if run.config.model.mode_hemis != "ensemble":
+                _check_network(run, self.dataset)
+            run.identity(self.dataset.fingerprint)  # which looks for the checkpoints that the run starts from
+
     def run(self, run: Run) -> RunResult:
         """Give a run's result: the stored one if it is finished, else after training and testing it.
 
         Raises OutputError if another process is at this run, and what training raises.
         """
+        self.check([run])
         run = resolve(run)
         identity = run.identity(self.dataset.fingerprint)
         if identity not in self._results:
@@ -60,18 +77,28 @@ class Runner:
             self._results[identity] = self._reuse(run, identity) or self._run_alone(run, identity, parents)
         return self._results[identity]
 
-    def evaluate_hemisphere(self, run: Run, path: Path) -> RunResult:
-        """Test the network in a given checkpoint in place of `run`, which would have trained such a one."""
+    def evaluate_hemisphere(self, run: Run, path: Path) -> RunResult | None:
+        """Test the network in a given checkpoint in place of `run`, which would have trained such a one.
+
+        None, with a warning, where the file holds no network of one hemisphere under the head that `run` has.
+        """
         read = checkpoint.read(path)
-        check_classes(read.description, self.dataset, str(path))
-        model = read.description.model
+        check_labels(read.description, self.dataset, str(path))
+        model, level = read.description.model, run.config.model.levels[0]
+        if model.mode_hemis != "unilateral" or level not in model.levels:
+            warnings.warn(
+                f"{path}, given as the {run.role} hemisphere, is no network of one hemisphere under a {level} head: "
+                f"the table has no row for {run.role} alone",
+                stacklevel=2,
+            )
+            return None
         alone = Run(run.config.model_copy(update={"model": model}), run.seed, run.role)
-        return RunResult(alone, path.parent, path, self._test(run.config, path))
+        return RunResult(alone, path.parent, path, self._test(alone, path), given=True)
 
     def _reuse(self, run: Run, identity: str) -> RunResult | None:
         folder = _find_folder(run, identity)
-        record = _read_record(folder) if folder else None
-        if folder is None or record is None:
+        record = read_record(folder) if folder else None
+        if folder is None or record is None or (run.config.evaluate and not record["metrics"]):
             return None
         log.info("%s: finished before, reused: %s", run.title, folder)
         return RunResult(run, folder, _chosen(run.config, folder), record["metrics"])
@@ -84,52 +111,51 @@ class Runner:
             if finished is not None:
                 return finished
             folder = _find_folder(run, identity) or _new_folder(run, identity)
+            remove_partial_files(folder)
             log.info("%s: %s", run.title, folder)
             metrics = self._do(run, folder, identity, parents)
         return RunResult(run, folder, _chosen(run.config, folder), metrics)
 
     def _do(self, run: Run, folder: Path, identity: str, parents: dict[str, RunResult]) -> dict[str, float]:
         started = time.perf_counter()
-        write_text(folder / "config.yaml", dump_config(run.config.model_copy(update={"seeds": [run.seed]})))
-        metrics: dict[str, float] = {}
-        if run.config.model.mode_hemis == "ensemble":
-            network, description = checkpoint.load_ensemble(run.config.model.members or [], run.config.model.average)
-            check_classes(description, self.dataset, "the ensemble")
-            device = choose_device(run.config.training.device)
-            metrics = evaluate(network.to(device), self.dataset.test, description.normalise).metrics(
-                "test", self.dataset.hierarchy
-            )
-        else:
+        write_text(folder / "config.yaml", dump_config(_with_parents(run, parents)))
+        chosen = _chosen(run.config, folder)
+        # A finished run that only lacks its test is not trained again.
+        if chosen is not None and read_record(folder) is None:
             self._train(run, folder, parents)
-            chosen = _chosen(run.config, folder)
-            assert chosen is not None
-            if run.config.evaluate:
-                metrics = self._test(run.config, chosen)
-        _finish(run, folder, identity, parents, self.dataset, metrics, time.perf_counter() - started)
+        metrics = self._test(run, chosen) if run.config.evaluate else {}
+        record = {
+            "id": identity,
+            "kind": run.kind(self.dataset.fingerprint),
+            "role": run.role,
+            "seed": run.seed,
+            "parents": {side: str(parent.folder) for side, parent in parents.items()},
+            "data": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint},
+            "metrics": metrics,
+            "seconds": round(time.perf_counter() - started, 1),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "commit": commit(),
+            "machine": describe_machine(choose_device(run.config.training.device)),
+        }
+        _finish(run.config, folder, record, chosen)
         return metrics
 
     def _train(self, run: Run, folder: Path, parents: dict[str, RunResult]) -> None:
-        config, dataset = run.config, self.dataset
-        network = build_network(config.model, dataset.hierarchy.fine_count, dataset.hierarchy.coarse_count, run.seed)
-        if config.model.mode_out == "feature":
-            raise ConfigError(
-                "model.mode_out: a network that gives features has no output to train; "
-                "train with pred, and load it with bilateral.load(path, mode_out='feature')"
-            )
+        config, hierarchy = run.config, self.dataset.hierarchy
+        network = build_network(config.model, hierarchy.fine_count, hierarchy.coarse_count, run.seed)
         if config.model.checkpoint is not None:
-            state = checkpoint.read(config.model.checkpoint).network_state
-            load_state(network, state, str(config.model.checkpoint))
+            read = checkpoint.read(config.model.checkpoint)
+            check_labels(read.description, self.dataset, str(config.model.checkpoint))
+            load_state(network, read.network_state, str(config.model.checkpoint))
         for side, hemisphere in config.model.hemispheres.items():
             path = parents[side].checkpoint if side in parents else hemisphere.checkpoint
             if path is not None:
                 checkpoint.load_hemisphere(network, side, path)
-            elif hemisphere.freeze and config.model.checkpoint is None:
-                warnings.warn(f"model.{side} is frozen and has no checkpoint: its weights stay random", stacklevel=2)
-        training, validation = split(config, dataset)
+        training, validation = split(config, self.dataset)
         train(
             TrainingJob(
                 network,
-                describe(config, dataset),
+                describe(config, self.dataset),
                 training,
                 validation,
                 config.training,
@@ -140,10 +166,20 @@ class Runner:
             )
         )
 
-    def _test(self, config: Config, chosen: Path) -> dict[str, float]:
-        network = checkpoint.load(chosen).to(choose_device(config.training.device))
-        normalise = Normalisation(self.dataset.mean, self.dataset.std)
-        return evaluate(network, self.dataset.test, normalise).metrics("test", self.dataset.hierarchy)
+    def _test(self, run: Run, chosen: Path | None) -> dict[str, float]:
+        """Test the network in the checkpoint `chosen`, or the run's ensemble where it is None."""
+        model = run.config.model
+        device = choose_device(run.config.training.device)
+        if chosen is None:
+            ensemble, description = checkpoint.load_ensemble(model.members or [], model.average)
+            check_labels(description, self.dataset, "the ensemble")
+            return self._metrics(ensemble.to(device), description)
+        read = checkpoint.read(chosen)
+        own = {hemisphere.arch for hemisphere in model.hemispheres.values()}
+        return self._metrics(checkpoint.build(read, chosen, own_backbones=own).to(device), read.description)
+
+    def _metrics(self, network: torch.nn.Module, description: Description) -> dict[str, float]:
+        return evaluate(network, self.dataset.test, description.normalise).metrics("test", self.dataset.hierarchy)
 
 
 def resolve(run: Run) -> Run:
@@ -153,9 +189,10 @@ def resolve(run: Run) -> Run:
     training = config.training.model_copy(update={"precision": precision})
     hemispheres = {}
     for side, hemisphere in config.model.hemispheres.items():
+        settled: dict[str, Any] = {"freeze": bool(hemisphere.freeze)}
         if hemisphere.batch_norm_momentum is None and training.recipe == "original":
-            hemisphere = hemisphere.model_copy(update={"batch_norm_momentum": "original"})
-        hemispheres[side] = hemisphere
+            settled["batch_norm_momentum"] = "original"
+        hemispheres[side] = hemisphere.model_copy(update=settled)
     model = config.model.model_copy(update=hemispheres)
     parents = {side: resolve(parent) for side, parent in run.parents.items()}
     return Run(config.model_copy(update={"training": training, "model": model}), run.seed, run.role, parents)
@@ -183,8 +220,8 @@ def describe(config: Config, dataset: HierarchicalDataset) -> Description:
     )
 
 
-def check_classes(description: Description, dataset: HierarchicalDataset, what: str) -> None:
-    """Raise CheckpointError if a network's label counts are not the data set's."""
+def check_labels(description: Description, dataset: HierarchicalDataset, what: str) -> None:
+    """Raise CheckpointError if a network's labels are not the data set's: other counts, names or hierarchy."""
     counts = (description.fine_count, description.coarse_count)
     wanted = (dataset.hierarchy.fine_count, dataset.hierarchy.coarse_count)
     if counts != wanted:
@@ -192,9 +229,80 @@ def check_classes(description: Description, dataset: HierarchicalDataset, what: 
             f"{what} tells {counts[0]} fine and {counts[1]} coarse labels apart, "
             f"the data set {dataset.name} has {wanted[0]} and {wanted[1]}"
         )
+    if description.hierarchy not in (None, dataset.hierarchy):
+        raise CheckpointError(f"{what} was trained on other label names or another hierarchy than {dataset.name} has")
+
+
+def commit() -> str | None:
+    """The commit of this code, with a + if files differ from it; None outside a checkout."""
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """Give a finished run's record, None for an unfinished one. Raises OutputError if it is damaged."""
+    path = folder / "run.yaml"
+    try:
+        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if isinstance(record, dict) and isinstance(record.get("metrics"), dict):
+            return record
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise OutputError(f"cannot read {path}: {error}; delete the folder to do the run again") from error
+    raise OutputError(f"{path} is no record of a run; delete the folder to do the run again")
+
+
+def _check_network(run: Run, dataset: HierarchicalDataset) -> None:
+    config = run.config
+    if config.model.mode_out == "feature":
+        raise ConfigError(
+            "model.mode_out: a network that gives features has no output to train; "
+            "train with pred, and load it with bilateral.load(path, mode_out='feature')"
+        )
+    for side, hemisphere in config.model.hemispheres.items():
+        weights = side in run.parents or hemisphere.checkpoint or config.model.checkpoint
+        if hemisphere.freeze and not weights:
+            raise ConfigError(
+                f"model.{side}: it is frozen but has no trained weights: give model.{side}.checkpoint, "
+                "or use `bilateral system`, which trains it first"
+            )
+    names = [*config.model.levels]
+    known = [name for part in ("train", "val") for name in named_metrics(part, *[dict.fromkeys(names, 0.0)] * 2)]
+    if config.checkpoints.monitor not in known:
+        raise ConfigError(
+            f"checkpoints.monitor: a network with mode_heads: {config.model.mode_heads} has no metric "
+            f"{config.checkpoints.monitor!r}; it has {', '.join(known)}"
+        )
+    height, width = dataset.train.images.shape[2:]
+    if config.training.crop_padding >= min(height, width):
+        raise ConfigError(f"training.crop_padding: must be smaller than the images, which are {height}x{width}")
+    with torch.device("meta"):
+        network = build_network(config.model, dataset.hierarchy.fine_count, dataset.hierarchy.coarse_count)
+    network.to("meta").eval()
+    try:
+        network(torch.empty(2, dataset.train.images.shape[1], height, width, device="meta"))
+    except RuntimeError as error:
+        archs = " and ".join(hemisphere.arch for hemisphere in config.model.hemispheres.values())
+        raise DataError(f"{archs} cannot take images of {height}x{width} pixels ({error}); resize them") from error
+
+
+def _with_parents(run: Run, parents: dict[str, RunResult]) -> Config:
+    """The run's config with its seed and its parents' checkpoints in it: enough to do it again by `train`."""
+    hemispheres = {
+        side: run.config.model.hemispheres[side].model_copy(update={"checkpoint": parent.checkpoint})
+        for side, parent in parents.items()
+    }
+    model = run.config.model.model_copy(update=hemispheres)
+    return run.config.model_copy(update={"seeds": [run.seed], "model": model})
 
 
 def _chosen(config: Config, folder: Path) -> Path | None:
+    """The checkpoint that the protocol tests; None for an ensemble, which has none of its own."""
     if config.model.mode_hemis == "ensemble":
         return None
     name = "last" if config.protocol == "original" else "best"
@@ -214,46 +322,14 @@ def _new_folder(run: Run, identity: str) -> Path:
     return folder
 
 
-def _read_record(folder: Path) -> dict[str, Any] | None:
-    path = folder / "run.yaml"
-    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
-def _finish(
-    run: Run,
-    folder: Path,
-    identity: str,
-    parents: dict[str, RunResult],
-    dataset: HierarchicalDataset,
-    metrics: dict[str, float],
-    seconds: float,
-) -> None:
-    """Write result.yaml, then run.yaml, whose presence says that the run is finished."""
-    if metrics:
-        write_text(folder / "result.yaml", yaml.safe_dump([metrics], sort_keys=False))
-    last = folder / "checkpoints" / "last.safetensors"
-    if not run.config.checkpoints.save_last and run.config.protocol == "clean":
-        last.unlink(missing_ok=True)
-    record = {
-        "id": identity,
-        "role": run.role,
-        "seed": run.seed,
-        "parents": {side: str(parent.folder) for side, parent in parents.items()},
-        "data": {"name": dataset.name, "fingerprint": dataset.fingerprint},
-        "metrics": metrics,
-        "seconds": round(seconds, 1),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "machine": describe_machine(choose_device(run.config.training.device)),
-    }
+def _finish(config: Config, folder: Path, record: dict[str, Any], chosen: Path | None) -> None:
+    """Write result.yaml, then run.yaml, whose presence says that the run is finished; then drop what is not kept."""
+    if record["metrics"]:
+        write_text(folder / "result.yaml", yaml.safe_dump([record["metrics"]], sort_keys=False))
+    if chosen is not None:
+        record["checkpoint"] = chosen.stem
     write_text(folder / "run.yaml", yaml.safe_dump(record, sort_keys=False))
-
-
-def commit() -> str | None:
-    """The commit of this code, with a + if files differ from it; None outside a checkout."""
-    here = Path(__file__).parent
-    command = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
+    last = folder / "checkpoints" / "last.safetensors"
+    if not config.checkpoints.save_last and chosen != last:
+        with writing(last):
+            last.unlink(missing_ok=True)

@@ -16,17 +16,23 @@ ROW_NAMES = {"left": "left alone", "right": "right alone", "bilateral": "bilater
 def plan_system(config: Config, seed: int) -> dict[str, Run]:
     """The runs of one seed by role: the left and the right hemisphere's, and the bilateral one that joins them.
 
-    A hemisphere that the config gives a checkpoint for is no parent: it is not trained. Raises ConfigError for a
-    network that is not bilateral or is given as a whole.
+    Joined hemispheres are frozen unless the config says `freeze: false`. One that the config gives a checkpoint for
+    is no parent: it is not trained. Raises ConfigError for a network that is not bilateral or is given as a whole.
     """
     if config.model.mode_hemis != "bilateral" or config.model.checkpoint is not None:
         raise ConfigError(
             "the system trains and joins two hemispheres: model.mode_hemis must be bilateral, and "
             "model.checkpoint of a whole network does not apply; use `train` for others"
         )
+    hemispheres = config.model.hemispheres
+    frozen = {
+        side: hemisphere.model_copy(update={"freeze": hemisphere.freeze is not False})
+        for side, hemisphere in hemispheres.items()
+    }
+    joined = config.model_copy(update={"model": config.model.model_copy(update=frozen)})
     alone = {side: Run(hemisphere_config(config, side), seed, side) for side in SIDES}
-    parents = {side: run for side, run in alone.items() if config.model.hemispheres[side].checkpoint is None}
-    return {**alone, "bilateral": Run(config, seed, "bilateral", parents)}
+    parents = {side: run for side, run in alone.items() if hemispheres[side].checkpoint is None}
+    return {**alone, "bilateral": Run(joined, seed, "bilateral", parents)}
 
 
 def run_system(configs: list[Config], dataset: HierarchicalDataset, join: bool = True) -> tuple[list[Row], Path]:
@@ -36,27 +42,20 @@ def run_system(configs: list[Config], dataset: HierarchicalDataset, join: bool =
     only. Gives the table's rows, none where nothing is tested, and the folder that the table is written to.
     """
     runner = Runner(dataset)
+    plans = [(config, plan_system(config, seed)) for config in configs for seed in config.seeds]
+    runner.check(run for _, plan in plans for run in plan.values())
     results: dict[str, list[RunResult]] = {}
-    for config in configs:
-        for seed in config.seeds:
-            for role, result in _run_seed(runner, config, plan_system(config, seed), join).items():
+    for config, plan in plans:
+        for role, run in plan.items():
+            given = None if role == "bilateral" else config.model.hemispheres[role].checkpoint
+            if role == "bilateral" and not join:
+                continue
+            result = runner.run(run) if given is None else runner.evaluate_hemisphere(run, given)
+            if result is not None and result.metrics:
                 results.setdefault(ROW_NAMES[role], []).append(result)
+    for runs in results.values():
+        write_result_all([result for result in runs if not result.given])
     folder = configs[0].save_dir / f"{configs[0].name}-system"
-    tested = {name: runs for name, runs in results.items() if all(result.metrics for result in runs)}
-    for runs in tested.values():
-        if runs[0].folder.parent.name == runs[0].run.group:
-            write_result_all(runs)
-    rows = tabulate(tested)
-    write_table(folder, rows, tested)
+    rows = tabulate(results)
+    write_table(folder, rows, results)
     return rows, folder
-
-
-def _run_seed(runner: Runner, config: Config, plan: dict[str, Run], join: bool) -> dict[str, RunResult]:
-    results = {}
-    for role, run in plan.items():
-        given = None if role == "bilateral" else config.model.hemispheres[role].checkpoint
-        if given is not None:
-            results[role] = runner.evaluate_hemisphere(run, given)
-        elif join or role != "bilateral":
-            results[role] = runner.run(run)
-    return results

@@ -40,8 +40,10 @@ def build_network(config: ModelConfig, fine_count: int, coarse_count: int, seed:
     return network_class(hemispheres, heads, frozen, outputs_features=config.mode_out == "feature")
 
 
-def load_state(network: nn.Module, state: State, source: str) -> None:
+def load_state(network: nn.Module, state: State, source: str, replace: bool = False) -> None:
     """Put `state` into the network, every tensor of it and no other.
+
+    replace: make the state's tensors the network's own in place of copying them; for a network without memory.
 
     Raises CheckpointError, before anything is changed, that names the tensors which are missing, left over,
     or of another shape (both shapes).
@@ -57,7 +59,7 @@ def load_state(network: nn.Module, state: State, source: str) -> None:
     if problems:
         more = f", and {len(problems) - 4} more" if len(problems) > 4 else ""
         raise CheckpointError(f"{source} does not fit the network: {'; '.join(problems[:4])}{more}")
-    network.load_state_dict(state)
+    network.load_state_dict(state, assign=replace)
 
 
 def hemisphere_state(state: State, side: str, source: str) -> State:

@@ -1,11 +1,10 @@
 """What a network is made of: its hemispheres, heads and output."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ..base.section import Section
+from ..base.section import Section, UserPath
 
 Share = Annotated[float, Field(gt=0, le=1)]
 SIDES = ("left", "right")
@@ -35,9 +34,9 @@ class HemisphereConfig(Section):
     batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] | Literal["original"] | None = None
     """Of the running statistics, in PyTorch's sense. None: by the recipe (`original`: the original code's)."""
     sparsity: SparsityConfig | None = None
-    freeze: bool = False
-    """Never train it: no gradients, evaluation mode at all times."""
-    checkpoint: Path | None = None
+    freeze: bool | None = None
+    """Never train it: no gradients, evaluation mode at all times. None: where `system` joins it, yes; else no."""
+    checkpoint: UserPath | None = None
     """Where its trained weights come from."""
 
 
@@ -52,9 +51,9 @@ class ModelConfig(Section):
     """Before each head's linear layer."""
     left: HemisphereConfig | None = None
     right: HemisphereConfig | None = None
-    checkpoint: Path | None = None
+    checkpoint: UserPath | None = None
     """A whole network, heads included, that training starts from or that is evaluated."""
-    members: list[Path] | None = None
+    members: list[UserPath] | None = None
     """Checkpoints of an ensemble's two-headed networks."""
     average: Literal["logits", "probabilities"] = "logits"
     """What an ensemble takes the mean of."""
@@ -83,6 +82,8 @@ class ModelConfig(Section):
                 raise ValueError("an ensemble needs `members`: a list of two or more checkpoints")
             if len(set(self.members)) < len(self.members):
                 raise ValueError("an ensemble's members must differ; a checkpoint is listed twice")
+            if self.mode_heads != "both" or self.mode_out != "pred":
+                raise ValueError("an ensemble averages the logits of both heads: mode_heads: both, mode_out: pred")
         elif self.members:
             raise ValueError(f"`members` belong to mode_hemis: ensemble, not {self.mode_hemis}")
         elif self.average != "logits":

@@ -45,8 +45,6 @@ class OriginalNetwork:
     coarse_count: int
     notes: tuple[str, ...]
     """What was changed or assumed in reading, a sentence each."""
-    label_names: None = None
-    """The format names no labels."""
 
 
 def is_original(path: Path) -> bool:

@@ -1,28 +1,29 @@
 """Checkpoint files: tensors as safetensors, everything else as JSON in the header. Nothing in them is executed."""
 
-import dataclasses
-import json
+from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import torch
-from pydantic import ValidationError
+from pydantic import PositiveInt, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..base.errors import CheckpointError, OutputError
+from ..base.errors import CheckpointError, DataError, OutputError
 from ..base.files import whole_file
 from ..data import cifar100
 from ..data.augment import Normalisation
 from ..data.hierarchy import LabelHierarchy
+from ..models.backbones import BACKBONES
 from ..models.build import State, build_network, hemisphere_state, load_state
 from ..models.config import ModelConfig
 from ..models.macro import Ensemble, HemisphericNetwork
 from ..models.original_checkpoints import is_original, read_original
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 _NETWORK, _OPTIMIZER = "network.", "optimizer."
 
 
@@ -35,11 +36,11 @@ class Description:
     """
 
     model: ModelConfig
-    fine_count: int
-    coarse_count: int
+    fine_count: PositiveInt
+    coarse_count: PositiveInt
     hierarchy: LabelHierarchy | None
     normalise: Normalisation
-    image_size: tuple[int, int]
+    image_size: tuple[PositiveInt, PositiveInt]
     notes: tuple[str, ...] = ()
 
 
@@ -62,6 +63,18 @@ class Checkpoint:
     training: TrainingState | None = None
 
 
+@dataclass(frozen=True)
+class _Header:
+    """The JSON in a checkpoint file."""
+
+    format: Literal[1]
+    description: Description
+    training: TrainingState | None = None
+
+
+_HEADER = TypeAdapter(_Header)
+
+
 def save(
     path: Path,
     network: HemisphericNetwork,
@@ -71,15 +84,14 @@ def save(
 ) -> None:
     """Write a whole checkpoint file; with the optimizer's and training's state, training can go on from it."""
     tensors = {_NETWORK + name: tensor for name, tensor in network.state_dict().items()}
-    header: dict[str, Any] = {"format": FORMAT, "description": _encode(description)}
-    if optimizer is not None and training is not None:
+    if optimizer is not None:
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"{_OPTIMIZER}{index}.{name}": value for name, value in state.items() if value is not None}
-        header["training"] = dataclasses.asdict(training)
+    header = _HEADER.dump_json(_Header(FORMAT, description, training)).decode()
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     with whole_file(path) as temporary:
         try:
-            save_file(contiguous, temporary, {"bilateral": json.dumps(header)})
+            save_file(contiguous, temporary, {"bilateral": header})
         except SafetensorError as error:
             # safetensors wraps the system's refusal (a full disk) in an error of its own.
             raise OutputError(
@@ -98,58 +110,86 @@ def read(path: Path) -> Checkpoint:
         return _read_original(path)
     try:
         with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {})["bilateral"])
+            header = _HEADER.validate_json((file.metadata() or {}).get("bilateral", ""))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-        if header["format"] != FORMAT:
-            raise CheckpointError(f"{path} has format {header['format']}; this version reads {FORMAT}")
-        return Checkpoint(
-            _decode(header["description"]),
-            {name.removeprefix(_NETWORK): value for name, value in tensors.items() if name.startswith(_NETWORK)},
-            _optimizer_state(tensors),
-            TrainingState(**header["training"]) if "training" in header else None,
-        )
-    except (SafetensorError, KeyError, TypeError, ValueError, ValidationError) as error:
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise CheckpointError(
+            f"{path} is not a checkpoint of ours in format {FORMAT}: its header's {where or 'JSON'}: {problem['msg']}"
+        ) from error
+    except (SafetensorError, DataError, OSError) as error:
         raise CheckpointError(f"{path} is not a checkpoint of ours, or not whole: {error}") from error
+    network_state = {name.removeprefix(_NETWORK): value for name, value in tensors.items() if name.startswith(_NETWORK)}
+    return Checkpoint(header.description, network_state, _optimizer_state(tensors), header.training)
 
 
 def find(path: Path) -> Path:
-    """Give the checkpoint file that `path`, a file or a run's folder, stands for. Raises CheckpointError."""
-    if path.is_dir():
-        candidates = [path / "checkpoints" / f"{name}.safetensors" for name in ("best", "last")]
+    """Give the checkpoint file that `path` stands for: itself, or in a run's folder the one that was tested.
+
+    A run that is not finished gives its best so far. Raises CheckpointError where there is none.
+    """
+    try:
+        if not path.is_dir():
+            if path.is_file():
+                return path
+            raise CheckpointError(f"there is no checkpoint {path}")
+        # The run's record names it, for under protocol: original it is not the best one.
+        names = [
+            line.removeprefix("checkpoint: ") for line in _lines(path / "run.yaml") if line.startswith("checkpoint: ")
+        ]
+        candidates = [path / "checkpoints" / f"{name}.safetensors" for name in (*names, "best", "last")]
         found = next((candidate for candidate in candidates if candidate.is_file()), None)
-        if found is None:
-            raise CheckpointError(f"the folder {path} holds no checkpoints/best.safetensors or last.safetensors")
-        return found
-    if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}")
-    return path
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot look for a checkpoint in {path}: {error}") from error
+    if found is None:
+        raise CheckpointError(f"the folder {path} holds no checkpoints/best.safetensors or last.safetensors")
+    return found
 
 
-def build(checkpoint: Checkpoint, source: Path, mode_out: str | None = None) -> HemisphericNetwork:
-    """Build a checkpoint's network in evaluation mode. Raises CheckpointError if its tensors do not fit."""
+def build(
+    checkpoint: Checkpoint, source: Path, mode_out: str | None = None, own_backbones: Collection[str] = ()
+) -> HemisphericNetwork:
+    """Build a checkpoint's network in evaluation mode.
+
+    own_backbones: the `package.module:Class` backbones that a file may name; a file alone never decides what code
+    is run. Raises CheckpointError if the file names another one, or its tensors do not fit.
+    """
     description = checkpoint.description
+    archs = {hemisphere.arch for hemisphere in description.model.hemispheres.values()}
+    strange = archs - set(BACKBONES) - set(own_backbones)
+    if strange:
+        raise CheckpointError(
+            f"{source} needs the backbone {strange.pop()!r}, which is not one of ours: name it yourself "
+            "(own_backbones=[...], or --own-backbone on the command line) if you trust its code"
+        )
     model = description.model.model_copy(update={"mode_out": mode_out} if mode_out else {})
-    network = build_network(model, description.fine_count, description.coarse_count)
-    load_state(network, checkpoint.network_state, str(source))
+    # Without memory or time for initial weights where we know that a state has all tensors of a backbone.
+    with torch.device("meta") if archs <= set(BACKBONES) else nullcontext():
+        network = build_network(model, description.fine_count, description.coarse_count)
+    load_state(network, checkpoint.network_state, str(source), replace=True)
     network.eval()
     return network
 
 
-def load(path: str | Path, mode_out: str | None = None) -> HemisphericNetwork:
+def load(path: str | Path, mode_out: str | None = None, own_backbones: Collection[str] = ()) -> HemisphericNetwork:
     """Give the trained network of any checkpoint, of ours or of the original's format, in evaluation mode.
 
-    path: the file, or a run's folder. mode_out: `feature` makes it give features and no logits.
-    Calling it on normalised images (B, 3, H, W) gives an `Output` with `.fine`, `.coarse`, `.features`.
+    path: the file, or a run's folder. mode_out: `feature` makes it give features and no logits. own_backbones:
+    `package.module:Class` backbones that the file may name. Calling the network on normalised images (B, 3, H, W)
+    gives an `Output` with `.fine`, `.coarse`, `.features`.
     Raises CheckpointError where there is none, or where tensors do not fit (they are named).
     """
-    return build(read(Path(path)), Path(path), mode_out)
+    return build(read(Path(path)), Path(path), mode_out, own_backbones)
 
 
 def load_ensemble(paths: list[Path], average: str = "logits") -> tuple[Ensemble, Description]:
     """Give the ensemble of two or more two-headed networks, and the first one's description.
 
-    Raises CheckpointError where a member lacks a head or the members' label counts differ.
+    Raises CheckpointError where a member lacks a head or is there twice, or their labels or normalisation differ.
     """
+    if len({find(path).resolve() for path in paths}) < len(paths):
+        raise CheckpointError("an ensemble's members must differ; one checkpoint is listed twice")
     checkpoints = [read(path) for path in paths]
     first = checkpoints[0].description
     for path, checkpoint in zip(paths, checkpoints):
@@ -158,10 +198,10 @@ def load_ensemble(paths: list[Path], average: str = "logits") -> tuple[Ensemble,
             raise CheckpointError(
                 f"{path} has a {description.model.mode_heads} head only; an ensemble's members need mode_heads: both"
             )
-        if (description.fine_count, description.coarse_count) != (first.fine_count, first.coarse_count):
+        if _meaning(description) != _meaning(first):
             raise CheckpointError(
-                f"{path} tells {description.fine_count} fine and {description.coarse_count} coarse labels apart, "
-                f"{paths[0]} {first.fine_count} and {first.coarse_count}; an ensemble needs the same"
+                f"{path} was trained on other labels or another normalisation than {paths[0]}; "
+                "an ensemble needs the same"
             )
     return Ensemble([build(checkpoint, path) for path, checkpoint in zip(paths, checkpoints)], average), first
 
@@ -185,20 +225,12 @@ def _read_original(path: Path) -> Checkpoint:
     return Checkpoint(description, original.state)
 
 
-def _encode(description: Description) -> dict[str, Any]:
-    return dataclasses.asdict(description) | {"model": description.model.model_dump(mode="json")}
+def _meaning(description: Description) -> tuple[object, ...]:
+    return (description.fine_count, description.coarse_count, description.hierarchy, description.normalise)
 
 
-def _decode(data: dict[str, Any]) -> Description:
-    hierarchy, normalise = data["hierarchy"], data["normalise"]
-    decoded = {
-        "model": ModelConfig.model_validate(data["model"]),
-        "hierarchy": hierarchy and LabelHierarchy(*(tuple(values) for values in hierarchy.values())),
-        "normalise": Normalisation(tuple(normalise["mean"]), tuple(normalise["std"])),
-        "image_size": tuple(data["image_size"]),
-        "notes": tuple(data["notes"]),
-    }
-    return Description(**data | decoded)
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
 
 
 def _optimizer_state(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:

@@ -34,6 +34,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 WARMUP_SHARE = 0.2
+GIVEN_BY_RECIPES = frozenset(key for recipe in RECIPES.values() for key in recipe)
 
 
 class TrainingConfig(Section):
@@ -60,6 +61,7 @@ class TrainingConfig(Section):
     accumulate_batches: Annotated[int, Field(ge=1)] = 1
     """Batches whose gradients make one optimizer step."""
     validate_every_epochs: Annotated[int, Field(ge=1)]
+    """The last epoch is always validated."""
     log_every_steps: Annotated[int, Field(ge=1)] = 50
     """Steps between values in TensorBoard; how soon a loss that is no number is noticed."""
     precision: Literal["auto", "float32", "bfloat16"]
@@ -71,22 +73,21 @@ class TrainingConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_from_recipe(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("recipe", "fast") not in RECIPES:
+        if not isinstance(given, dict):
             return given
-        filled = {**RECIPES[given.get("recipe", "fast")], **{k: v for k, v in given.items() if v is not None}}
-        if "warmup_epochs" not in filled and isinstance(filled["epochs"], int | float):
-            filled["warmup_epochs"] = WARMUP_SHARE * filled["epochs"]
+        recipe = given.get("recipe") or "fast"
+        # An unknown recipe is refused for its name alone, not for all that it would have given.
+        defaults = RECIPES[recipe] if recipe in tuple(RECIPES) else RECIPES["fast"]
+        filled = {**defaults, **{key: value for key, value in given.items() if value is not None}}
+        if "warmup_epochs" not in filled:
+            epochs = filled["epochs"]
+            filled["warmup_epochs"] = WARMUP_SHARE * epochs if isinstance(epochs, int) else 0
         return filled
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "TrainingConfig":
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs ({self.warmup_epochs:g}) must be fewer than epochs ({self.epochs})")
-        if self.validate_every_epochs > self.epochs:
-            raise ValueError(
-                f"validate_every_epochs ({self.validate_every_epochs}) exceeds epochs ({self.epochs}): "
-                "no checkpoint could be chosen"
-            )
         return self
 
 

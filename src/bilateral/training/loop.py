@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -180,6 +181,12 @@ def _resume(job: TrainingJob, optimizer: torch.optim.Optimizer, kept: KeptCheckp
     last = checkpoint.read(kept.last_path)
     if last.training is None or last.optimizer_state is None:
         raise CheckpointError(f"{kept.last_path} holds no training state to go on from")
+    if last.training.threads != torch.get_num_threads():
+        warnings.warn(
+            f"{job.title} goes on with {torch.get_num_threads()} threads after {last.training.threads}: "
+            "it will not be bit-identical to an uninterrupted run",
+            stacklevel=2,
+        )
     load_state(job.network, last.network_state, str(kept.last_path))
     optimizer.load_state_dict(optimizer.state_dict() | {"state": last.optimizer_state})
     kept.scores = dict(last.training.kept)

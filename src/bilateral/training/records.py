@@ -27,8 +27,9 @@ class RunRecords:
 
     def step(self, step: int, values: dict[str, float]) -> None:
         """Record values of one step in TensorBoard."""
-        for name, value in values.items():
-            self.tensorboard.add_scalar(name, value, step)
+        with writing(self.folder / "tensorboard"):
+            for name, value in values.items():
+                self.tensorboard.add_scalar(name, value, step)
 
     def epoch(self, epoch: int, step: int, metrics: dict[str, float], timing: dict[str, float]) -> None:
         """Record a finished epoch (counted from 1)."""
@@ -49,8 +50,6 @@ class RunRecords:
     @staticmethod
     def _keep_epochs(path: Path, epochs_done: int) -> None:
         if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            # A line that a kill cut short is the last one, of an epoch that was not done.
-            whole = [line for line in lines if line.endswith("\n")]
-            kept = [line for line in whole if json.loads(line)["epoch"] <= epochs_done]
-            write_text(path, "".join(kept))
+            # One line an epoch; what follows, perhaps cut short by a kill, is of epochs that were not done.
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+            write_text(path, "".join(lines[:epochs_done]))

@@ -17,7 +17,7 @@ from ..experiment.runner import Runner
 from ..experiment.system import run_system
 
 log = logging.getLogger(__name__)
-QUICKSTART = Path(str(files("bilateral.experiment") / "quickstart.yaml"))
+QUICKSTART = Path(str(files("bilateral.cli") / "quickstart.yaml"))
 
 
 def system(path: Path | None, overrides: list[str], seeds: int | None, join: bool, as_json: bool) -> None:
@@ -46,7 +46,9 @@ def train(path: Path | None, overrides: list[str]) -> None:
     """Do `bilateral train` and print each seed's test metrics."""
     config = read_config(path, overrides)
     runner = Runner(load_data(config))
-    results = [runner.run(Run(config, seed)) for seed in config.seeds]
+    runs = [Run(config, seed) for seed in config.seeds]
+    runner.check(runs)
+    results = [runner.run(run) for run in runs]
     for result in results:
         print(f"seed {result.run.seed}: {result.folder}")
         for name, value in result.metrics.items():

@@ -17,8 +17,9 @@ from ..base.files import whole_file
 from ..data import sources
 from ..data.image_files import read_image
 from ..data.prepare import prepare_cifar100
-from ..experiment.config import dump_config, read_config
-from ..experiment.runner import check_classes
+from ..experiment.config import Config, dump_config, read_config
+from ..experiment.plan import Run
+from ..experiment.runner import check_labels, resolve
 from ..models.backbones import BACKBONES
 from ..training import checkpoint
 from ..training.checkpoint import Description
@@ -27,19 +28,17 @@ from ..training.evaluation import Evaluation
 from ..training.evaluation import evaluate as run_over
 
 log = logging.getLogger(__name__)
+PREDICTION_BATCH = 250
 
 
-def evaluate(path: Path, overrides: list[str], features: Path | None, as_json: bool) -> None:
+def evaluate(path: Path, overrides: list[str], features: Path | None, own_backbones: list[str], as_json: bool) -> None:
     """Do `bilateral evaluate`."""
     read = checkpoint.read(path)
     _tell(read.description)
-    run_config = checkpoint.find(path).parent.parent / "config.yaml"
-    if not run_config.exists() and not overrides:
-        raise ConfigError(f"{path} has no config.yaml that names its data; add data.name=... data.root=...")
-    config = read_config(run_config if run_config.exists() else None, overrides)
+    config = _data_config(path, overrides)
+    network = checkpoint.build(read, path, own_backbones=own_backbones).to(choose_device(config.training.device))
     dataset = sources.load(config.data)
-    check_classes(read.description, dataset, str(path))
-    network = checkpoint.build(read, path).to(choose_device(config.training.device))
+    check_labels(read.description, dataset, str(path))
     evaluation = run_over(network, dataset.test, read.description.normalise)
     metrics = evaluation.metrics("test", dataset.hierarchy)
     if features is not None:
@@ -51,28 +50,16 @@ def evaluate(path: Path, overrides: list[str], features: Path | None, as_json: b
             print(f"{name:20} {value:.4f}")
 
 
-def predict(path: Path, images: Sequence[Path], top: int, as_json: bool) -> None:
+def predict(path: Path, images: Sequence[Path], top: int, own_backbones: list[str], as_json: bool) -> None:
     """Do `bilateral predict`."""
     if top < 1:
         raise ConfigError(f"--top: must be 1 or more, not {top}")
     read = checkpoint.read(path)
-    description = read.description
-    _tell(description)
-    network = checkpoint.build(read, path)
-    pixels = torch.stack([_fit(file, description.image_size) for file in images])
-    with torch.inference_mode():
-        output = network(description.normalise(pixels))
+    _tell(read.description)
+    network = checkpoint.build(read, path, own_backbones=own_backbones)
     answers: list[dict[str, Any]] = []
-    for number, file in enumerate(images):
-        answer: dict[str, Any] = {"image": str(file)}
-        for level, logits in output.logits.items():
-            probabilities, labels = logits[number].softmax(0).topk(min(top, logits.shape[1]))
-            names = _names(description, level)
-            answer[level] = [
-                {"label": names[label], "id": label, "probability": round(probability, 6)}
-                for probability, label in zip(probabilities.tolist(), labels.tolist())
-            ]
-        answers.append(answer)
+    for start in range(0, len(images), PREDICTION_BATCH):
+        answers += _predict(network, read.description, images[start : start + PREDICTION_BATCH], top)
     if as_json:
         print(json.dumps(answers, indent=1))
         return
@@ -88,7 +75,7 @@ def prepare(raw: Path, target: Path, download: bool) -> None:
     print(summary)
 
 
-def info(what: Path | None) -> None:
+def info(what: Path | None, own_backbones: list[str]) -> None:
     """Do `bilateral info`."""
     if what is None:
         device = choose_device("auto")
@@ -99,15 +86,16 @@ def info(what: Path | None) -> None:
         print(f"backbones: {', '.join(BACKBONES)}, or package.module:Backbone")
         print(f"data sources: {', '.join(sources.SOURCES)}, or package.module:function")
     elif what.suffix in (".yaml", ".yml"):
-        print(dump_config(read_config(what)), end="")
+        config = read_config(what)
+        print(dump_config(resolve(Run(config, config.seeds[0])).config), end="")
     else:
-        _describe(what)
+        _describe(what, own_backbones)
 
 
-def _describe(path: Path) -> None:
+def _describe(path: Path, own_backbones: list[str]) -> None:
     read = checkpoint.read(path)
     description = read.description
-    network = checkpoint.build(read, path)
+    network = checkpoint.build(read, path, own_backbones=own_backbones)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     trainable = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     print(f"checkpoint: {checkpoint.find(path)}")
@@ -118,10 +106,40 @@ def _describe(path: Path) -> None:
         print(f"epochs done: {read.training.epochs_done}")
     for note in description.notes:
         print(f"note: {note}")
-    print(
-        yaml.safe_dump({"model": description.model.model_dump(mode="json", exclude_none=True)}, sort_keys=False),
-        end="",
-    )
+    model = {"model": description.model.model_dump(mode="json", exclude_none=True)}
+    print(yaml.safe_dump(model, sort_keys=False), end="")
+
+
+def _data_config(path: Path, overrides: list[str]) -> Config:
+    """The config of the run that `path` belongs to, with other data where the overrides name some."""
+    for text in overrides:
+        if not text.startswith(("data.", "training.device=")):
+            raise ConfigError(f"{text}: evaluate takes data.KEY=VALUE and training.device=NAME only")
+    file = checkpoint.find(path)
+    run_config = file.parent.parent / "config.yaml" if file.parent.name == "checkpoints" else None
+    if any(text.startswith("data.name=") for text in overrides):
+        return read_config(None, overrides)
+    if run_config is None or not run_config.exists():
+        raise ConfigError(f"{path} has no config.yaml that names its data; add data.name=... data.root=...")
+    return read_config(run_config, overrides)
+
+
+@torch.inference_mode()
+def _predict(
+    network: torch.nn.Module, description: Description, images: Sequence[Path], top: int
+) -> list[dict[str, Any]]:
+    pixels = torch.stack([_fit(file, description.image_size) for file in images])
+    output = network(description.normalise(pixels))
+    answers: list[dict[str, Any]] = [{"image": str(file)} for file in images]
+    for level, logits in output.logits.items():
+        names = _names(description, level)
+        probabilities, labels = logits.softmax(1).topk(min(top, logits.shape[1]))
+        for answer, likely, which in zip(answers, probabilities.tolist(), labels.tolist()):
+            answer[level] = [
+                {"label": names[label], "id": label, "probability": round(probability, 6)}
+                for probability, label in zip(likely, which)
+            ]
+    return answers
 
 
 def _tell(description: Description) -> None:
