@@ -130,3 +130,44 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on_later(bilateral, tmp_p
     again = bilateral(*arguments)
     assert again.returncode == 0, again.stderr
     assert len(list(tmp_path.glob("runs/*/*-seed0-*"))) == 1
+
+
+def test_own_backbone_and_own_data_without_touching_the_package(bilateral, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        """
+import torch
+from bilateral.data.hierarchy import LabelHierarchy
+from bilateral.data.images import HierarchicalDataset, HierarchicalImages
+
+class Flat(torch.nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.num_features = round(8 * config.width)
+        self.layer = torch.nn.Linear(3 * 8 * 8, self.num_features)
+
+    def forward(self, images):
+        return self.layer(images.flatten(1))
+
+def load(config):
+    fine = torch.arange(4).repeat(8)
+    images = HierarchicalImages((fine * 60).byte().view(-1, 1, 1, 1).expand(-1, 3, 8, 8).clone(), fine, fine // 2)
+    names = LabelHierarchy(tuple("abcd"), tuple("xy"), (0, 0, 1, 1))
+    return HierarchicalDataset("mine", names, images, images, (0.4,) * 3, (0.3,) * 3)
+"""
+    )
+    own = ["data.name=mine:load", "model.left.arch=mine:Flat", "model.right.arch=mine:Flat", "model.right.width=2"]
+    result = bilateral("system", *own, "training.epochs=3", "training.batch_size=8", "model.left.width=1")
+    assert result.returncode == 0, result.stderr
+    run = next(tmp_path.glob("runs/quickstart-bilateral-*/*-seed0-*"))
+    refused = bilateral("evaluate", str(run))
+    assert refused.returncode == 2 and "'mine:Flat', which is not one of ours" in refused.stderr
+    trusted = bilateral("evaluate", str(run), "--own-backbone", "mine:Flat", "--json")
+    assert trusted.returncode == 0, trusted.stderr
+    assert json.loads(trusted.stdout)["data"] == "mine"
+
+
+def test_evaluate_takes_other_data_but_no_other_network(bilateral, trained):
+    other = bilateral("evaluate", str(trained), "data.shapes.seed=5", "--json")
+    assert other.returncode == 0, other.stderr
+    refused = bilateral("evaluate", str(trained), "model.left.width=3")
+    assert refused.returncode == 2 and "evaluate takes data.KEY=VALUE" in refused.stderr

@@ -109,9 +109,26 @@ def test_train_system_takes_the_documented_arguments(project):
     assert not list(project.glob("runs/alone-bilateral*"))
 
 
+def test_train_system_tells_what_it_does_not_take(project):
+    config = yaml.safe_load((project / "configs" / "config.yaml").read_text())
+    config["hparams"] |= {"farch": "vgg11", "dropout": 0.25}
+    (project / "uni.yaml").write_text(yaml.safe_dump(config))
+    config["hparams"] |= {"mode_hemis": "bilateral", "mode_heads": "both", "farch": "resnet9", "carch": "resnet9"}
+    config["hparams"] |= {"ffreeze": True, "cfreeze": True, "model_path_fine": "old.ckpt"}
+    (project / "bi.yaml").write_text(yaml.safe_dump(config))
+    bases = ["--uni_base_config", "uni.yaml", "--bi_base_config", "bi.yaml"]
+    result = door("train_system.py", *bases, "--no_bilateral", "pretraining.left.epochs=2", cwd=project)
+    assert result.returncode == 0, result.stderr
+    assert "dropout, arch differs from bi.yaml" in result.stderr and "checkpoint of the left" in result.stderr
+    metrics = only(project, "runs/base-unilateral-resnet9-fine/*/metrics.jsonl").read_text().splitlines()
+    assert len(metrics) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--epochs", "0", "1", "1"], "pretraining.left.epochs"),
+        (["--epochs", "1", "1", "-1"], "training.epochs"),
         (["--num_seeds", "0"], "--num_seeds: must be 1 or more"),
         (["--epochs", "1", "2"], "expected 3 arguments"),
         (["--trained_models", "nothing.yaml"], "fine_checkpoints and coarse_checkpoints"),

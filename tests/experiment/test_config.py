@@ -38,6 +38,33 @@ def test_a_hemispheres_stage_inherits_what_it_does_not_set():
     assert (config.pretraining.right.epochs, config.pretraining.right.lr) == (180, 1e-4)
 
 
+def test_another_recipe_inherits_what_belongs_to_no_recipe():
+    values = {"training": {"device": "cpu", "lr": 0.3}, "pretraining": {"left": {"recipe": "original"}}}
+    config = check_config(values, "test")
+    assert (config.pretraining.left.device, config.pretraining.left.lr) == ("cpu", 1e-4)
+    assert config.pretraining.right.lr == 0.3
+
+
+def test_yaml_merge_keys_empty_sections_and_homes(tmp_path):
+    text = "model:\n  left: &l {width: 0.5}\n  right: {<<: *l, arch: vgg11}\ndata:\nsave_dir: ~/runs\nname: 12"
+    (tmp_path / "c.yaml").write_text(text)
+    config = read_config(tmp_path / "c.yaml")
+    right = config.model.hemispheres["right"]
+    assert (right.width, right.arch, config.name) == (0.5, "vgg11", "12")
+    assert config.save_dir == Path.home() / "runs"
+
+
+def test_one_mistake_is_told_once(tmp_path):
+    for override in ("training.epochs=abc", "training.recipe=slow", "training.recipe=[1]"):
+        with pytest.raises(ConfigError) as error:
+            read_config(None, [override])
+        assert str(error.value).count("\n") == 0
+
+
+def test_an_originals_key_as_an_override_leaves_the_recipe():
+    assert read_config(None, ["hparams.lr=0.01"]).training.recipe == "fast"
+
+
 def test_numbers_in_any_notation(tmp_path):
     (tmp_path / "c.yaml").write_text("training: {lr: 1e-3}")
     assert read_config(tmp_path / "c.yaml", ["training.weight_decay=1e-4"]).training.lr == 1e-3
@@ -60,6 +87,8 @@ def test_numbers_in_any_notation(tmp_path):
         ("model: {mode_hemis: unilateral, left: {}, right: {}}", "one hemisphere"),
         ("model: {average: probabilities}", "`average` belongs to mode_hemis: ensemble"),
         ("checkpoints: {save_top_k: 0}", "save_top_k must not be 0"),
+        ("protocol: original\ndata: {validation_fraction: 0.2}", "data.validation_fraction has no effect"),
+        ("model: {mode_hemis: ensemble, members: [a, b], mode_heads: fine}", "mode_heads: both"),
         ("training: {epochs: 5, warmup_epochs: 5}", "must be fewer than epochs"),
         ("training: 3", "training: .*not 3"),
         ("a: 1\na: 2", "'a' is given twice"),

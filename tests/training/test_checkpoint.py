@@ -1,7 +1,10 @@
 import json
+import os
+import sys
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from bilateral import load
@@ -99,3 +102,40 @@ def test_an_ensemble_needs_two_headed_members(tmp_path):
     saved(tmp_path / "b.safetensors", mode_heads="fine")
     with pytest.raises(CheckpointError, match=r"b\.safetensors has a fine head only"):
         checkpoint.load_ensemble([tmp_path / "a.safetensors", tmp_path / "b.safetensors"])
+
+
+def test_a_file_alone_never_decides_what_code_is_run(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "stranger.py").write_text(
+        f"open({str(tmp_path / 'was_run')!r}, 'w')\n"
+        "from bilateral.models.backbones.resnet9 import ResNet9\n"
+        "class Net(ResNet9): pass\n"
+    )
+    network, _ = saved(tmp_path / "a.safetensors", arch="stranger:Net")
+    (tmp_path / "was_run").unlink()
+    monkeypatch.delitem(sys.modules, "stranger")
+    with pytest.raises(CheckpointError, match="'stranger:Net', which is not one of ours"):
+        load(tmp_path / "a.safetensors")
+    assert not (tmp_path / "was_run").exists()
+    images = torch.randn(2, 3, 32, 32)
+    trusted = load(tmp_path / "a.safetensors", own_backbones=["stranger:Net"])
+    assert torch.equal(trusted(images).fine, network(images).fine)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("fine_count", "x"), ("fine_count", -1), ("image_size", [32]), ("normalise", {"mean": "a"}), ("hierarchy", {})],
+)
+def test_a_damaged_header_is_an_error_that_names_the_key(tmp_path, key, value):
+    saved(tmp_path / "a.safetensors")
+    with safe_open(tmp_path / "a.safetensors", "pt") as file:
+        header = json.loads(file.metadata()["bilateral"])
+    header["description"][key] = value
+    save_file({"x": torch.zeros(1)}, tmp_path / "b.safetensors", {"bilateral": json.dumps(header)})
+    with pytest.raises(CheckpointError, match=rf"b\.safetensors.*{key}"):
+        load(tmp_path / "b.safetensors")
+
+
+def test_checkpoints_can_be_read_by_others(tmp_path):
+    saved(tmp_path / "a.safetensors")
+    assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == 0o666 & ~os.umask(os.umask(0o022))

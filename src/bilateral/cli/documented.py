@@ -5,12 +5,14 @@ import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from ..base.errors import ConfigError
 from ..experiment.config import Config, check_config, is_documented, override, read_config
 from ..models.config import SIDES
+from ..training.config import WARMUP_SHARE
 from .main import exit_with
 from .train_commands import run_and_print, train
 
@@ -70,12 +72,9 @@ def _system_configs(options: argparse.Namespace) -> list[Config]:
     alone = read_config(options.uni_base_config)
     joined = read_config(options.bi_base_config, [text for text in options.overrides if is_documented(text)])
     values = joined.model_dump(mode="json") | {"seeds": list(range(seeds))}
-    stages = {side: alone.training.model_dump(mode="json") for side in SIDES}
-    for side, epochs in zip(SIDES, options.epochs or ()):
-        stages[side]["epochs"] = epochs
-    if options.epochs:
-        values["training"]["epochs"] = options.epochs[2]
-    values["pretraining"] = stages
+    fine, coarse, bilateral = options.epochs or (None, None, None)
+    values["training"] = _with_epochs(joined, bilateral)
+    values["pretraining"] = {"left": _with_epochs(alone, fine), "right": _with_epochs(alone, coarse)}
     for side in SIDES:
         if values["model"].get(side):
             if values["model"][side].pop("checkpoint", None):
@@ -95,6 +94,16 @@ def _system_configs(options: argparse.Namespace) -> list[Config]:
         check_config(override(values, [f"seeds=[{seed}]", *_checkpoints(pair)]), str(options.trained_models))
         for seed, pair in enumerate(pairs)
     ]
+
+
+def _with_epochs(config: Config, epochs: int | None) -> dict[str, Any]:
+    """A config's training settings with other epochs; a warm-up that was a share of the old ones follows."""
+    values = config.training.model_dump(mode="json")
+    if epochs is not None:
+        if values["warmup_epochs"] == WARMUP_SHARE * values["epochs"]:
+            del values["warmup_epochs"]
+        values["epochs"] = epochs
+    return values
 
 
 def _tell_differences(alone: Config, joined: Config, options: argparse.Namespace) -> None:
