@@ -17,9 +17,10 @@ from ..base.files import whole_file
 from ..data import sources
 from ..data.image_files import read_image
 from ..data.prepare import prepare_cifar100
+from ..experiment.checks import check_labels
 from ..experiment.config import Config, dump_config, read_config
 from ..experiment.plan import Run
-from ..experiment.runner import check_labels, resolve
+from ..experiment.runner import resolve
 from ..models.backbones import BACKBONES
 from ..training import checkpoint
 from ..training.checkpoint import Description

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import yaml
 
-from ..base.errors import CheckpointError, ConfigError, DataError, OutputError
+from ..base.errors import OutputError
 from ..base.files import remove_partial_files, sole_writer, write_text, writing
 from ..data.augment import Normalisation
 from ..data.images import HierarchicalDataset, HierarchicalImages
@@ -24,7 +24,7 @@ from ..training.checkpoint import Description
 from ..training.device import choose_device, describe_machine, resolve_precision
 from ..training.evaluation import evaluate
 from ..training.loop import TrainingJob, train
-from ..training.objective import named_metrics
+from .checks import check_labels, check_network
 from .config import Config, dump_config
 from .plan import Run
 
@@ -61,7 +61,7 @@ class Runner:
         for run in runs:
             run = resolve(run)
             if run.config.model.mode_hemis != "ensemble":
-                _check_network(run, self.dataset)
+                check_network(run, self.dataset)
             run.identity(self.dataset.fingerprint)  # which looks for the checkpoints that the run starts from
 
     def run(self, run: Run) -> RunResult:
@@ -220,19 +220,6 @@ def describe(config: Config, dataset: HierarchicalDataset) -> Description:
     )
 
 
-def check_labels(description: Description, dataset: HierarchicalDataset, what: str) -> None:
-    """Raise CheckpointError if a network's labels are not the data set's: other counts, names or hierarchy."""
-    counts = (description.fine_count, description.coarse_count)
-    wanted = (dataset.hierarchy.fine_count, dataset.hierarchy.coarse_count)
-    if counts != wanted:
-        raise CheckpointError(
-            f"{what} tells {counts[0]} fine and {counts[1]} coarse labels apart, "
-            f"the data set {dataset.name} has {wanted[0]} and {wanted[1]}"
-        )
-    if description.hierarchy not in (None, dataset.hierarchy):
-        raise CheckpointError(f"{what} was trained on other label names or another hierarchy than {dataset.name} has")
-
-
 def commit() -> str | None:
     """The commit of this code, with a + if files differ from it; None outside a checkout."""
     here = Path(__file__).parent
@@ -255,40 +242,6 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise OutputError(f"cannot read {path}: {error}; delete the folder to do the run again") from error
     raise OutputError(f"{path} is no record of a run; delete the folder to do the run again")
-
-
-def _check_network(run: Run, dataset: HierarchicalDataset) -> None:
-    config = run.config
-    if config.model.mode_out == "feature":
-        raise ConfigError(
-            "model.mode_out: a network that gives features has no output to train; "
-            "train with pred, and load it with bilateral.load(path, mode_out='feature')"
-        )
-    for side, hemisphere in config.model.hemispheres.items():
-        weights = side in run.parents or hemisphere.checkpoint or config.model.checkpoint
-        if hemisphere.freeze and not weights:
-            raise ConfigError(
-                f"model.{side}: it is frozen but has no trained weights: give model.{side}.checkpoint, "
-                "or use `bilateral system`, which trains it first"
-            )
-    names = [*config.model.levels]
-    known = [name for part in ("train", "val") for name in named_metrics(part, *[dict.fromkeys(names, 0.0)] * 2)]
-    if config.checkpoints.monitor not in known:
-        raise ConfigError(
-            f"checkpoints.monitor: a network with mode_heads: {config.model.mode_heads} has no metric "
-            f"{config.checkpoints.monitor!r}; it has {', '.join(known)}"
-        )
-    height, width = dataset.train.images.shape[2:]
-    if config.training.crop_padding >= min(height, width):
-        raise ConfigError(f"training.crop_padding: must be smaller than the images, which are {height}x{width}")
-    with torch.device("meta"):
-        network = build_network(config.model, dataset.hierarchy.fine_count, dataset.hierarchy.coarse_count)
-    network.to("meta").eval()
-    try:
-        network(torch.empty(2, dataset.train.images.shape[1], height, width, device="meta"))
-    except RuntimeError as error:
-        archs = " and ".join(hemisphere.arch for hemisphere in config.model.hemispheres.values())
-        raise DataError(f"{archs} cannot take images of {height}x{width} pixels ({error}); resize them") from error
 
 
 def _with_parents(run: Run, parents: dict[str, RunResult]) -> Config:

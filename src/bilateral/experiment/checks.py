@@ -1,0 +1,62 @@
+"""What is found out before anything is trained: whether network, data and checkpoints go together."""
+
+import torch
+
+from ..base.errors import CheckpointError, ConfigError, DataError
+from ..data.images import HierarchicalDataset
+from ..models.build import build_network
+from ..training.checkpoint import Description
+from ..training.objective import named_metrics
+from .plan import Run
+
+
+def check_network(run: Run, dataset: HierarchicalDataset) -> None:
+    """Build the network of a (resolved) run without memory and show it the shape of the data set's images.
+
+    Raises ConfigError for a setting that its backbones, heads or the images cannot take; DataError for images that
+    are too small for it.
+    """
+    config = run.config
+    if config.model.mode_out == "feature":
+        raise ConfigError(
+            "model.mode_out: a network that gives features has no output to train; "
+            "train with pred, and load it with bilateral.load(path, mode_out='feature')"
+        )
+    for side, hemisphere in config.model.hemispheres.items():
+        weights = side in run.parents or hemisphere.checkpoint or config.model.checkpoint
+        if hemisphere.freeze and not weights:
+            raise ConfigError(
+                f"model.{side}: it is frozen but has no trained weights: give model.{side}.checkpoint, "
+                "or use `bilateral system`, which trains it first"
+            )
+    names = [*config.model.levels]
+    known = [name for part in ("train", "val") for name in named_metrics(part, *[dict.fromkeys(names, 0.0)] * 2)]
+    if config.checkpoints.monitor not in known:
+        raise ConfigError(
+            f"checkpoints.monitor: a network with mode_heads: {config.model.mode_heads} has no metric "
+            f"{config.checkpoints.monitor!r}; it has {', '.join(known)}"
+        )
+    height, width = dataset.train.images.shape[2:]
+    if config.training.crop_padding >= min(height, width):
+        raise ConfigError(f"training.crop_padding: must be smaller than the images, which are {height}x{width}")
+    with torch.device("meta"):
+        network = build_network(config.model, dataset.hierarchy.fine_count, dataset.hierarchy.coarse_count)
+    network.to("meta").eval()
+    try:
+        network(torch.empty(2, dataset.train.images.shape[1], height, width, device="meta"))
+    except RuntimeError as error:
+        archs = " and ".join(hemisphere.arch for hemisphere in config.model.hemispheres.values())
+        raise DataError(f"{archs} cannot take images of {height}x{width} pixels ({error}); resize them") from error
+
+
+def check_labels(description: Description, dataset: HierarchicalDataset, what: str) -> None:
+    """Raise CheckpointError if a network's labels are not the data set's: other counts, names or hierarchy."""
+    counts = (description.fine_count, description.coarse_count)
+    wanted = (dataset.hierarchy.fine_count, dataset.hierarchy.coarse_count)
+    if counts != wanted:
+        raise CheckpointError(
+            f"{what} tells {counts[0]} fine and {counts[1]} coarse labels apart, "
+            f"the data set {dataset.name} has {wanted[0]} and {wanted[1]}"
+        )
+    if description.hierarchy not in (None, dataset.hierarchy):
+        raise CheckpointError(f"{what} was trained on other label names or another hierarchy than {dataset.name} has")
