@@ -119,7 +119,7 @@ def test_train_system_tells_what_it_does_not_take(project):
     bases = ["--uni_base_config", "uni.yaml", "--bi_base_config", "bi.yaml"]
     result = door("train_system.py", *bases, "--no_bilateral", "pretraining.left.epochs=2", cwd=project)
     assert result.returncode == 0, result.stderr
-    assert "dropout, arch differs from bi.yaml" in result.stderr and "checkpoint of the left" in result.stderr
+    assert "what it says of arch differs from bi.yaml" in result.stderr and "checkpoint of the left" in result.stderr
     metrics = only(project, "runs/base-unilateral-resnet9-fine/*/metrics.jsonl").read_text().splitlines()
     assert len(metrics) == 2
 
