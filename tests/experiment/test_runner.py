@@ -164,7 +164,10 @@ def test_given_hemispheres_have_a_row_only_if_they_are_what_they_stand_for(tiny,
     rows, _ = run_system([config(tmp_path, right_way)], tiny)
     assert [row.name for row in rows] == ["left alone", "right alone", "bilateral"]
     swapped = SMALL | {"left": right_way["right"], "right": right_way["left"]}
-    with pytest.warns(UserWarning, match="no network of one hemisphere under a fine head"):
+    with (
+        pytest.warns(UserWarning, match="no network of one hemisphere under a fine head"),
+        pytest.warns(UserWarning, match="no network of one hemisphere under a coarse head"),
+    ):
         rows, _ = run_system([config(tmp_path, swapped)], tiny)
     assert [row.name for row in rows] == ["bilateral"]
 
