@@ -22,6 +22,24 @@ def test_every_preset_opens_with_its_command(path):
     assert path.read_text().startswith(("# python trainer.py", "# bilateral "))
 
 
+def test_the_documentation_shows_every_key_with_its_default():
+    text = (CONFIGS.parent / "docs" / "config.md").read_text().split("```yaml\n")[1].split("```")[0]
+    shown = yaml.safe_load(text)
+    shown["model"]["right"] = shown["model"]["left"] | {"level": "coarse"}
+    default = check_config({"model": {"left": {}, "right": {}}}, "test")
+    assert check_config(shown, "docs/config.md") == default
+    missing = set(flat(default.model_dump(exclude={"pretraining"}))) - set(flat(shown))
+    assert missing == set()
+
+
+def flat(values: dict, prefix: str = "") -> list[str]:
+    return [
+        key
+        for name, value in values.items()
+        for key in ([f"{prefix}{name}"] if not isinstance(value, dict) else flat(value, f"{prefix}{name}."))
+    ]
+
+
 def test_overrides_beat_the_file(tmp_path):
     (tmp_path / "c.yaml").write_text("training: {epochs: 5}\nmodel: {left: {width: 0.5}}")
     config = read_config(tmp_path / "c.yaml", ["training.epochs=7", "model.right.width=0.25", "seeds=[1,2]"])

@@ -15,6 +15,7 @@ class Oracle(torch.nn.Module):
         self.scale = torch.nn.Parameter(torch.ones(1))
 
     def forward(self, images: torch.Tensor) -> Output:
+        assert not self.training
         fine = images.mean((1, 3))[:, 4:10] * self.scale
         fine[:, 0] = -9
         coarse = torch.tensor([[1.0, 0.0, 0.0]]).expand(len(images), 3)
