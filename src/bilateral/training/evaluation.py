@@ -40,7 +40,7 @@ class Evaluation:
         )
         if output.fine is not None:
             rolled_up = hierarchy.roll_up(output.fine.argmax(1))
-            metrics[f"{split}_acc_rollup"] = (rolled_up == self.labels["coarse"]).float().mean().item()
+            metrics[f"{split}_acc_rollup"] = (rolled_up == self.labels["coarse"]).sum().item() / count
         return metrics
 
 
