@@ -15,6 +15,7 @@ from bilateral.models.build import build_network
 from bilateral.models.config import ModelConfig
 from bilateral.training import checkpoint
 from bilateral.training.checkpoint import Description
+from models import original_code
 
 HIERARCHY = LabelHierarchy(("a", "b", "c"), ("x", "y"), (0, 0, 1))
 
@@ -139,3 +140,17 @@ def test_a_damaged_header_is_an_error_that_names_the_key(tmp_path, key, value):
 def test_checkpoints_can_be_read_by_others(tmp_path):
     saved(tmp_path / "a.safetensors")
     assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == 0o666 & ~os.umask(os.umask(0o022))
+
+
+def test_files_of_the_original_code_load_and_give_their_hemisphere(tmp_path):
+    original = original_code.unilateral(levels=["fine"])
+    path = original_code.save(tmp_path / "epoch=3-val_acc=0.689.ckpt", original, {"farch": "resnet9"})
+    images = torch.randn(2, 3, 32, 32)
+    loaded = load(path)
+    assert loaded(images).coarse is None
+    text_order = sorted(range(100), key=str)
+    torch.testing.assert_close(loaded(images).fine[:, text_order], original(images)["fine"])
+    width = checkpoint.read(path).description.model.hemispheres["left"].width
+    target = build_network(ModelConfig(left={"width": width}, right={"width": width}), 3, 2).eval()
+    checkpoint.load_hemisphere(target, "left", path)
+    assert torch.equal(target(images).features["left"], loaded(images).features["left"])
