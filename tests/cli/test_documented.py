@@ -143,3 +143,26 @@ def test_bad_arguments_of_train_system(project, arguments, message):
     result = door("train_system.py", *bases, *arguments, cwd=project)
     assert result.returncode == 2, result.stderr
     assert message in result.stderr and "Traceback" not in result.stderr
+
+
+def test_a_recipe_and_overrides_anywhere_reach_all_stages(project):
+    config = yaml.safe_load((project / "configs" / "config.yaml").read_text())
+    config["hparams"] |= {"mode_hemis": "bilateral", "mode_heads": "both", "carch": "resnet9"}
+    (project / "bi.yaml").write_text(yaml.safe_dump(config))
+    bases = ["--uni_base_config", "configs/config.yaml", "--bi_base_config", "bi.yaml"]
+    order = [
+        "training.recipe=fast",
+        *bases,
+        "model.left.width=0.0625",
+        "--epochs",
+        "1",
+        "1",
+        "2",
+        "model.right.width=0.0625",
+    ]
+    result = door("train_system.py", *order, cwd=project)
+    assert result.returncode == 0, result.stderr
+    assert "differs from" not in result.stderr
+    for heads, epochs in (("fine", 1), ("coarse", 1), ("both", 2)):
+        run = yaml.safe_load(only(project, f"runs/base-*-{heads}/*-seed0-*/config.yaml").read_text())["training"]
+        assert (run["recipe"], run["optimizer"], run["schedule"], run["epochs"]) == ("fast", "sgd", "linear", epochs)

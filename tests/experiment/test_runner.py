@@ -119,12 +119,38 @@ def test_ensembles_are_tested_only(tiny, tmp_path):
         ({}, {"training": TRAINING | {"crop_padding": 16}}, r"crop_padding: .* 16x16"),
         ({"left": {"arch": "vgg11"}}, {}, r"vgg11 and resnet9 cannot take images of 16x16 pixels"),
         ({"left": {"checkpoint": "nothing"}}, {}, "there is no checkpoint nothing"),
+        (
+            {"mode_hemis": "ensemble", "members": ["a", "b"], "left": None, "right": None},
+            {},
+            "there is no checkpoint a",
+        ),
     ],
 )
 def test_what_cannot_be_is_found_before_anything_starts(tiny, tmp_path, model, values, message):
     with pytest.raises(BilateralError, match=message):
         Runner(tiny).run(Run(config(tmp_path, SMALL | model, **values), 0))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_that_does_not_fit_is_found_before_anything_starts(tiny, tmp_path):
+    folder = Runner(tiny).run(Run(config(tmp_path / "first", unilateral("fine")), 0)).folder
+    for model in (
+        SMALL | {"left": {"width": 0.125, "checkpoint": str(folder)}},
+        unilateral() | {"checkpoint": str(folder)},
+    ):
+        with pytest.raises(CheckpointError, match="does not fit the network"):
+            Runner(tiny).run(Run(config(tmp_path / "second", model), 0))
+    assert not (tmp_path / "second").exists()
+    wrong_side = SMALL | {"right": {"width": 0.0625, "checkpoint": str(folder)}}
+    with pytest.warns(UserWarning, match=r"model\.right\.checkpoint was trained on fine labels"):
+        Runner(tiny).check([Run(config(tmp_path, wrong_side), 0)])
+
+
+def test_an_ensembles_folder_says_that_it_has_no_weights(tiny, tmp_path):
+    members = [str(Runner(tiny).run(Run(config(tmp_path, unilateral()), seed)).folder) for seed in (0, 1)]
+    result = Runner(tiny).run(Run(config(tmp_path, {"mode_hemis": "ensemble", "members": members}), 0))
+    with pytest.raises(CheckpointError, match="give one of its members"):
+        find(result.folder)
 
 
 def test_a_system_is_checked_as_a_whole_before_its_first_run(tiny, tmp_path):

@@ -36,6 +36,7 @@ def test_what_is_loaded_gives_identical_outputs_in_evaluation_mode(tmp_path):
     assert not loaded.training
     assert torch.equal(loaded(images).fine, network(images).fine)
     assert torch.equal(loaded(images).features["left"], network(images).features["left"])
+    assert loaded.normalise(torch.zeros(1, 3, 2, 2, dtype=torch.uint8)).unique().tolist() == [-2.5]
     assert checkpoint.read(tmp_path / "a.safetensors").description == description
 
 

@@ -23,7 +23,7 @@ def test_tensorboard_reads_the_values_and_forgets_what_was_done_again(tmp_path):
     for epoch in (1, 2):
         records.epoch(epoch, epoch * 10, {"val_acc": epoch / 10}, {})
     records.close()
-    records = RunRecords(tmp_path, 1, 11)
+    records = RunRecords(tmp_path, 1, 10)
     records.epoch(2, 20, {"val_acc": 0.7}, {})
     records.close()
     events = EventAccumulator(str(tmp_path / "tensorboard"))

@@ -12,7 +12,7 @@ import yaml
 from ..base.errors import ConfigError
 from ..experiment.config import Config, check_config, is_documented, override, read_config
 from ..models.config import SIDES
-from ..training.config import WARMUP_SHARE
+from ..training.config import TrainingConfig
 from .main import exit_with
 from .train_commands import run_and_print, train
 
@@ -22,7 +22,7 @@ def trainer(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Train, validate and test one network for every seed of a config.")
     parser.add_argument("--config", type=Path, default=Path("configs/config.yaml"), help="default: %(default)s")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that override the config's")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     exit_with(lambda: train(options.config, options.overrides))
 
 
@@ -56,9 +56,12 @@ def train_system(arguments: Sequence[str] | None = None) -> None:
         help="YAML lists fine_checkpoints and coarse_checkpoints: hemispheres that need no training",
     )
     parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="settings that override the bilateral config's"
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="settings that override the configs'; training.KEY in all three stages",
     )
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     exit_with(lambda: run_and_print(_system_configs(options), not options.no_bilateral, as_json=False))
 
 
@@ -75,6 +78,11 @@ def _system_configs(options: argparse.Namespace) -> list[Config]:
     fine, coarse, bilateral = options.epochs or (None, None, None)
     values["training"] = _with_epochs(joined, bilateral)
     values["pretraining"] = {"left": _with_epochs(alone, fine), "right": _with_epochs(alone, coarse)}
+    overrides = [text for text in options.overrides if not is_documented(text)]
+    of_training = [text for text in overrides if text.startswith("training.")]
+    overrides = [
+        f"pretraining.{side}.{text.removeprefix('training.')}" for side in SIDES for text in of_training
+    ] + overrides
     for side in SIDES:
         if values["model"].get(side):
             if values["model"][side].pop("checkpoint", None):
@@ -83,9 +91,9 @@ def _system_configs(options: argparse.Namespace) -> list[Config]:
                 )
             if options.arch:
                 values["model"][side]["arch"] = options.arch
-    values = override(values, [text for text in options.overrides if not is_documented(text)])
+    values = override(values, overrides)
     config = check_config(values, str(options.bi_base_config))
-    _tell_differences(alone, config, options)
+    _tell_differences(alone, joined, options)
     if pairs is None:
         return [config]
     if options.epochs:
@@ -97,13 +105,13 @@ def _system_configs(options: argparse.Namespace) -> list[Config]:
 
 
 def _with_epochs(config: Config, epochs: int | None) -> dict[str, Any]:
-    """A config's training settings with other epochs; a warm-up that was a share of the old ones follows."""
-    values = config.training.model_dump(mode="json")
-    if epochs is not None:
-        if values["warmup_epochs"] == WARMUP_SHARE * values["epochs"]:
-            del values["warmup_epochs"]
-        values["epochs"] = epochs
-    return values
+    """What a config's training settings add to their recipe, with other epochs."""
+    training = config.training
+    plain = TrainingConfig.model_validate({"recipe": training.recipe, "epochs": training.epochs}).model_dump(
+        mode="json"
+    )
+    values = {key: value for key, value in training.model_dump(mode="json").items() if value != plain[key]}
+    return {**values, "recipe": training.recipe, "epochs": training.epochs if epochs is None else epochs}
 
 
 def _tell_differences(alone: Config, joined: Config, options: argparse.Namespace) -> None:
@@ -115,7 +123,7 @@ def _tell_differences(alone: Config, joined: Config, options: argparse.Namespace
         "model.dropout": (alone.model.dropout, joined.model.dropout),
         "width": (hemisphere.width, left.width),
         "sparsity": (hemisphere.sparsity, left.sparsity),
-        "arch": (options.arch or hemisphere.arch, left.arch),
+        "arch": (options.arch or hemisphere.arch, options.arch or left.arch),
     }
     differing = [name for name, (one, other) in pairs.items() if one != other]
     if differing:

@@ -143,17 +143,19 @@ def prepare(
 
 
 @app.command(sort_key=6)
-def info(what: Path | None = None, /, *, own_backbones: OwnBackbones = None) -> None:
+def info(what: Path | None = None, /, *overrides: Arguments, own_backbones: OwnBackbones = None) -> None:
     """Describe a checkpoint, a run or a config; with no argument, this installation and what it knows.
 
     Parameters
     ----------
     what
         A checkpoint file, a run's folder, or a config file.
+    overrides
+        `key=value` for a config file.
     """
     from . import use_commands
 
-    use_commands.info(what, own_backbones or [])
+    use_commands.info(what, list(overrides), own_backbones or [])
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

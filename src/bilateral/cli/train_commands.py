@@ -44,6 +44,8 @@ def run_and_print(configs: list[Config], join: bool, as_json: bool) -> None:
 
 def train(path: Path | None, overrides: list[str]) -> None:
     """Do `bilateral train` and print each seed's test metrics."""
+    if path is None and not overrides:
+        raise ConfigError("train needs a config file, such as configs/example1/1_left.yaml, or key=value settings")
     config = read_config(path, overrides)
     runner = Runner(load_data(config))
     runs = [Run(config, seed) for seed in config.seeds]

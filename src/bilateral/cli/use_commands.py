@@ -76,7 +76,7 @@ def prepare(raw: Path, target: Path, download: bool) -> None:
     print(summary)
 
 
-def info(what: Path | None, own_backbones: list[str]) -> None:
+def info(what: Path | None, overrides: list[str], own_backbones: list[str]) -> None:
     """Do `bilateral info`."""
     if what is None:
         device = choose_device("auto")
@@ -87,7 +87,7 @@ def info(what: Path | None, own_backbones: list[str]) -> None:
         print(f"backbones: {', '.join(BACKBONES)}, or package.module:Backbone")
         print(f"data sources: {', '.join(sources.SOURCES)}, or package.module:function")
     elif what.suffix in (".yaml", ".yml"):
-        config = read_config(what)
+        config = read_config(what, overrides)
         print(dump_config(resolve(Run(config, config.seeds[0])).config), end="")
     else:
         _describe(what, own_backbones)

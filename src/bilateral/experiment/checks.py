@@ -1,10 +1,15 @@
 """What is found out before anything is trained: whether network, data and checkpoints go together."""
 
+import warnings
+
 import torch
 
 from ..base.errors import CheckpointError, ConfigError, DataError
 from ..data.images import HierarchicalDataset
-from ..models.build import build_network
+from ..models.build import build_network, load_state
+from ..models.config import ModelConfig
+from ..models.macro import HemisphericNetwork
+from ..training import checkpoint
 from ..training.checkpoint import Description
 from ..training.objective import named_metrics
 from .plan import Run
@@ -47,6 +52,29 @@ def check_network(run: Run, dataset: HierarchicalDataset) -> None:
     except RuntimeError as error:
         archs = " and ".join(hemisphere.arch for hemisphere in config.model.hemispheres.values())
         raise DataError(f"{archs} cannot take images of {height}x{width} pixels ({error}); resize them") from error
+
+    _check_weights(config.model, network, dataset)
+
+
+def _check_weights(model: ModelConfig, network: HemisphericNetwork, dataset: HierarchicalDataset) -> None:
+    """See that the checkpoints of a network fit it; warn of a hemisphere that was trained for something else."""
+    if model.checkpoint is not None:
+        read = checkpoint.read(model.checkpoint)
+        check_labels(read.description, dataset, str(model.checkpoint))
+        load_state(network, read.network_state, str(model.checkpoint), replace=True)
+    for side, hemisphere in model.hemispheres.items():
+        if hemisphere.checkpoint is None:
+            continue
+        checkpoint.load_hemisphere(network, side, hemisphere.checkpoint, replace=True)
+        description = checkpoint.read(hemisphere.checkpoint).description
+        if description.hierarchy not in (None, dataset.hierarchy):
+            warnings.warn(f"model.{side}.checkpoint was trained on other labels than {dataset.name} has", stacklevel=2)
+        elif hemisphere.level != "both" and hemisphere.level not in description.model.levels:
+            warnings.warn(
+                f"model.{side}.checkpoint was trained on {description.model.mode_heads} labels, "
+                f"where model.{side}.level says {hemisphere.level}",
+                stacklevel=2,
+            )
 
 
 def check_labels(description: Description, dataset: HierarchicalDataset, what: str) -> None:

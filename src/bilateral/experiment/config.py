@@ -76,7 +76,7 @@ def read_config(path: Path | None, overrides: list[str] | None = None) -> Config
 
     Raises ConfigError that says in which file and key, what is wrong and what is allowed.
     """
-    source = str(path) if path else "the command line"
+    source = f"{path} and the command line" if path and overrides else str(path or "the command line")
     raw = _read_yaml(path) if path else {}
     from_original = any(section in raw for section in DOCUMENTED_SECTIONS)
     documented = [override for override in overrides or [] if is_documented(override)]

@@ -60,7 +60,9 @@ class Runner:
         """
         for run in runs:
             run = resolve(run)
-            if run.config.model.mode_hemis != "ensemble":
+            if run.config.model.mode_hemis == "ensemble":
+                checkpoint.load_ensemble(run.config.model.members or [])
+            else:
                 check_network(run, self.dataset)
             run.identity(self.dataset.fingerprint)  # which looks for the checkpoints that the run starts from
 
@@ -132,7 +134,7 @@ class Runner:
             "parents": {side: str(parent.folder) for side, parent in parents.items()},
             "data": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint},
             "metrics": metrics,
-            "seconds": round(time.perf_counter() - started, 1),
+            "seconds_since_last_start": round(time.perf_counter() - started, 1),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "commit": commit(),
             "machine": describe_machine(choose_device(run.config.training.device)),

@@ -1,6 +1,6 @@
 """Macro-architectures: one hemisphere, two, or an ensemble of such networks, under a fine and a coarse head."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ class HemisphericNetwork(nn.Module):
         self.heads = nn.ModuleDict(heads)
         self.frozen = frozenset(frozen)
         self.outputs_features = outputs_features
+        self.normalise: Callable[[Tensor], Tensor] | None = None
+        """Turns uint8 images (B, 3, H, W) into this network's input, where it comes from a checkpoint."""
         for side in self.frozen:
             self.hemispheres[side].requires_grad_(False)
         self.train(self.training)

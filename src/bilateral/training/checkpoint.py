@@ -142,6 +142,10 @@ def find(path: Path) -> Path:
         found = next((candidate for candidate in candidates if candidate.is_file()), None)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"cannot look for a checkpoint in {path}: {error}") from error
+    if found is None and (path / "run.yaml").exists():
+        raise CheckpointError(
+            f"the run in {path} has no weights of its own: it is an ensemble; give one of its members"
+        )
     if found is None:
         raise CheckpointError(f"the folder {path} holds no checkpoints/best.safetensors or last.safetensors")
     return found
@@ -168,6 +172,7 @@ def build(
     with torch.device("meta") if archs <= set(BACKBONES) else nullcontext():
         network = build_network(model, description.fine_count, description.coarse_count)
     load_state(network, checkpoint.network_state, str(source), replace=True)
+    network.normalise = description.normalise
     network.eval()
     return network
 
@@ -176,8 +181,8 @@ def load(path: str | Path, mode_out: str | None = None, own_backbones: Collectio
     """Give the trained network of any checkpoint, of ours or of the original's format, in evaluation mode.
 
     path: the file, or a run's folder. mode_out: `feature` makes it give features and no logits. own_backbones:
-    `package.module:Class` backbones that the file may name. Calling the network on normalised images (B, 3, H, W)
-    gives an `Output` with `.fine`, `.coarse`, `.features`.
+    `package.module:Class` backbones that the file may name. Calling the network on normalised images (B, 3, H, W),
+    as `network.normalise` makes them of uint8 ones, gives an `Output` with `.fine`, `.coarse`, `.features`.
     Raises CheckpointError where there is none, or where tensors do not fit (they are named).
     """
     return build(read(Path(path)), Path(path), mode_out, own_backbones)
@@ -206,13 +211,14 @@ def load_ensemble(paths: list[Path], average: str = "logits") -> tuple[Ensemble,
     return Ensemble([build(checkpoint, path) for path, checkpoint in zip(paths, checkpoints)], average), first
 
 
-def load_hemisphere(network: HemisphericNetwork, side: str, path: Path) -> None:
+def load_hemisphere(network: HemisphericNetwork, side: str, path: Path, replace: bool = False) -> None:
     """Put a trained hemisphere from the checkpoint at `path` in place of the network's one on `side`.
 
-    A file of one hemisphere gives that one; a file of two the one on the same side. Raises CheckpointError.
+    A file of one hemisphere gives that one; a file of two the one on the same side. replace: as in `load_state`.
+    Raises CheckpointError.
     """
     state = hemisphere_state(read(path).network_state, side, str(path))
-    load_state(network.hemispheres[side], state, f"the hemisphere in {path}")
+    load_state(network.hemispheres[side], state, f"the hemisphere in {path}", replace)
 
 
 def _read_original(path: Path) -> Checkpoint:

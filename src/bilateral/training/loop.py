@@ -1,5 +1,6 @@
 """The training loop."""
 
+import logging
 import math
 import time
 import warnings
@@ -27,6 +28,8 @@ from .objective import correct, losses, named_metrics
 from .optimisation import build_optimizer, learning_rate
 from .progress import TrainingProgress
 from .records import RunRecords
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -190,4 +193,6 @@ def _resume(job: TrainingJob, optimizer: torch.optim.Optimizer, kept: KeptCheckp
     load_state(job.network, last.network_state, str(kept.last_path))
     optimizer.load_state_dict(optimizer.state_dict() | {"state": last.optimizer_state})
     kept.scores = dict(last.training.kept)
+    if last.training.epochs_done < job.config.epochs:
+        log.info("%s: goes on after epoch %d", job.title, last.training.epochs_done)
     return last.training.epochs_done

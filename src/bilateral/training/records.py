@@ -23,7 +23,7 @@ class RunRecords:
         from torch.utils.tensorboard import SummaryWriter  # takes seconds to import
 
         with writing(folder / "tensorboard"):
-            self.tensorboard = SummaryWriter(folder / "tensorboard", purge_step=steps_done)
+            self.tensorboard = SummaryWriter(folder / "tensorboard", purge_step=steps_done + 1)
 
     def step(self, step: int, values: dict[str, float]) -> None:
         """Record values of one step in TensorBoard."""
