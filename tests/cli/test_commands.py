@@ -72,7 +72,7 @@ def test_system_with_two_seeds_prints_the_table(bilateral, tmp_path):
     assert [row["name"] for row in table["rows"]] == ["left alone", "right alone", "bilateral"]
     assert table["rows"][2]["coarse_pct"]["n"] == 2
     again = bilateral(*arguments, "--json")
-    assert json.loads(again.stdout) == table
+    assert json.loads(again.stdout)["rows"] == table["rows"]
     assert "finished before, reused" in again.stderr
 
 

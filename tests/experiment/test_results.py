@@ -57,7 +57,8 @@ def test_the_table_in_all_its_forms(tmp_path):
     assert cells(rows[0]) == ["left alone", "2", "60.00 ± 14.14", "–", "60.00 ± 0.00"]
     assert cells(rows[1]) == ["right alone", "1", "–", "80.00", "–"]
     assert "| right alone | 1 | – | 80.00 | – |" in markdown(rows)
-    write_table(tmp_path, rows, by_name)
+    write_table(tmp_path, "mine on shapes", rows, by_name)
+    assert (tmp_path / "table.md").read_text().startswith("mine on shapes\n\n| network |")
     table = json.loads((tmp_path / "table.json").read_text())
     assert table["rows"][0]["fine_pct"]["mean"] == pytest.approx(60)
     assert [run["seed"] for run in table["runs"]] == [0, 1, 0]

@@ -180,6 +180,7 @@ def test_a_bilateral_runs_config_names_its_hemispheres_and_can_be_done_again(tin
     assert Runner(tiny).run(Run(again, 0)).metrics == result.metrics
 
 
+@pytest.mark.filterwarnings("ignore:model")
 def test_given_hemispheres_have_a_row_only_if_they_are_what_they_stand_for(tiny, tmp_path):
     runner = Runner(tiny)
     folders = {level: runner.run(Run(config(tmp_path, unilateral(level)), 0)).folder for level in ("fine", "coarse")}

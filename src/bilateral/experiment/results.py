@@ -78,9 +78,10 @@ def write_result_all(results: list[RunResult]) -> Path | None:
     return path
 
 
-def write_table(folder: Path, rows: list[Row], results: dict[str, list[RunResult]]) -> None:
-    """Write the table as table.json (with every run behind it) and table.md."""
+def write_table(folder: Path, title: str, rows: list[Row], results: dict[str, list[RunResult]]) -> None:
+    """Write the table as table.json (with every run behind it) and table.md. title: what it is of."""
     values = {
+        "title": title,
         "unit": "percent of the test set",
         "rows": [{"name": row.name, **row.columns} for row in rows],
         "runs": [
@@ -90,7 +91,7 @@ def write_table(folder: Path, rows: list[Row], results: dict[str, list[RunResult
         ],
     }
     write_text(folder / "table.json", json.dumps(values, indent=1))
-    write_text(folder / "table.md", markdown(rows))
+    write_text(folder / "table.md", f"{title}\n\n{markdown(rows)}")
 
 
 def markdown(rows: list[Row]) -> str:

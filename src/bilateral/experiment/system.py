@@ -1,5 +1,6 @@
 """The system: left and right hemispheres trained, frozen, joined, for every seed; and the table of all three."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ..base.errors import ConfigError
@@ -57,5 +58,8 @@ def run_system(configs: list[Config], dataset: HierarchicalDataset, join: bool =
         write_result_all([result for result in runs if not result.given])
     folder = configs[0].save_dir / f"{configs[0].name}-system"
     rows = tabulate(results)
-    write_table(folder, rows, results)
+    seeds = ", ".join(str(seed) for config in configs for seed in config.seeds)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    title = f"{configs[0].name} on {dataset.name}, seeds {seeds}, protocol {configs[0].protocol}, {now}"
+    write_table(folder, title, rows, results)
     return rows, folder
