@@ -1,5 +1,6 @@
 """ResNets (He et al. 2015, arXiv 1512.03385) with a stem for small images: 3x3, stride 1, no max-pool."""
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -8,7 +9,7 @@ from ..config import HemisphereConfig
 from .base import Backbone, scaled
 
 
-class _Block(nn.Module):
+class _Block(nn.Module, ABC):
     """A residual branch and a shortcut, added, then ReLU. (B, inputs, H, W) -> (B, outputs, H/stride, W/stride)."""
 
     expansion: ClassVar[int]
@@ -22,9 +23,9 @@ class _Block(nn.Module):
             self.shortcut = _conv_norm(inputs, outputs, 1, stride, momentum)
         self.relu = nn.ReLU()
 
+    @abstractmethod
     def build_residual(self, inputs: int, channels: int, stride: int, momentum: float) -> nn.Sequential:
         """Build the residual branch."""
-        raise NotImplementedError
 
     def forward(self, maps: Tensor) -> Tensor:
         """Add branch and shortcut."""
