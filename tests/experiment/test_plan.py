@@ -39,6 +39,15 @@ def test_other_data_and_other_parents_are_other_runs():
     assert child.identity("data") != other.identity("data")
 
 
+def test_seeds_are_of_one_kind_but_not_with_otherwise_trained_hemispheres():
+    def bilateral(seed: int, epochs: int) -> Run:
+        values = {"pretraining": {"left": {"epochs": epochs}}}
+        return plan_system(check_config(values, "test"), seed)["bilateral"]
+
+    assert bilateral(0, 5).kind("data") == bilateral(1, 5).kind("data")
+    assert bilateral(0, 5).kind("data") != bilateral(1, 6).kind("data")
+
+
 def test_a_checkpoint_counts_by_its_content(tmp_path):
     path = tmp_path / "a.safetensors"
     path.write_bytes(b"one")

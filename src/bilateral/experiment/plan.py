@@ -58,11 +58,12 @@ class Run:
         return _digest(determining)
 
     def kind(self, data_fingerprint: str) -> str:
-        """Digest of what runs of several seeds have in common: config, data and code."""
+        """Digest of what runs of several seeds have in common: config, data, code, and the same of their parents."""
         config = self.config
         data = [data_fingerprint, config.data.validation_fraction, config.data.split_seed]
         weights = {"checkpoint": True, "members": True}
         common = {
+            "parents": {side: parent.kind(data_fingerprint) for side, parent in self.parents.items()},
             "protocol": config.protocol,
             "data": data,
             "model": config.model.model_dump(

@@ -56,7 +56,7 @@ class Runner:
         """Find what would stop any of `runs` before the first one starts.
 
         Raises ConfigError for a setting that its backbone, its heads, the images or this machine cannot take;
-        CheckpointError for a checkpoint that is not there.
+        CheckpointError for a checkpoint that is not there or does not fit.
         """
         for run in runs:
             run = resolve(run)
@@ -146,9 +146,8 @@ class Runner:
         config, hierarchy = run.config, self.dataset.hierarchy
         network = build_network(config.model, hierarchy.fine_count, hierarchy.coarse_count, run.seed)
         if config.model.checkpoint is not None:
-            read = checkpoint.read(config.model.checkpoint)
-            check_labels(read.description, self.dataset, str(config.model.checkpoint))
-            load_state(network, read.network_state, str(config.model.checkpoint))
+            state = checkpoint.read(config.model.checkpoint).network_state
+            load_state(network, state, str(config.model.checkpoint))
         for side, hemisphere in config.model.hemispheres.items():
             path = parents[side].checkpoint if side in parents else hemisphere.checkpoint
             if path is not None:

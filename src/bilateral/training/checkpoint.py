@@ -102,7 +102,7 @@ def save(
 def read(path: Path) -> Checkpoint:
     """Read a checkpoint of ours or of the original's format, onto the CPU.
 
-    path: the file, or a run's folder, whose best checkpoint is taken (its last one where no best was kept).
+    path: the file, or a run's folder (see `find`).
     Raises CheckpointError where there is none or it cannot be read.
     """
     path = find(path)
