@@ -1,3 +1,7 @@
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -26,3 +30,27 @@ def test_precision():
 
 def test_the_machine_is_described():
     assert describe_machine(torch.device("cpu"))["threads"] == torch.get_num_threads()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_memory_is_used_again():
+    # In a process of its own, since the C library keeps the setting.
+    script = """
+import resource, sys, torch
+from bilateral.training.device import keep_freed_memory
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+for _ in range(20):  # until the heap has grown
+    torch.ones(1 << 24).sum()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    torch.ones(1 << 24).sum()  # 64 MiB, 16,384 pages
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    faults = {
+        mode: int(
+            subprocess.run([sys.executable, "-c", script, mode], capture_output=True, text=True, check=True).stdout
+        )
+        for mode in ("keep", "default")
+    }
+    assert faults["keep"] < 50_000 < 300_000 < faults["default"]

@@ -1,5 +1,6 @@
 """The processor that a network runs on, and the precision that it computes in."""
 
+import ctypes
 import platform
 from contextlib import AbstractContextManager, nullcontext
 
@@ -33,6 +34,23 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """Give the context in which a network's forward pass computes in `precision`."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep what PyTorch frees on the CPU, to be used again, where that library is glibc.
+
+    By default it hands every large block back to the system and gets it anew, page by page, in every step: a fifth of
+    a training step's time (docs/performance.md). The process then holds its peak until it ends.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    library = ctypes.CDLL(None)
+    library.mallopt(_M_MMAP_MAX, 0)
+    library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+# Of glibc's malloc.h.
+_M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1
 
 
 def describe_machine(device: torch.device) -> dict[str, str | int]:

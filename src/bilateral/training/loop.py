@@ -20,7 +20,7 @@ from ..models.output import Output
 from . import checkpoint
 from .checkpoint import Description, TrainingState
 from .config import CheckpointConfig, TrainingConfig
-from .device import choose_device
+from .device import choose_device, keep_freed_memory
 from .evaluation import EVALUATION_BATCH
 from .inputs import Inputs, LiveImages, build_inputs
 from .keeping import KeptCheckpoints
@@ -90,6 +90,7 @@ def train(job: TrainingJob) -> None:
     """
     network, config = job.network, job.config
     device = choose_device(config.device)
+    keep_freed_memory()
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     training, validation = job.train.to(device), job.validation.to(device)
     optimizer = build_optimizer(network, config)
