@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bilateral.data.augment import Normalisation, crop_and_flip
+from bilateral.data.augment import Crops, Normalisation, crop_and_flip
 
 
 def images_of(count: int, height: int, width: int) -> torch.Tensor:
@@ -15,7 +15,8 @@ def images_of(count: int, height: int, width: int) -> torch.Tensor:
 @given(st.integers(1, 6), st.integers(5, 12), st.integers(5, 12), st.integers(0, 4), st.booleans(), st.integers(0, 99))
 def test_every_image_is_a_crop_of_itself_reflected_at_its_edges(count, height, width, padding, flip, seed):
     images = images_of(count, height, width)
-    result = crop_and_flip(images, torch.Generator().manual_seed(seed), padding, flip)
+    crops = Crops.draw(count, torch.Generator().manual_seed(seed), padding, flip)
+    result = crop_and_flip(images, crops)
     padded = F.pad(images.float(), (padding,) * 4, mode="reflect").byte() if padding else images
     for image, large in zip(result, padded):
         crops = [
@@ -28,8 +29,8 @@ def test_every_image_is_a_crop_of_itself_reflected_at_its_edges(count, height, w
 def test_crops_and_flips_are_uniform_and_follow_the_generator():
     image = torch.arange(32 * 32).remainder(251).byte().view(1, 1, 32, 32)
     many = image.expand(4000, 3, 32, 32)
-    result = crop_and_flip(many, torch.Generator().manual_seed(0))
-    assert torch.equal(result, crop_and_flip(many, torch.Generator().manual_seed(0)))
+    result = crop_and_flip(many, Crops.draw(4000, torch.Generator().manual_seed(0)))
+    assert torch.equal(result, crop_and_flip(many, Crops.draw(4000, torch.Generator().manual_seed(0))))
     kinds, counts = result[:, 0].flatten(1).unique(dim=0, return_counts=True)
     assert len(kinds) == 9 * 9 * 2
     assert counts.min() > 5 and counts.max() < 60
@@ -38,7 +39,14 @@ def test_crops_and_flips_are_uniform_and_follow_the_generator():
 
 def test_nothing_to_do_leaves_the_images():
     images = images_of(5, 8, 9)
-    assert torch.equal(crop_and_flip(images, torch.Generator(), padding=0, flip=False), images)
+    assert torch.equal(crop_and_flip(images, Crops.draw(5, torch.Generator(), padding=0, flip=False)), images)
+
+
+def test_an_image_is_cropped_alike_in_any_batch():
+    images = images_of(20, 12, 9)
+    crops = Crops.draw(20, torch.Generator().manual_seed(1))
+    chosen = torch.tensor([3, 17, 0])
+    assert torch.equal(crop_and_flip(images, crops)[chosen], crop_and_flip(images[chosen], crops[chosen]))
 
 
 def test_normalisation_gives_mean_0_and_deviation_1():

@@ -16,35 +16,46 @@ def make_live(tiny, freeze=("left", "right"), **training: object) -> LiveImages:
     return LiveImages(network, tiny.train, tiny.test, Normalisation(tiny.mean, tiny.std), config, seed=3)
 
 
-def test_kept_features_give_what_the_live_network_gives(tiny):
+def test_kept_features_give_what_the_live_network_gives(tiny, tmp_path):
     live = make_live(tiny, crop_padding=0, flip=False)
-    kept = FrozenFeatures(live)
+    kept = FrozenFeatures(live, tmp_path)
     indices = torch.tensor([5, 0, 77])
     for live_output, kept_output in (
-        (live.training_output(indices, 0, 0), kept.training_output(indices, 0, 0)),
+        (live.training_output(indices, 0), kept.training_output(indices, 0)),
         (live.validation_output(indices[:2]), kept.validation_output(indices[:2])),
     ):
         torch.testing.assert_close(live_output.fine, kept_output.fine)
         torch.testing.assert_close(live_output.coarse, kept_output.coarse)
 
 
-def test_each_epoch_has_its_view_and_they_recur(tiny):
-    kept = FrozenFeatures(make_live(tiny, feature_views=2))
+def test_each_epoch_has_its_view_and_they_recur(tiny, tmp_path):
+    kept = FrozenFeatures(make_live(tiny, feature_views=2), tmp_path)
     indices = torch.arange(8)
-    outputs = [kept.training_output(indices, epoch, 0).fine for epoch in range(3)]
+    outputs = [kept.training_output(indices, epoch).fine for epoch in range(3)]
     assert not torch.allclose(outputs[0], outputs[1])
     assert torch.equal(outputs[0], outputs[2])
 
 
 @pytest.mark.parametrize(("freeze", "views"), [(("left",), 4), (("left", "right"), 0), ((), 4)])
-def test_features_are_kept_only_where_all_is_frozen_and_views_are_asked_for(tiny, freeze, views):
+def test_features_are_kept_only_where_all_is_frozen_and_views_are_asked_for(tiny, tmp_path, freeze, views):
     live = make_live(tiny, freeze, feature_views=views)
-    assert build_inputs(live) is live
+    assert build_inputs(live, tmp_path) is live
 
 
-def test_live_augmentation_depends_on_the_step_alone(tiny):
+def test_features_in_a_file_are_those_in_memory(tiny, tmp_path):
+    indices = torch.tensor([5, 0, 77])
+    outputs = []
+    for gigabytes in (4, 0):
+        kept = FrozenFeatures(make_live(tiny, feature_views=2, feature_memory_gb=gigabytes), tmp_path)
+        assert kept.train.in_memory == bool(gigabytes)
+        outputs += [kept.training_output(indices, 1).fine, kept.validation_output(indices[:2]).fine]
+    assert torch.equal(outputs[0], outputs[2]) and torch.equal(outputs[1], outputs[3])
+
+
+def test_an_image_is_augmented_alike_in_any_batch_and_anew_in_every_epoch(tiny):
     live = make_live(tiny)
-    indices = torch.arange(16)
-    first, again = (live.training_output(indices, 1, 2).fine for _ in range(2))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, live.training_output(indices, 1, 3).fine)
+    together = live.training_output(torch.arange(16), 1).fine
+    torch.testing.assert_close(together[4:6], live.training_output(torch.tensor([4, 5]), 1).fine)
+    other = live.training_output(torch.arange(16), 2).fine
+    assert not torch.allclose(together, other)
+    assert torch.equal(together, live.training_output(torch.arange(16), 1).fine)

@@ -1,6 +1,7 @@
 """Random crop and flip of whole batches on the device, and normalisation."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -15,29 +16,57 @@ class Normalisation:
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 (B, C, H, W) -> float32 (B, C, H, W), channels last in memory."""
-        mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1) * 255
-        scale = 1 / (torch.tensor(self.std, device=images.device).view(1, -1, 1, 1) * 255)
-        return ((images.float() - mean) * scale).contiguous(memory_format=torch.channels_last)
+        scale, shift = _scale_and_shift(self.mean, self.std, images.device)
+        return (images * scale).add_(shift).contiguous(memory_format=torch.channels_last)
 
 
-def crop_and_flip(images: Tensor, generator: torch.Generator, padding: int = 4, flip: bool = True) -> Tensor:
-    """Crop every image at a random place after reflecting `padding` pixels at its edges, and mirror half of them.
+@dataclass(frozen=True)
+class Crops:
+    """Where each of N images is cropped, and which of them are mirrored.
 
-    Each image's crop and flip are drawn from `generator` (on the CPU). uint8 (B, C, H, W) -> the same shape.
+    down, right: int64 (N,), pixels by which the crop is shifted; mirrored: bool (N,).
     """
-    count, _, height, width = images.shape
-    offsets = torch.randint(-padding, padding + 1, (2, count, 1), generator=generator)
-    mirrored = torch.rand((count, 1), generator=generator) < 0.5
-    rows = _reflect(torch.arange(height) + offsets[0], height)
-    columns = _reflect(torch.arange(width) + offsets[1], width)
-    if flip:
-        columns = torch.where(mirrored, columns.flip(1), columns)
-    rows, columns = rows.to(images.device), columns.to(images.device)
-    each = torch.arange(count, device=images.device)
-    picked = images.permute(0, 2, 3, 1)[each[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return picked.permute(0, 3, 1, 2)
+
+    down: Tensor
+    right: Tensor
+    mirrored: Tensor
+
+    @classmethod
+    def draw(cls, count: int, generator: torch.Generator, padding: int = 4, flip: bool = True) -> "Crops":
+        """Draw shifts of up to `padding` pixels either way, and half of the images to mirror if `flip`."""
+        down, right = torch.randint(-padding, padding + 1, (2, count), generator=generator)
+        mirrored = torch.rand(count, generator=generator) < 0.5
+        return cls(down, right, mirrored & flip)
+
+    def __getitem__(self, indices: Tensor | slice) -> "Crops":
+        return Crops(self.down[indices], self.right[indices], self.mirrored[indices])
+
+    def to(self, device: torch.device) -> "Crops":
+        """Give the same on another device."""
+        return Crops(self.down.to(device), self.right.to(device), self.mirrored.to(device))
+
+
+def crop_and_flip(images: Tensor, crops: Crops) -> Tensor:
+    """Crop and mirror every image as `crops` says; what lies outside it is its reflection at its edges.
+
+    uint8 (B, C, H, W) -> the same shape.
+    """
+    height, width = images.shape[2:]
+    rows = _reflect(torch.arange(height, device=images.device) + crops.down[:, None], height)
+    columns = _reflect(torch.arange(width, device=images.device) + crops.right[:, None], width)
+    columns = torch.where(crops.mirrored[:, None], columns.flip(1), columns)
+    places = (rows[:, :, None] * width + columns[:, None, :]).flatten(1)
+    return images.flatten(2).gather(2, places[:, None].expand(-1, images.shape[1], -1)).view_as(images)
 
 
 def _reflect(positions: Tensor, size: int) -> Tensor:
     """Fold positions outside 0 to size - 1 back inside, the edge pixel not repeated."""
     return (size - 1) - ((size - 1) - positions.abs()).abs()
+
+
+@cache
+def _scale_and_shift(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    scale = 1 / (255 * torch.tensor(std, dtype=torch.float64))
+    shift = -torch.tensor(mean, dtype=torch.float64) * 255 * scale
+    per_channel = (values.float().view(1, -1, 1, 1).to(device) for values in (scale, shift))
+    return next(per_channel), next(per_channel)

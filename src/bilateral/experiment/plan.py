@@ -69,7 +69,9 @@ class Run:
             "model": config.model.model_dump(
                 mode="json", exclude=weights | {"left": {"checkpoint"}, "right": {"checkpoint"}}
             ),
-            "training": config.training.model_dump(mode="json", exclude={"device", "log_every_steps", "recipe"}),
+            "training": config.training.model_dump(
+                mode="json", exclude={"device", "feature_memory_gb", "log_every_steps", "recipe"}
+            ),
             "checkpoints": config.checkpoints.model_dump(mode="json", exclude={"save_last"}),
             "code": code_fingerprint(tuple(h.arch for h in config.model.hemispheres.values())),
         }

@@ -68,6 +68,8 @@ class TrainingConfig(Section):
     """auto: bfloat16 where the processor computes it natively."""
     feature_views: Annotated[int, Field(ge=0)]
     """Augmented views of every image whose features are kept when all hemispheres are frozen; 0: none, run live."""
+    feature_memory_gb: Annotated[float, Field(ge=0)] = 4.0
+    """Gigabytes (10^9 bytes) that kept features may take in memory; beyond, they lie in a file in the run's folder."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     @model_validator(mode="before")

@@ -1,34 +1,38 @@
 """What the loop feeds a network: images, or the features of hemispheres that are frozen anyway."""
 
+from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ..base.streams import derive_seed
-from ..data.augment import Normalisation, crop_and_flip
+from ..data.augment import Crops, Normalisation, crop_and_flip
 from ..data.images import HierarchicalImages
 from ..models.macro import HemisphericNetwork
 from ..models.output import Output
 from .config import TrainingConfig
 from .device import autocast
 from .evaluation import EVALUATION_BATCH
-
-Features = dict[str, Tensor]
+from .kept_tensors import KeptTensors
 
 
 class Inputs(Protocol):
     """Runs the network on chosen images, for training (augmented) or for validation (as they are)."""
 
-    def training_output(self, indices: Tensor, epoch: int, step: int) -> Output:
-        """Output on training images `indices` (B,), augmented as (seed, epoch, step) says."""
+    def training_output(self, indices: Tensor, epoch: int) -> Output:
+        """Output on training images `indices` (B,), augmented as this epoch has it."""
 
     def validation_output(self, indices: Tensor) -> Output:
         """Output on validation images `indices` (B,)."""
 
 
 class LiveImages:
-    """Every batch is augmented and passes through the whole network."""
+    """Every batch is augmented and passes through the whole network.
+
+    An epoch's crops are drawn and brought to the device at once: no step waits for that, and an image is cropped
+    alike in whatever batch it stands.
+    """
 
     def __init__(
         self,
@@ -42,60 +46,66 @@ class LiveImages:
         self.network, self.normalise, self.config, self.seed = network, normalise, config, seed
         self.train, self.validation = train.images, validation.images
         self.device = train.images.device
+        self._crops: dict[int, Crops] = {}
 
-    def training_output(self, indices: Tensor, epoch: int, step: int) -> Output:
+    def training_output(self, indices: Tensor, epoch: int) -> Output:
         """Output on augmented training images."""
-        images = augment(self.train[indices], self.config, self.seed, "augment", epoch, step)
-        with autocast(self.config.precision, self.device):
-            return self.network(self.normalise(images))
+        if epoch not in self._crops:
+            self._crops = {epoch: self.draw_crops("augment", epoch)}
+        return self._run(crop_and_flip(self.train[indices], self._crops[epoch][indices]))
 
     def validation_output(self, indices: Tensor) -> Output:
         """Output on validation images."""
+        return self._run(self.validation[indices])
+
+    def draw_crops(self, *purpose: str | int) -> Crops:
+        """One crop of every training image, by the stream of (seed, purpose)."""
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, *purpose))
+        return Crops.draw(len(self.train), generator, self.config.crop_padding, self.config.flip).to(self.device)
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """The hemispheres' features of uint8 images (B, C, H, W): by side, (B, D), in the precision of training."""
+        with torch.no_grad(), autocast(self.config.precision, self.device):
+            return self.network.features(self.normalise(images))
+
+    def _run(self, images: Tensor) -> Output:
         with autocast(self.config.precision, self.device):
-            return self.network(self.normalise(self.validation[indices]))
+            return self.network(self.normalise(images))
 
 
 class FrozenFeatures:
-    """The hemispheres run once over `config.feature_views` augmented views of every image; the heads train on these.
+    """The hemispheres run once over `config.feature_views` views of every image; the heads train on their features.
 
-    Epoch e uses view e modulo their number. Memory: views x images x features x 4 bytes. Only for networks whose
-    hemispheres are all frozen.
+    Epoch e uses view e modulo their number. Memory: views x images x features, in the precision of training; past
+    `config.feature_memory_gb` they lie in a file in `folder`. Only for networks whose hemispheres are all frozen.
     """
 
-    def __init__(self, live: LiveImages) -> None:
+    def __init__(self, live: LiveImages, folder: Path) -> None:
         assert live.network.frozen == set(live.network.hemispheres), "a hemisphere is not frozen"
         self.network = live.network
-        self.views = [_features(live, live.train, "view", view) for view in range(live.config.feature_views)]
-        self.validation = _features(live, live.validation)
+        count, views = len(live.train), live.config.feature_views
+        budget = live.config.feature_memory_gb * 1e9
+        self.train = KeptTensors(views * count, budget, folder)
+        self.validation = KeptTensors(len(live.validation), budget, folder)
+        for view in range(views):
+            crops = live.draw_crops("view", view)
+            for start in range(0, count, EVALUATION_BATCH):
+                chosen = slice(start, start + EVALUATION_BATCH)
+                self.train.append(live.features(crop_and_flip(live.train[chosen], crops[chosen])))
+        for images in live.validation.split(EVALUATION_BATCH):
+            self.validation.append(live.features(images))
+        self.count, self.views = count, views
 
-    def training_output(self, indices: Tensor, epoch: int, step: int) -> Output:
+    def training_output(self, indices: Tensor, epoch: int) -> Output:
         """Output of the heads on the kept features of this epoch's view."""
-        view = self.views[epoch % len(self.views)]
-        return self.network.classify({side: values[indices] for side, values in view.items()})
+        return self.network.classify(self.train.rows(indices + epoch % self.views * self.count))
 
     def validation_output(self, indices: Tensor) -> Output:
         """Output of the heads on the validation images' features."""
-        return self.network.classify({side: values[indices] for side, values in self.validation.items()})
+        return self.network.classify(self.validation.rows(indices))
 
 
-def build_inputs(live: LiveImages) -> Inputs:
+def build_inputs(live: LiveImages, folder: Path) -> Inputs:
     """Keep features where the config asks for views and every hemisphere is frozen; else run live."""
     wholly_frozen = live.network.frozen == set(live.network.hemispheres)
-    return FrozenFeatures(live) if wholly_frozen and live.config.feature_views else live
-
-
-def augment(images: Tensor, config: TrainingConfig, seed: int, *purpose: str | int) -> Tensor:
-    """Crop and flip uint8 images (B, C, H, W) by the stream of (seed, purpose)."""
-    generator = torch.Generator().manual_seed(derive_seed(seed, *purpose))
-    return crop_and_flip(images, generator, config.crop_padding, config.flip)
-
-
-@torch.no_grad()
-def _features(live: LiveImages, images: Tensor, *view: str | int) -> Features:
-    parts = []
-    for number, batch in enumerate(images.split(EVALUATION_BATCH)):
-        if view:
-            batch = augment(batch, live.config, live.seed, *view, number)
-        with autocast(live.config.precision, live.device):
-            parts.append(live.network.features(live.normalise(batch)))
-    return {side: torch.cat([part[side].float() for part in parts]) for side in parts[0]}
+    return FrozenFeatures(live, folder) if wholly_frozen and live.config.feature_views else live

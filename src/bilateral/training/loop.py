@@ -97,7 +97,7 @@ def train(job: TrainingJob) -> None:
     kept = KeptCheckpoints(job.folder / "checkpoints", job.checkpoints)
     epochs_done = _resume(job, optimizer, kept)
     live = LiveImages(network, training, validation, job.description.normalise, config, job.seed)
-    inputs = build_inputs(live) if epochs_done < config.epochs else live
+    inputs = build_inputs(live, job.folder) if epochs_done < config.epochs else live
     batches = math.ceil(len(training) / config.batch_size)
     records = RunRecords(job.folder, epochs_done, epochs_done * batches)
     with TrainingProgress(job.title, config.epochs, epochs_done, len(training)) as progress:
@@ -133,15 +133,14 @@ def _train_epoch(
 ) -> Tally:
     network, config = job.network, job.config
     network.train()
-    batches = shuffled_batches(len(images), config.batch_size, job.seed, epoch)
+    batches = shuffled_batches(len(images), config.batch_size, job.seed, epoch, images.fine.device)
     updates = math.ceil(len(batches) / config.accumulate_batches)
     tally, since, reported = Tally(), time.perf_counter(), 0
     for step, indices in enumerate(batches):
-        indices = indices.to(images.fine.device)
         labels = {"fine": images.fine[indices], "coarse": images.coarse[indices]}
         # Dropout draws from torch's own generator: its state too is a function of the step alone.
         torch.manual_seed(derive_seed(job.seed, "dropout", epoch, step))
-        output = inputs.training_output(indices, epoch, step)
+        output = inputs.training_output(indices, epoch)
         loss_by_level = losses(output, labels, config.label_smoothing)
         group = min(
             config.accumulate_batches, len(batches) - step // config.accumulate_batches * config.accumulate_batches
