@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bilateral.base.errors import ConfigError
-from bilateral.training.device import autocast, choose_device, describe_machine, resolve_precision
+from bilateral.training.device import autocast, choose_device, describe_machine, resolve_precision, seed_everything
 
 
 def test_a_device_that_is_not_there_is_an_error_that_says_what_is():
@@ -30,6 +30,14 @@ def test_precision():
 
 def test_the_machine_is_described():
     assert describe_machine(torch.device("cpu"))["threads"] == torch.get_num_threads()
+
+
+def test_seeding_is_torch_s_own():
+    draws = []
+    for seed in (lambda: torch.manual_seed(5), lambda: seed_everything(torch.device("cpu"), 5)):
+        seed()
+        draws.append(torch.rand(4))
+    assert torch.equal(*draws)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")

@@ -22,7 +22,7 @@ from ..models.output import Output
 from . import checkpoint
 from .checkpoint import Description, TrainingState
 from .config import CheckpointConfig, TrainingConfig
-from .device import choose_device, keep_freed_memory
+from .device import choose_device, prepare, seed_everything
 from .evaluation import EVALUATION_BATCH
 from .inputs import Inputs, LiveImages, build_inputs
 from .keeping import KeptCheckpoints
@@ -93,7 +93,7 @@ def train(job: TrainingJob) -> None:
     """
     network, config = job.network, job.config
     device = choose_device(config.device)
-    keep_freed_memory()
+    prepare(device, config.precision)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     training, validation = job.train.to(device), job.validation.to(device)
     batches = len(shuffled_batches(len(training), config.batch_size, job.seed, 0))
@@ -152,7 +152,7 @@ def _train_epoch(
     for step, indices in enumerate(batches):
         labels = {"fine": images.fine[indices], "coarse": images.coarse[indices]}
         # Dropout draws from torch's own generator: its state too is a function of the step alone.
-        torch.manual_seed(derive_seed(job.seed, "dropout", epoch, step))
+        seed_everything(images.fine.device, derive_seed(job.seed, "dropout", epoch, step))
         output = inputs.training_output(indices, epoch)
         loss_by_level = losses(output, labels, config.label_smoothing)
         group = min(
