@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 class TrainingJob:
     """One network to train, on what, how, and where its records go.
 
-    config.precision must be resolved (not `auto`). title: for the progress bar.
+    config.precision must be resolved (not `auto`). title: for the progress bar, which `quiet` leaves out.
     """
 
     network: HemisphericNetwork
@@ -48,6 +48,7 @@ class TrainingJob:
     seed: int
     folder: Path
     title: str = "training"
+    quiet: bool = False
 
 
 @dataclass
@@ -100,7 +101,7 @@ def train(job: TrainingJob) -> None:
     inputs = build_inputs(live, job.folder) if epochs_done < config.epochs else live
     batches = math.ceil(len(training) / config.batch_size)
     records = RunRecords(job.folder, epochs_done, epochs_done * batches)
-    with TrainingProgress(job.title, config.epochs, epochs_done, len(training)) as progress:
+    with TrainingProgress(job.title, config.epochs, epochs_done, len(training), job.quiet) as progress:
         for epoch in range(epochs_done, config.epochs):
             started = time.perf_counter()
             metrics = _train_epoch(job, inputs, training, optimizer, epoch, progress, records).metrics("train")

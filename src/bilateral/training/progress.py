@@ -8,9 +8,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 class TrainingProgress:
-    """A bar over all epochs of a run, on standard error, and only if that is a terminal."""
+    """A bar over all epochs of a run, on standard error, and only if that is a terminal; `quiet`: never."""
 
-    def __init__(self, title: str, epochs: int, epochs_done: int, images_per_epoch: int) -> None:
+    def __init__(self, title: str, epochs: int, epochs_done: int, images_per_epoch: int, quiet: bool = False) -> None:
         self.epochs = epochs
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -19,7 +19,7 @@ class TrainingProgress:
             TextColumn("loss {task.fields[loss]:.3f}  acc {task.fields[accuracy]}  {task.fields[speed]:,.0f} img/s"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
+            disable=quiet or not sys.stderr.isatty(),
         )
         self.task = self.progress.add_task(
             title,
