@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,22 @@ def test_only_validated_epochs_have_validation_metrics(tiny, tmp_path):
     lines = [eval(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines if "val_acc" in line] == [2, 4, 5]
     assert TrainingConfig(epochs=5).validate_every_epochs == 1
+
+
+def test_a_compiled_network_learns_as_the_eager_one(tiny, tmp_path, monkeypatch):
+    # All of the capture, but not the C++ compiler, which takes half a minute.
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="aot_eager"))
+    for name, compiled in (("eager", False), ("compiled", True)):
+        train(make_job(tiny, tmp_path / name, compile=compiled, epochs=2))
+    lines = [[eval(line) for line in (tmp_path / name / "metrics.jsonl").open()] for name in ("eager", "compiled")]
+    for eager, compiled in zip(*lines):
+        assert compiled["train_loss"] == pytest.approx(eager["train_loss"], rel=1e-3)
+    assert weights(tmp_path / "eager").keys() == weights(tmp_path / "compiled").keys()
+
+
+def test_a_network_that_does_not_compile_is_an_error_that_names_the_setting(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
+    monkeypatch.setattr(torch._inductor.config, "force_disable_caches", True)
+    torch._dynamo.reset()
+    with pytest.raises(ConfigError, match=r"training\.compile: this network does not compile"):
+        train(make_job(tiny, tmp_path, compile=True, epochs=1))

@@ -66,6 +66,8 @@ class TrainingConfig(Section):
     """Steps between values in TensorBoard; how soon a loss that is no number is noticed."""
     precision: Literal["auto", "float32", "bfloat16"]
     """auto: bfloat16 where the processor computes it natively."""
+    compile: bool = False
+    """Compile the network by torch.compile; it pays on no CPU that we measured (`bilateral bench` tells)."""
     feature_views: Annotated[int, Field(ge=0)]
     """Augmented views of every image whose features are kept when all hemispheres are frozen; 0: none, run live."""
     feature_memory_gb: Annotated[float, Field(ge=0)] = 4.0

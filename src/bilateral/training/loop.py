@@ -4,13 +4,15 @@ import logging
 import math
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ..base.errors import CheckpointError, TrainingDivergedError
+from ..base.errors import CheckpointError, ConfigError, TrainingDivergedError
 from ..base.streams import derive_seed
 from ..data.batches import shuffled_batches
 from ..data.images import HierarchicalImages
@@ -100,11 +102,14 @@ def train(job: TrainingJob) -> None:
     live = LiveImages(network, training, validation, job.description.normalise, config, job.seed)
     inputs = build_inputs(live, job.folder) if epochs_done < config.epochs else live
     batches = math.ceil(len(training) / config.batch_size)
+    if config.compile:
+        network.compile()
     records = RunRecords(job.folder, epochs_done, epochs_done * batches)
     with TrainingProgress(job.title, config.epochs, epochs_done, len(training), job.quiet) as progress:
         for epoch in range(epochs_done, config.epochs):
             started = time.perf_counter()
-            metrics = _train_epoch(job, inputs, training, optimizer, epoch, progress, records).metrics("train")
+            with _compiler_errors():
+                metrics = _train_epoch(job, inputs, training, optimizer, epoch, progress, records).metrics("train")
             seconds = time.perf_counter() - started
             validated = (epoch + 1) % config.validate_every_epochs == 0 or epoch + 1 == config.epochs
             if validated:
@@ -121,6 +126,15 @@ def train(job: TrainingJob) -> None:
                 TrainingState(epoch + 1, kept.scores, torch.get_num_threads()),
             )
     records.close()
+
+
+@contextmanager
+def _compiler_errors() -> Iterator[None]:
+    try:
+        yield
+    except torch._dynamo.exc.TorchDynamoException as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"training.compile: this network does not compile on this machine: {reason}") from error
 
 
 def _train_epoch(
