@@ -12,6 +12,10 @@ def measure_loading(config: DataConfig) -> dict[str, float]:
     Keys: `loading_s`, `loading_images_per_s`, `loading_bytes` (of its tensors in memory).
     Raises ConfigError or DataError where it cannot be loaded.
     """
+    source = sources.SOURCES.get(config.name)
+    if source is not None and "num_workers" not in source.reads:
+        # The plain baseline reads it, so it may well be set; the source would refuse it.
+        config = config.model_copy(update={"num_workers": DataConfig().num_workers})
     started = time.perf_counter()
     splits = sources.load(config).splits().values()
     seconds = time.perf_counter() - started
