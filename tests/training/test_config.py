@@ -24,6 +24,10 @@ def test_a_given_setting_beats_the_recipe():
     assert TrainingConfig(recipe="original", lr="1e-3").lr == 1e-3
 
 
+def test_another_optimizer_drops_the_recipe_s_setting_for_muon():
+    assert TrainingConfig().muon_lr and TrainingConfig(optimizer="sgd").muon_lr is None
+
+
 def test_a_resolved_config_reads_back_to_itself():
     for recipe in ("fast", "original"):
         config = TrainingConfig(recipe=recipe, epochs=7)
@@ -38,6 +42,8 @@ def test_a_resolved_config_reads_back_to_itself():
         ({"lr": -1}, "lr"),
         ({"recipe": "slow"}, "recipe"),
         ({"momentum": 0.9}, "momentum"),
+        ({"optimizer": "sgd", "muon_lr": 0.1}, "muon_lr belongs to optimizer: muon"),
+        ({"recipe": "original", "optimizer": "muon"}, "muon_lr belongs to optimizer: muon"),
     ],
 )
 def test_contradictions_and_unknown_settings_are_refused(settings, message):

@@ -43,7 +43,7 @@ def test_training_is_the_same_twice_and_another_with_another_seed(tiny, tmp_path
     assert (tmp_path / "a/metrics.jsonl").read_bytes() == (tmp_path / "b/metrics.jsonl").read_bytes()
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
 @pytest.mark.parametrize("frozen", [False, True])
 def test_stopping_after_each_epoch_changes_nothing(tiny, tmp_path, monkeypatch, optimizer, frozen):
     model = {side: {"width": 0.0625, "freeze": frozen} for side in ("left", "right")}
@@ -113,7 +113,7 @@ def test_accumulated_batches_make_the_step_of_one_large_batch(tiny, tmp_path):
     # vgg has no batch norm, so two half batches are one whole in all but rounding; lr 0 in warm-up would hide it.
     model = {side: {"arch": "vgg11_pool", "width": 0.0625} for side in ("left", "right")}
     options = {"model": model | {"dropout": 0}, "warmup_epochs": 0, "schedule": "constant", "epochs": 1}
-    options |= {"crop_padding": 0, "flip": False}
+    options |= {"crop_padding": 0, "flip": False, "optimizer": "sgd"}
     tiny = replace(tiny, train=replace_size(tiny.train), test=replace_size(tiny.test))
     train(make_job(tiny, tmp_path / "one", batch_size=32, **options))
     train(make_job(tiny, tmp_path / "two", batch_size=16, accumulate_batches=2, **options))

@@ -22,6 +22,7 @@ from ..models.build import State, build_network, hemisphere_state, load_state
 from ..models.config import ModelConfig
 from ..models.macro import Ensemble, HemisphericNetwork
 from ..models.original_checkpoints import is_original, read_original
+from .optimisation import OptimizerState
 
 FORMAT: Literal[1] = 1
 _NETWORK, _OPTIMIZER = "network.", "optimizer."
@@ -59,7 +60,7 @@ class Checkpoint:
 
     description: Description
     network_state: State
-    optimizer_state: dict[int, dict[str, Tensor]] | None = None
+    optimizer_state: OptimizerState | None = None
     training: TrainingState | None = None
 
 
@@ -79,14 +80,13 @@ def save(
     path: Path,
     network: HemisphericNetwork,
     description: Description,
-    optimizer: torch.optim.Optimizer | None = None,
+    optimizer_state: OptimizerState | None = None,
     training: TrainingState | None = None,
 ) -> None:
     """Write a whole checkpoint file; with the optimizer's and training's state, training can go on from it."""
     tensors = {_NETWORK + name: tensor for name, tensor in network.state_dict().items()}
-    if optimizer is not None:
-        for index, state in optimizer.state_dict()["state"].items():
-            tensors |= {f"{_OPTIMIZER}{index}.{name}": value for name, value in state.items() if value is not None}
+    for index, state in (optimizer_state or {}).items():
+        tensors |= {f"{_OPTIMIZER}{index}.{name}": value for name, value in state.items() if value is not None}
     header = _HEADER.dump_json(_Header(FORMAT, description, training)).decode()
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     with whole_file(path) as temporary:
@@ -239,8 +239,8 @@ def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
 
 
-def _optimizer_state(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-    state: dict[int, dict[str, Tensor]] = {}
+def _optimizer_state(tensors: dict[str, Tensor]) -> OptimizerState:
+    state: OptimizerState = {}
     for name, tensor in tensors.items():
         if name.startswith(_OPTIMIZER):
             index, key = name.removeprefix(_OPTIMIZER).split(".", 1)

@@ -20,12 +20,13 @@ RECIPES: dict[str, dict[str, Any]] = {
         "precision": "float32",
         "feature_views": 0,
     },
-    # Few epochs: Nesterov momentum under a learning rate that rises, then falls to zero.
+    # Few epochs: Muon and Nesterov momentum under learning rates that rise, then fall to zero.
     "fast": {
         "epochs": 10,
         "batch_size": 128,
-        "optimizer": "sgd",
+        "optimizer": "muon",
         "lr": 0.2,
+        "muon_lr": 0.05,
         "weight_decay": 5e-4,
         "schedule": "linear",
         "validate_every_epochs": 1,
@@ -43,10 +44,12 @@ class TrainingConfig(Section):
     recipe: Literal["fast", "original"] = "fast"
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=2)]
-    optimizer: Literal["adam", "sgd"]
-    """adam: as published; sgd: with Nesterov momentum 0.9."""
+    optimizer: Literal["adam", "sgd", "muon"]
+    """adam: as published; sgd: with Nesterov momentum 0.9; muon: Muon on convolution kernels, sgd on all else."""
     lr: Annotated[float, Field(gt=0)]
-    """Peak learning rate."""
+    """Peak learning rate, of all but what Muon trains."""
+    muon_lr: Annotated[float, Field(gt=0)] | None = None
+    """Peak learning rate of Muon."""
     weight_decay: Annotated[float, Field(ge=0)]
     """L2 penalty, on every parameter."""
     schedule: Literal["constant", "linear", "cosine"]
@@ -86,12 +89,16 @@ class TrainingConfig(Section):
         if "warmup_epochs" not in filled:
             epochs = filled["epochs"]
             filled["warmup_epochs"] = WARMUP_SHARE * epochs if isinstance(epochs, int) else 0
+        if filled["optimizer"] != "muon" and given.get("muon_lr") is None:
+            filled["muon_lr"] = None
         return filled
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "TrainingConfig":
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs ({self.warmup_epochs:g}) must be fewer than epochs ({self.epochs})")
+        if (self.optimizer == "muon") != (self.muon_lr is not None):
+            raise ValueError(f"muon_lr belongs to optimizer: muon, which needs it; optimizer is {self.optimizer}")
         return self
 
 

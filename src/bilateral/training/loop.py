@@ -27,7 +27,7 @@ from .evaluation import EVALUATION_BATCH
 from .inputs import Inputs, LiveImages, build_inputs
 from .keeping import KeptCheckpoints
 from .objective import correct, losses, named_metrics
-from .optimisation import build_optimizer, learning_rate
+from .optimisation import Optimisation
 from .progress import TrainingProgress
 from .records import RunRecords
 
@@ -96,12 +96,12 @@ def train(job: TrainingJob) -> None:
     keep_freed_memory()
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     training, validation = job.train.to(device), job.validation.to(device)
-    optimizer = build_optimizer(network, config)
+    batches = len(shuffled_batches(len(training), config.batch_size, job.seed, 0))
+    optimisation = Optimisation(network, config, math.ceil(batches / config.accumulate_batches))
     kept = KeptCheckpoints(job.folder / "checkpoints", job.checkpoints)
-    epochs_done = _resume(job, optimizer, kept)
+    epochs_done = _resume(job, optimisation, kept)
     live = LiveImages(network, training, validation, job.description.normalise, config, job.seed)
     inputs = build_inputs(live, job.folder) if epochs_done < config.epochs else live
-    batches = math.ceil(len(training) / config.batch_size)
     if config.compile:
         network.compile()
     records = RunRecords(job.folder, epochs_done, epochs_done * batches)
@@ -109,7 +109,7 @@ def train(job: TrainingJob) -> None:
         for epoch in range(epochs_done, config.epochs):
             started = time.perf_counter()
             with _compiler_errors():
-                metrics = _train_epoch(job, inputs, training, optimizer, epoch, progress, records).metrics("train")
+                metrics = _train_epoch(job, inputs, training, optimisation, epoch, progress, records).metrics("train")
             seconds = time.perf_counter() - started
             validated = (epoch + 1) % config.validate_every_epochs == 0 or epoch + 1 == config.epochs
             if validated:
@@ -122,7 +122,7 @@ def train(job: TrainingJob) -> None:
                 kept.last_path,
                 network,
                 job.description,
-                optimizer,
+                optimisation.state,
                 TrainingState(epoch + 1, kept.scores, torch.get_num_threads()),
             )
     records.close()
@@ -141,7 +141,7 @@ def _train_epoch(
     job: TrainingJob,
     inputs: Inputs,
     images: HierarchicalImages,
-    optimizer: torch.optim.Optimizer,
+    optimisation: Optimisation,
     epoch: int,
     progress: TrainingProgress,
     records: RunRecords,
@@ -149,7 +149,6 @@ def _train_epoch(
     network, config = job.network, job.config
     network.train()
     batches = shuffled_batches(len(images), config.batch_size, job.seed, epoch, images.fine.device)
-    updates = math.ceil(len(batches) / config.accumulate_batches)
     tally, since, reported = Tally(), time.perf_counter(), 0
     for step, indices in enumerate(batches):
         labels = {"fine": images.fine[indices], "coarse": images.coarse[indices]}
@@ -162,11 +161,7 @@ def _train_epoch(
         )
         (torch.stack(list(loss_by_level.values())).sum() / group).backward()
         if (step + 1) % config.accumulate_batches == 0 or step + 1 == len(batches):
-            update = epoch * updates + step // config.accumulate_batches
-            for parameters in optimizer.param_groups:
-                parameters["lr"] = learning_rate(config, update, updates)
-            optimizer.step()
-            optimizer.zero_grad()
+            optimisation.step(epoch * optimisation.steps_per_epoch + step // config.accumulate_batches)
         tally.add(output, labels, loss_by_level)
         if (step + 1) % config.log_every_steps == 0 or step + 1 == len(batches):
             loss = tally.mean_loss()
@@ -177,7 +172,7 @@ def _train_epoch(
                 )
             speed = (tally.count - reported) / (time.perf_counter() - since)
             progress.advance(tally.count - reported, epoch + 1, loss, tally.accuracies(), speed)
-            records.step(epoch * len(batches) + step + 1, {"step_loss": loss, "lr": optimizer.param_groups[0]["lr"]})
+            records.step(epoch * len(batches) + step + 1, {"step_loss": loss, "lr": optimisation.lr})
             since, reported = time.perf_counter(), tally.count
     return tally
 
@@ -193,7 +188,7 @@ def _validate(network: HemisphericNetwork, inputs: Inputs, images: HierarchicalI
     return tally
 
 
-def _resume(job: TrainingJob, optimizer: torch.optim.Optimizer, kept: KeptCheckpoints) -> int:
+def _resume(job: TrainingJob, optimisation: Optimisation, kept: KeptCheckpoints) -> int:
     if not kept.last_path.exists():
         return 0
     last = checkpoint.read(kept.last_path)
@@ -206,7 +201,7 @@ def _resume(job: TrainingJob, optimizer: torch.optim.Optimizer, kept: KeptCheckp
             stacklevel=2,
         )
     load_state(job.network, last.network_state, str(kept.last_path))
-    optimizer.load_state_dict(optimizer.state_dict() | {"state": last.optimizer_state})
+    optimisation.load(last.optimizer_state)
     kept.scores = dict(last.training.kept)
     if last.training.epochs_done < job.config.epochs:
         log.info("%s: goes on after epoch %d", job.title, last.training.epochs_done)

@@ -1,31 +1,139 @@
-"""Optimizer and learning rate."""
+"""Optimizers and learning rate."""
 
 import math
+from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .config import TrainingConfig
 
-
-def build_optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """Build the optimizer of the network's trainable parameters."""
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    if config.optimizer == "adam":
-        return torch.optim.Adam(parameters, config.lr, weight_decay=config.weight_decay)
-    return torch.optim.SGD(
-        parameters, config.lr, momentum=0.9, nesterov=True, weight_decay=config.weight_decay, foreach=True
-    )
+OptimizerState = dict[int, dict[str, Tensor]]
 
 
-def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
-    """Give the learning rate of optimizer step `step` (from 0): a linear rise, then the schedule's fall to zero."""
+class KernelMuon(torch.optim.Muon):
+    """Muon on convolution kernels (O, I, H, W), each as a matrix of O rows.
+
+    Muon (K. Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) makes the momentum of a matrix nearly
+    orthogonal before it is applied. PyTorch's takes matrices only, so it gets views of the kernels, which must lie
+    channels last in memory and stay where they are.
+    """
+
+    def __init__(self, kernels: Iterable[nn.Parameter], lr: float, weight_decay: float) -> None:
+        self.kernels = list(kernels)
+        self.matrices = [nn.Parameter(_channels_last_view(kernel.data)) for kernel in self.kernels]
+        super().__init__(self.matrices, lr, weight_decay)
+
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Update the kernels by their gradients."""
+        for kernel, matrix in zip(self.kernels, self.matrices):
+            assert matrix.data_ptr() == kernel.data_ptr(), "the kernel has been moved"
+            gradient = kernel.grad
+            matrix.grad = None if gradient is None else gradient.permute(0, 2, 3, 1).flatten(1)
+        super().step(closure)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop the kernels' gradients."""
+        for kernel in self.kernels:
+            kernel.grad = None
+
+
+class Optimisation:
+    """The optimizers of a network's trainable parameters, under the learning rate's schedule.
+
+    muon: Muon on convolution kernels, with its own learning rate, and SGD on all else. steps_per_epoch: optimizer
+    steps. The network must be where it is trained.
+    """
+
+    def __init__(self, network: nn.Module, config: TrainingConfig, steps_per_epoch: int) -> None:
+        self.config, self.steps_per_epoch = config, steps_per_epoch
+        trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        kernels = [parameter for parameter in trainable if parameter.ndim == 4] if config.optimizer == "muon" else []
+        others = [parameter for parameter in trainable if not any(parameter is kernel for kernel in kernels)]
+        self.optimizers: list[torch.optim.Optimizer] = []
+        if config.optimizer == "adam":
+            self.optimizers.append(
+                torch.optim.Adam(others, config.lr, weight_decay=config.weight_decay, fused=_can_fuse(others))
+            )
+        elif others:
+            self.optimizers.append(
+                torch.optim.SGD(
+                    others,
+                    config.lr,
+                    momentum=0.9,
+                    nesterov=True,
+                    weight_decay=config.weight_decay,
+                    fused=_can_fuse(others),
+                )
+            )
+        if kernels:
+            assert config.muon_lr is not None
+            self.optimizers.append(KernelMuon(kernels, config.muon_lr, weight_decay=0))
+        self.lr = 0.0
+        """The learning rate of the last step (of SGD or Adam)."""
+        self._peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
+
+    def step(self, number: int) -> None:
+        """Do optimizer step `number` (from 0) of the whole training, and drop the gradients."""
+        share = learning_rate_share(self.config, number, self.steps_per_epoch)
+        self.lr = share * self.config.lr
+        for optimizer, peaks in zip(self.optimizers, self._peaks):
+            for group, peak in zip(optimizer.param_groups, peaks):
+                group["lr"] = share * peak
+            optimizer.step()
+            optimizer.zero_grad()
+
+    @property
+    def state(self) -> OptimizerState:
+        """What has gathered (momentum and the like), by number of the parameter."""
+        states: list[dict[str, Tensor]] = []
+        for optimizer in self.optimizers:
+            own = optimizer.state_dict()["state"]
+            states += [own.get(number, {}) for number in range(_parameter_count(optimizer))]
+        return {number: state for number, state in enumerate(states) if state}
+
+    def load(self, state: OptimizerState) -> None:
+        """Go on from a `state`."""
+        first = 0
+        for optimizer in self.optimizers:
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            own = {
+                number: {name: _laid_out_as(parameter, value) for name, value in state[first + number].items()}
+                for number, parameter in enumerate(parameters)
+                if first + number in state
+            }
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": own})
+            first += len(parameters)
+
+
+def learning_rate_share(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
+    """Give the learning rate of optimizer step `step` (from 0) as a share of its peak.
+
+    It rises linearly, then falls to zero as the schedule has it.
+    """
     warmup = config.warmup_epochs * steps_per_epoch
     if step + 1 < warmup:
-        return config.lr * (step + 1) / warmup
+        return (step + 1) / warmup
     progress = (step - warmup) / max(1.0, config.epochs * steps_per_epoch - warmup)
     if config.schedule == "linear":
-        return config.lr * (1 - max(0.0, progress))
+        return 1 - max(0.0, progress)
     if config.schedule == "cosine":
-        return config.lr * (1 + math.cos(math.pi * max(0.0, progress))) / 2
-    return config.lr
+        return (1 + math.cos(math.pi * max(0.0, progress))) / 2
+    return 1.0
+
+
+def _channels_last_view(kernel: Tensor) -> Tensor:
+    return kernel.permute(0, 2, 3, 1).view(len(kernel), -1)
+
+
+def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
+    """Bring `value` into the parameter's layout in memory: fused optimizers walk through both as they lie."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+
+
+def _can_fuse(parameters: list[nn.Parameter]) -> bool:
+    return all(parameter.device.type in ("cpu", "cuda", "mps") for parameter in parameters)
+
+
+def _parameter_count(optimizer: torch.optim.Optimizer) -> int:
+    return sum(len(group["params"]) for group in optimizer.param_groups)
