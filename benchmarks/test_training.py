@@ -6,18 +6,20 @@ import pytest
 import torch
 
 from bilateral.benchmark.subject import training_job
+from bilateral.training.device import keep_freed_memory
 from bilateral.training.inputs import LiveImages
 from bilateral.training.kept_tensors import KeptTensors
 from bilateral.training.objective import losses
-from bilateral.training.optimisation import build_optimizer
+from bilateral.training.optimisation import Optimisation
 
 ROWS, FEATURES = 20_000, 512
 
 
 def test_training_step(benchmark, waited, config, batch, device, tmp_path):
+    keep_freed_memory()
     job = training_job(config, len(batch), tmp_path)
     network = job.network.to(device, memory_format=torch.channels_last)
-    optimizer = build_optimizer(network, job.config)
+    optimisation = Optimisation(network, job.config, steps_per_epoch=1)
     inputs = LiveImages(network, batch, batch, job.description.normalise, job.config, job.seed)
     indices = torch.arange(len(batch), device=device)
     labels = {"fine": batch.fine, "coarse": batch.coarse}
@@ -25,8 +27,7 @@ def test_training_step(benchmark, waited, config, batch, device, tmp_path):
     def step() -> None:
         loss_by_level = losses(inputs.training_output(indices, 0), labels, job.config.label_smoothing)
         torch.stack(list(loss_by_level.values())).sum().backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        optimisation.step(0)
 
     benchmark.pedantic(waited(step), rounds=10, warmup_rounds=2)
 
