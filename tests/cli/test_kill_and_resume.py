@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from conftest import TINY_DATA
 
 COMMAND = [
@@ -18,9 +20,15 @@ COMMAND = [
 ]
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
+def start(folder: Path, workers: int = 1) -> subprocess.Popen[bytes]:
     log = (folder / "log").open("ab")
-    return subprocess.Popen([*COMMAND, "save_dir=runs"], cwd=folder, stdout=log, stderr=log)
+    command = [*COMMAND, "save_dir=runs", f"workers={workers}"]
+    return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+
+
+def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def epochs_done(folder: Path) -> int:
@@ -38,26 +46,46 @@ def what_is_the_same_for_ever(folder: Path) -> dict[str, bytes]:
 
 
 def test_killed_at_many_moments(tmp_path):
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "killed").mkdir()
+    for name in ("whole", "1", "2"):
+        (tmp_path / name).mkdir()
     assert start(tmp_path / "whole").wait(timeout=240) == 0
-    # In the middle of the left hemisphere, of the right one, and of the joined network; then to the end.
-    for epochs in (2, 6, 10):
-        process = start(tmp_path / "killed")
-        while epochs_done(tmp_path / "killed") < epochs and process.poll() is None:
-            time.sleep(0.01)
-        assert process.poll() is None, "it ended before it could be killed"
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    assert start(tmp_path / "killed").wait(timeout=240) == 0
-    whole, killed = what_is_the_same_for_ever(tmp_path / "whole"), what_is_the_same_for_ever(tmp_path / "killed")
+    whole = what_is_the_same_for_ever(tmp_path / "whole")
     assert len(whole) == 3 * 4
-    assert whole.keys() == killed.keys()
-    assert [name for name in whole if whole[name] != killed[name]] == []
-    rows = [
-        json.loads((tmp_path / name / "runs/quickstart-system/table.json").read_text())["rows"]
-        for name in ("whole", "killed")
-    ]
-    assert rows[0] == rows[1]
-    assert b"finished before, reused" in (tmp_path / "killed" / "log").read_bytes()
+    # In the middle of the left hemisphere, of the right one (or of both, by two workers), and of the joined network;
+    # then to the end.
+    for workers, moments in ((1, (2, 6, 10)), (2, (3, 10))):
+        folder = tmp_path / str(workers)
+        for epochs in moments:
+            process = start(folder, workers)
+            while epochs_done(folder) < epochs and process.poll() is None:
+                time.sleep(0.01)
+            assert process.poll() is None, "it ended before it could be killed"
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+        assert start(folder, workers).wait(timeout=240) == 0
+        killed = what_is_the_same_for_ever(folder)
+        assert whole.keys() == killed.keys()
+        assert [name for name in whole if whole[name] != killed[name]] == []
+        rows = [
+            json.loads((tmp_path / name / "runs/quickstart-system/table.json").read_text())["rows"]
+            for name in ("whole", str(workers))
+        ]
+        assert rows[0] == rows[1]
+        assert b"finished before, reused" in (folder / "log").read_bytes()
     assert not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the worker processes are found under /proc")
+def test_a_worker_that_is_killed_ends_the_command_and_the_other_workers(tmp_path):
+    process = start(tmp_path, workers=2)
+    while epochs_done(tmp_path) < 2 and process.poll() is None:
+        time.sleep(0.01)
+    workers = workers_of(process)
+    assert len(workers) == 2
+    os.kill(workers[0], signal.SIGKILL)
+    assert process.wait(timeout=60) == 1
+    log = (tmp_path / "log").read_text()
+    assert "bilateral: a worker process was killed" in log
+    assert "Traceback" not in log
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    assert start(tmp_path, workers=2).wait(timeout=240) == 0

@@ -27,3 +27,9 @@ class TrainingDivergedError(BilateralError):
     """The loss stopped being a finite number. The run stands as its last good checkpoint left it."""
 
     exit_code = 1
+
+
+class WorkerError(BilateralError):
+    """A process that works for this one has died."""
+
+    exit_code = 1

@@ -6,7 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import ParamSpec, TypeVar
 
-from ..base.errors import BilateralError
+from ..base.errors import WorkerError
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -17,14 +17,14 @@ def in_child(
 ) -> Result:
     """Call a module's function in a new process, and give what it returns or raise what it raises.
 
-    Raises BilateralError where the system ended the process.
+    Raises WorkerError where the system ended the process.
     """
     start_method = multiprocessing.get_start_method()
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _set_start_method, (start_method,)) as pool:
         try:
             return pool.submit(function, *arguments, **options).result()
         except BrokenProcessPool as error:
-            raise BilateralError("the system ended the measuring process, perhaps for want of memory") from error
+            raise WorkerError("the system ended the measuring process, perhaps for want of memory") from error
 
 
 def _set_start_method(name: str) -> None:

@@ -26,6 +26,21 @@ HIERARCHY = LabelHierarchy(
 )
 
 
+class Unseen:
+    """A progress display that shows nothing: the measurements print a report of their own."""
+
+    def start(self, title: str, epochs: int, epochs_done: int, images_per_epoch: int) -> None:
+        """Show nothing."""
+
+    def advance(
+        self, title: str, images: int, epoch: int, loss: float, accuracies: dict[str, float], speed: float
+    ) -> None:
+        """Show nothing."""
+
+    def stop(self, title: str) -> None:
+        """Show nothing."""
+
+
 def measured_config(config: Config, count: int) -> Config:
     """Give the config with its network wholly trainable, from fresh weights, in the precision that `auto` stands for.
 
@@ -65,7 +80,7 @@ def training_job(config: Config, count: int, folder: Path, **settings: Any) -> T
         checkpoints=config.checkpoints,
         seed=0,
         folder=folder,
-        quiet=True,
+        progress=Unseen(),
     )
 
 

@@ -15,6 +15,7 @@ from ..experiment.plan import Run
 from ..experiment.results import COLUMNS, Row, cells, write_result_all
 from ..experiment.runner import Runner
 from ..experiment.system import run_system
+from ..experiment.workers import run_all
 
 log = logging.getLogger(__name__)
 QUICKSTART = Path(str(files("bilateral.cli") / "quickstart.yaml"))
@@ -48,9 +49,7 @@ def train(path: Path | None, overrides: list[str]) -> None:
         raise ConfigError("train needs a config file, such as configs/example1/1_left.yaml, or key=value settings")
     config = read_config(path, overrides)
     runner = Runner(load_data(config))
-    runs = [Run(config, seed) for seed in config.seeds]
-    runner.check(runs)
-    results = [runner.run(run) for run in runs]
+    results = run_all(runner, [Run(config, seed) for seed in config.seeds], config.workers)
     for result in results:
         print(f"seed {result.run.seed}: {result.folder}")
         for name, value in result.metrics.items():

@@ -33,6 +33,8 @@ class Config(Section):
     """Begins the names of the folders of its runs."""
     seeds: list[Annotated[int, Field(ge=0)]] = Field([0], min_length=1)
     save_dir: UserPath = Path("runs")
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """Processes that do runs at the same time, each with its share of the threads; auto: what is fastest."""
     protocol: Literal["clean", "original"] = "clean"
     """clean: a held-out part of the training set chooses the checkpoint that is tested.
     original: as in the original code, the test set validates and the last epoch is tested; for comparison only."""

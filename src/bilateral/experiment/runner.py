@@ -24,6 +24,7 @@ from ..training.checkpoint import Description
 from ..training.device import choose_device, describe_machine, resolve_precision
 from ..training.evaluation import evaluate
 from ..training.loop import TrainingJob, train
+from ..training.progress import ProgressDisplay, TerminalProgress
 from .checks import check_labels, check_network
 from .config import Config, dump_config
 from .plan import Run
@@ -48,8 +49,9 @@ class RunResult:
 class Runner:
     """Does runs on one data set, each at most once, parents first."""
 
-    def __init__(self, dataset: HierarchicalDataset) -> None:
+    def __init__(self, dataset: HierarchicalDataset, progress: ProgressDisplay | None = None) -> None:
         self.dataset = dataset
+        self.progress = progress or TerminalProgress()
         self._results: dict[str, RunResult] = {}
 
     def check(self, runs: Iterable[Run]) -> None:
@@ -66,16 +68,26 @@ class Runner:
                 check_network(run, self.dataset)
             run.identity(self.dataset.fingerprint)  # which looks for the checkpoints that the run starts from
 
-    def run(self, run: Run) -> RunResult:
+    def identity(self, run: Run) -> str:
+        """The identity that a run has on this data set and machine."""
+        return resolve(run).identity(self.dataset.fingerprint)
+
+    def find(self, run: Run) -> RunResult | None:
+        """Give the stored result of a run that is finished."""
+        return self._reuse(resolve(run), self.identity(run))
+
+    def run(self, run: Run, check: bool = True) -> RunResult:
         """Give a run's result: the stored one if it is finished, else after training and testing it.
 
-        Raises OutputError if another process is at this run, and what training raises.
+        check: False where `check` has seen the run. Raises OutputError if another process is at this run, and what
+        training raises.
         """
-        self.check([run])
+        if check:
+            self.check([run])
         run = resolve(run)
         identity = run.identity(self.dataset.fingerprint)
         if identity not in self._results:
-            parents = {side: self.run(parent) for side, parent in run.parents.items()}
+            parents = {side: self.run(parent, check) for side, parent in run.parents.items()}
             self._results[identity] = self._reuse(run, identity) or self._run_alone(run, identity, parents)
         return self._results[identity]
 
@@ -102,7 +114,6 @@ class Runner:
         record = read_record(folder) if folder else None
         if folder is None or record is None or (run.config.evaluate and not record["metrics"]):
             return None
-        log.info("%s: finished before, reused: %s", run.title, folder)
         return RunResult(run, folder, _chosen(run.config, folder), record["metrics"])
 
     def _run_alone(self, run: Run, identity: str, parents: dict[str, RunResult]) -> RunResult:
@@ -164,6 +175,7 @@ class Runner:
                 run.seed,
                 folder,
                 run.title,
+                self.progress,
             )
         )
 

@@ -10,6 +10,7 @@ from .config import Config
 from .plan import Run, hemisphere_config
 from .results import Row, tabulate, write_result_all, write_table
 from .runner import Runner, RunResult
+from .workers import run_all
 
 ROW_NAMES = {"left": "left alone", "right": "right alone", "bilateral": "bilateral"}
 
@@ -44,14 +45,18 @@ def run_system(configs: list[Config], dataset: HierarchicalDataset, join: bool =
     """
     runner = Runner(dataset)
     plans = [(config, plan_system(config, seed)) for config in configs for seed in config.seeds]
-    runner.check(run for _, plan in plans for run in plan.values())
+    roles = [role for role in ROW_NAMES if join or role != "bilateral"]
+    run_all(
+        runner,
+        [plan[role] for config, plan in plans for role in roles if _given(config, role) is None],
+        configs[0].workers,
+    )
     results: dict[str, list[RunResult]] = {}
     for config, plan in plans:
-        for role, run in plan.items():
-            given = None if role == "bilateral" else config.model.hemispheres[role].checkpoint
-            if role == "bilateral" and not join:
-                continue
-            result = runner.run(run) if given is None else runner.evaluate_hemisphere(run, given)
+        for role in roles:
+            given = _given(config, role)
+            run = plan[role]
+            result = runner.run(run, check=False) if given is None else runner.evaluate_hemisphere(run, given)
             if result is not None and result.metrics:
                 results.setdefault(ROW_NAMES[role], []).append(result)
     for runs in results.values():
@@ -63,3 +68,8 @@ def run_system(configs: list[Config], dataset: HierarchicalDataset, join: bool =
     title = f"{configs[0].name} on {dataset.name}, seeds {seeds}, protocol {configs[0].protocol}, {now}"
     write_table(folder, title, rows, results)
     return rows, folder
+
+
+def _given(config: Config, role: str) -> Path | None:
+    """The checkpoint that stands in for a hemisphere's run."""
+    return None if role == "bilateral" else config.model.hemispheres[role].checkpoint

@@ -28,7 +28,7 @@ from .inputs import Inputs, LiveImages, build_inputs
 from .keeping import KeptCheckpoints
 from .objective import correct, losses, named_metrics
 from .optimisation import Optimisation
-from .progress import TrainingProgress
+from .progress import ProgressDisplay, TerminalProgress, shown
 from .records import RunRecords
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 class TrainingJob:
     """One network to train, on what, how, and where its records go.
 
-    config.precision must be resolved (not `auto`). title: for the progress bar, which `quiet` leaves out.
+    config.precision must be resolved (not `auto`). title: of its bar on the progress display.
     """
 
     network: HemisphericNetwork
@@ -50,7 +50,7 @@ class TrainingJob:
     seed: int
     folder: Path
     title: str = "training"
-    quiet: bool = False
+    progress: ProgressDisplay = field(default_factory=TerminalProgress)
 
 
 @dataclass
@@ -105,11 +105,11 @@ def train(job: TrainingJob) -> None:
     if config.compile:
         network.compile()
     records = RunRecords(job.folder, epochs_done, epochs_done * batches)
-    with TrainingProgress(job.title, config.epochs, epochs_done, len(training), job.quiet) as progress:
+    with shown(job.progress, job.title, config.epochs, epochs_done, len(training)):
         for epoch in range(epochs_done, config.epochs):
             started = time.perf_counter()
             with _compiler_errors():
-                metrics = _train_epoch(job, inputs, training, optimisation, epoch, progress, records).metrics("train")
+                metrics = _train_epoch(job, inputs, training, optimisation, epoch, records).metrics("train")
             seconds = time.perf_counter() - started
             validated = (epoch + 1) % config.validate_every_epochs == 0 or epoch + 1 == config.epochs
             if validated:
@@ -143,7 +143,6 @@ def _train_epoch(
     images: HierarchicalImages,
     optimisation: Optimisation,
     epoch: int,
-    progress: TrainingProgress,
     records: RunRecords,
 ) -> Tally:
     network, config = job.network, job.config
@@ -171,7 +170,7 @@ def _train_epoch(
                     f"a lower training.lr (now {config.lr:g}) or precision=float32 may help"
                 )
             speed = (tally.count - reported) / (time.perf_counter() - since)
-            progress.advance(tally.count - reported, epoch + 1, loss, tally.accuracies(), speed)
+            job.progress.advance(job.title, tally.count - reported, epoch + 1, loss, tally.accuracies(), speed)
             records.step(epoch * len(batches) + step + 1, {"step_loss": loss, "lr": optimisation.lr})
             since, reported = time.perf_counter(), tally.count
     return tally

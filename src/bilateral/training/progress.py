@@ -1,17 +1,33 @@
-"""The progress bar of a training run: loss, accuracy, images/s and time left. Silent where nobody watches."""
+"""How far trainings are: a bar each, with loss, accuracy, images/s and time left. Silent where nobody watches."""
 
 import sys
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 
-class TrainingProgress:
-    """A bar over all epochs of a run, on standard error, and only if that is a terminal; `quiet`: never."""
+class ProgressDisplay(Protocol):
+    """Where a training tells how far it is. title: of the training, and its key."""
 
-    def __init__(self, title: str, epochs: int, epochs_done: int, images_per_epoch: int, quiet: bool = False) -> None:
-        self.epochs = epochs
+    def start(self, title: str, epochs: int, epochs_done: int, images_per_epoch: int) -> None:
+        """Begin a bar over all epochs."""
+
+    def advance(
+        self, title: str, images: int, epoch: int, loss: float, accuracies: dict[str, float], speed: float
+    ) -> None:
+        """Move on by `images`, in epoch `epoch` (from 1); accuracies are shares by level, speed in images/s."""
+
+    def stop(self, title: str) -> None:
+        """End the bar."""
+
+
+class TerminalProgress:
+    """Bars on standard error, if that is a terminal."""
+
+    def __init__(self) -> None:
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -19,9 +35,13 @@ class TrainingProgress:
             TextColumn("loss {task.fields[loss]:.3f}  acc {task.fields[accuracy]}  {task.fields[speed]:,.0f} img/s"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
-            disable=quiet or not sys.stderr.isatty(),
+            disable=not sys.stderr.isatty(),
         )
-        self.task = self.progress.add_task(
+        self.bars: dict[str, TaskID] = {}
+
+    def start(self, title: str, epochs: int, epochs_done: int, images_per_epoch: int) -> None:
+        """Begin a bar."""
+        self.bars[title] = self.progress.add_task(
             title,
             total=epochs * images_per_epoch,
             completed=epochs_done * images_per_epoch,
@@ -31,17 +51,37 @@ class TrainingProgress:
             accuracy="-",
             speed=0.0,
         )
-
-    def __enter__(self) -> "TrainingProgress":
         self.progress.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    def advance(
+        self, title: str, images: int, epoch: int, loss: float, accuracies: dict[str, float], speed: float
     ) -> None:
+        """Move a bar on."""
+        accuracy = " ".join(f"{level} {100 * share:.1f}%" for level, share in accuracies.items())
+        self.progress.update(self.bars[title], advance=images, epoch=epoch, loss=loss, accuracy=accuracy, speed=speed)
+
+    def stop(self, title: str) -> None:
+        """End a bar; with the last one, leave the terminal."""
+        self.progress.stop_task(self.bars.pop(title))
+        if not self.bars:
+            self.close()
+
+    def log(self, message: str) -> None:
+        """Print a line above the bars."""
+        self.progress.console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Leave the terminal, whatever goes on."""
         self.progress.stop()
 
-    def advance(self, images: int, epoch: int, loss: float, accuracies: dict[str, float], speed: float) -> None:
-        """Move on by `images`, in epoch `epoch` (from 1); accuracies are shares by level."""
-        accuracy = " ".join(f"{level} {100 * share:.1f}%" for level, share in accuracies.items())
-        self.progress.update(self.task, advance=images, epoch=epoch, loss=loss, accuracy=accuracy, speed=speed)
+
+@contextmanager
+def shown(
+    display: ProgressDisplay, title: str, epochs: int, epochs_done: int, images_per_epoch: int
+) -> Iterator[ProgressDisplay]:
+    """Show a bar for the time of a block."""
+    display.start(title, epochs, epochs_done, images_per_epoch)
+    try:
+        yield display
+    finally:
+        display.stop(title)

@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from bilateral.base.errors import TrainingDivergedError
+from bilateral.experiment import workers
+from bilateral.experiment.config import Config, check_config
+from bilateral.experiment.plan import Run
+from bilateral.experiment.runner import Runner
+from bilateral.experiment.system import plan_system
+from bilateral.experiment.workers import run_all
+
+SMALL = {"left": {"width": 0.0625}, "right": {"width": 0.0625}}
+
+
+def config(folder: Path, **training: object) -> Config:
+    settings = {"epochs": 1, "batch_size": 32, "precision": "float32", "device": "cpu", "lr": 0.02} | training
+    return check_config({"save_dir": str(folder), "model": SMALL, "training": settings, "evaluate": False}, "test")
+
+
+def test_what_goes_wrong_in_a_worker_is_told_here_and_ends_the_others(tiny, tmp_path):
+    bad, good = config(tmp_path, lr=1e20, warmup_epochs=0), config(tmp_path, epochs=100_000)
+    with pytest.raises(TrainingDivergedError, match=r"training\.lr"):
+        run_all(Runner(tiny), [Run(bad, 0), Run(good, 0)], workers=2)
+
+
+def test_by_default_as_many_at_once_as_wait_for_no_other_and_there_are_threads_for(tmp_path, monkeypatch):
+    runs = [run for seed in (0, 1) for run in plan_system(config(tmp_path), seed).values()]
+    for threads, expected in ((1, 1), (2, 2), (3, 3), (16, 4)):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert workers._automatic(runs) == expected
+
+
+def test_one_run_needs_no_worker(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "_run_in_workers", None)
+    assert len(run_all(Runner(tiny), [Run(config(tmp_path), 0)], workers=8)) == 1
