@@ -8,7 +8,7 @@ REPORT = {
     "measurements": {
         "peak_float32_flops_per_s": 123.4e9,
         "training_median_images_per_s": 1234.5,
-        "training_image_flops": 2.27e9,
+        "training_per_image_flops": 2.27e9,
         "training_median_peak_share": 0.7123,
         "compiled_warm_up_s": None,
         "compiled_failure": "no compiler",
@@ -30,7 +30,7 @@ def test_every_figure_stands_under_its_measurement_with_its_unit():
         ("peak", "float32", "123 GFLOP/s"),
         ("loading", "failed", "there is no data"),
         ("training", "median", "1,234 images/s"),
-        ("", "image", "2.27 GFLOP"),
+        ("", "per image", "2.27 GFLOP"),
         ("", "median peak share", "71.2 %"),
         ("", "over plain ratio", "3.46"),
         ("compiled", "warm up", "none"),

@@ -9,7 +9,7 @@ def test_rates_are_of_the_median_and_the_fastest_epoch(small, monkeypatch, recor
     assert measured == {
         "training_median_images_per_s": 50,
         "training_fastest_images_per_s": 100,
-        "training_image_flops": flops,
+        "training_per_image_flops": flops,
         "training_median_flops_per_s": 50 * flops,
         "training_fastest_flops_per_s": 100 * flops,
     }

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from bilateral.base.errors import BilateralError
+from bilateral.benchmark.report import MEASUREMENTS
 from bilateral.benchmark.table import UNITS
 from bilateral.cli.bench_command import bench
 from conftest import TINY_DATA
@@ -32,3 +33,8 @@ def test_bench_prints_a_table_then_says_what_failed(capsys):
         bench(None, settings, images=100, only=["loading", "training"], as_json=False)
     table = capsys.readouterr().out
     assert "resnet9 of width 0.0625" in table and "images/s" in table and "failed" in table
+
+
+def test_help_names_every_measurement(bilateral):
+    told = " ".join(bilateral("bench", "--help").stdout.replace("│", " ").split())
+    assert ", ".join(MEASUREMENTS) in told

@@ -16,7 +16,7 @@ def measure_training(config: Config, count: int, epochs: int = EPOCHS) -> dict[s
     """Train the network of a `measured_config` on `count` random images.
 
     Keys: `training_median_images_per_s` and `training_median_flops_per_s` (useful ones) of the median epoch,
-    `training_fastest_images_per_s` and `training_fastest_flops_per_s` of the fastest, `training_image_flops`.
+    `training_fastest_images_per_s` and `training_fastest_flops_per_s` of the fastest, `training_per_image_flops`.
     Raises what `train` raises.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -28,7 +28,7 @@ def measure_training(config: Config, count: int, epochs: int = EPOCHS) -> dict[s
     return {
         "training_median_images_per_s": median,
         "training_fastest_images_per_s": fastest,
-        "training_image_flops": flops,
+        "training_per_image_flops": flops,
         "training_median_flops_per_s": median * flops,
         "training_fastest_flops_per_s": fastest * flops,
     }

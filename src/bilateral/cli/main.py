@@ -174,8 +174,8 @@ def bench(
 ) -> None:
     """Measure what this machine does: matrix products, training beside a plain baseline, the head stage, memory.
 
-    With no argument: resnet9 at full width, in about two minutes on two cores. The network is trained whole, on random
-    images like CIFAR-100's; only `loading` opens the config's data set.
+    With no argument: resnet9 at full width, in about two minutes on two cores, and one or two more to compile it. The
+    network is trained whole, on random images like CIFAR-100's; only `loading` opens the config's data set.
 
     Parameters
     ----------
