@@ -5,12 +5,12 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("command", ["", "system", "train", "evaluate", "predict", "prepare", "info"])
+@pytest.mark.parametrize("command", ["", "system", "train", "evaluate", "predict", "prepare", "info", "bench"])
 def test_help_explains(bilateral, command):
     result = bilateral(*command.split(), "--help")
     assert result.returncode == 0 and "Usage" in result.stdout
     if not command:
-        for name in ("system", "train", "evaluate", "predict", "prepare", "info"):
+        for name in ("system", "train", "evaluate", "predict", "prepare", "info", "bench"):
             assert name in result.stdout
     assert not re.search(r"Parameters\s+-----", result.stdout)
 
@@ -38,6 +38,8 @@ def test_help_and_import_bring_no_torch():
         (["evaluate", "nothing"], "there is no checkpoint nothing"),
         (["predict", "nothing", "image.png"], "there is no checkpoint nothing"),
         (["predict", "nothing"], ""),
+        (["bench", "--only", "speed"], "unknown measurement 'speed'"),
+        (["bench", "--images", "5"], "--images: must be 100 or more"),
         (["info", "nothing"], "there is no checkpoint nothing"),
         (["prepare", "nowhere", "target"], "nowhere"),
     ],

@@ -158,6 +158,35 @@ def info(what: Path | None = None, /, *overrides: Arguments, own_backbones: OwnB
     use_commands.info(what, list(overrides), own_backbones or [])
 
 
+@app.command(sort_key=7)
+def bench(
+    *arguments: Arguments,
+    images: Annotated[int, Parameter(help="How many random images the measurements train on.")] = 1024,
+    only: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="",
+            consume_multiple=True,
+            help="Do these measurements alone: peak, loading, plain, training, compiled, head_stage, memory.",
+        ),
+    ] = None,
+    json: Annotated[bool, Parameter(negative="", help="Print JSON; every key ends in its unit.")] = False,
+) -> None:
+    """Measure what this machine does: matrix products, training beside a plain baseline, the head stage, memory.
+
+    With no argument: resnet9 at full width, in about two minutes on two cores, and one or two more to compile it. The
+    network is trained whole, on random images like CIFAR-100's; only `loading` opens the config's data set.
+
+    Parameters
+    ----------
+    arguments
+        A config file, then `key=value` overrides, such as `model.left.arch=vgg11 training.precision=float32`.
+    """
+    from . import bench_command
+
+    bench_command.bench(*_split(arguments), images, only or [], json)
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command line and exit with its code."""
     exit_with(lambda: app(arguments, exit_on_error=False, print_error=True, result_action="return_none"))

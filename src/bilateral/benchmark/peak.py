@@ -1,0 +1,39 @@
+"""The rate of matrix products: what the processor can do at best."""
+
+import time
+from collections.abc import Sequence
+
+import torch
+
+SIZES = {"cpu": (1024, 2048), "mps": (2048, 4096), "cuda": (8192, 16384)}
+
+
+def measure_peak(device: torch.device, seconds: float = 1.0, sizes: Sequence[int] | None = None) -> dict[str, float]:
+    """Measure the best rate of products of two square matrices, in float32 and in bfloat16.
+
+    seconds: spent on each precision, in equal parts on each of `sizes` (rows of a matrix; None: by device).
+    Keys: `peak_float32_flops_per_s`, `peak_bfloat16_flops_per_s`. A product of n x n matrices counts 2 n^3.
+    """
+    sizes = sizes or SIZES[device.type]
+    return {
+        f"peak_{name}_flops_per_s": max(_best_rate(device, dtype, size, seconds / len(sizes)) for size in sizes)
+        for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
+    }
+
+
+def _best_rate(device: torch.device, dtype: torch.dtype, size: int, seconds: float) -> float:
+    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    product = torch.mm(left, right)
+    _wait(device)
+    best, ends = float("inf"), time.perf_counter() + seconds
+    while best == float("inf") or time.perf_counter() < ends:
+        started = time.perf_counter()
+        torch.mm(left, right, out=product)
+        _wait(device)
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best
+
+
+def _wait(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize()

@@ -1,0 +1,97 @@
+"""What is measured: a config's network with fresh weights, on random images shaped and labelled like CIFAR-100's."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..base.errors import ConfigError
+from ..data import cifar100
+from ..data.hierarchy import LabelHierarchy
+from ..data.images import HierarchicalDataset, HierarchicalImages
+from ..experiment.checks import check_network
+from ..experiment.config import Config
+from ..experiment.plan import Run
+from ..experiment.runner import describe, resolve
+from ..models.build import build_network
+from ..training.config import CheckpointConfig
+from ..training.loop import TrainingJob
+
+IMAGE_SIZE = (32, 32)
+HIERARCHY = LabelHierarchy(
+    tuple(f"fine {label}" for label in range(100)),
+    tuple(f"coarse {label}" for label in range(20)),
+    tuple(label // 5 for label in range(100)),
+)
+
+
+class Unseen:
+    """A progress display that shows nothing: the measurements print a report of their own."""
+
+    def start(self, title: str, epochs: int, epochs_done: int, images_per_epoch: int) -> None:
+        """Show nothing."""
+
+    def advance(
+        self, title: str, images: int, epoch: int, loss: float, accuracies: dict[str, float], speed: float
+    ) -> None:
+        """Show nothing."""
+
+    def stop(self, title: str) -> None:
+        """Show nothing."""
+
+
+def measured_config(config: Config, count: int) -> Config:
+    """Give the config with its network wholly trainable, from fresh weights, in the precision that `auto` stands for.
+
+    Raises ConfigError for an ensemble, which is not trained, for too few images (`count`), and for what the network
+    or this machine cannot take.
+    """
+    if config.model.mode_hemis == "ensemble":
+        raise ConfigError("model.mode_hemis: bench measures networks that are trained; an ensemble is not")
+    fresh = {"checkpoint": None, "freeze": False}
+    hemispheres = {side: hemisphere.model_copy(update=fresh) for side, hemisphere in config.model.hemispheres.items()}
+    model = config.model.model_copy(update={"checkpoint": None, **hemispheres})
+    run = resolve(Run(config.model_copy(update={"model": model, "checkpoints": CheckpointConfig()}), seed=0))
+    check_network(run, random_dataset(count))
+    return run.config
+
+
+def random_dataset(count: int) -> HierarchicalDataset:
+    """Draw `count` training images, uint8 (count, 3, 32, 32), and one test image of each of the 100 fine labels.
+
+    Raises ConfigError for fewer than one training image a fine label.
+    """
+    if count < HIERARCHY.fine_count:
+        raise ConfigError(f"--images: must be {HIERARCHY.fine_count} or more, one of every fine label, not {count}")
+    train, test = _random_images(count, 0), _random_images(HIERARCHY.fine_count, 1)
+    return HierarchicalDataset("random", HIERARCHY, train, test, cifar100.MEAN, cifar100.STD)
+
+
+def training_job(config: Config, count: int, folder: Path, **settings: Any) -> TrainingJob:
+    """Give the training of the config's network on `count` random images, with `settings` in place of the config's."""
+    dataset = random_dataset(count)
+    return TrainingJob(
+        network=build_network(config.model, HIERARCHY.fine_count, HIERARCHY.coarse_count),
+        description=describe(config, dataset),
+        train=dataset.train,
+        validation=dataset.test,
+        config=config.training.model_copy(update=settings),
+        checkpoints=config.checkpoints,
+        seed=0,
+        folder=folder,
+        progress=Unseen(),
+    )
+
+
+def epoch_seconds(folder: Path) -> list[float]:
+    """Give how long each epoch of a training took, validation and checkpoints left out."""
+    lines = (folder / "timing.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["train_s"] for line in lines]
+
+
+def _random_images(count: int, seed: int) -> HierarchicalImages:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (count, 3, *IMAGE_SIZE), generator=generator, dtype=torch.uint8)
+    fine = torch.arange(count) % HIERARCHY.fine_count
+    return HierarchicalImages(images, fine, HIERARCHY.roll_up(fine))

@@ -1,0 +1,42 @@
+import sys
+
+import pytest
+
+from bilateral.base.errors import ConfigError
+from bilateral.benchmark import memory
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is measured on Linux")
+LEAK = """
+import torch
+
+leaked = []
+
+class Leaking(torch.nn.Module):
+    num_features = 8
+
+    def __init__(self, config):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 8)
+
+    def forward(self, images):
+        if self.training:
+            leaked.append(torch.ones(2_500_000))
+        return self.layer(images.float().mean((2, 3)))
+"""
+
+
+def test_growth_is_what_is_leaked_after_the_second_epoch(small, tmp_path, monkeypatch):
+    (tmp_path / "leaking.py").write_text(LEAK)
+    monkeypatch.syspath_prepend(tmp_path)
+    left = small.model.left.model_copy(update={"arch": "leaking:Leaking"})
+    leaking = small.model_copy(update={"model": small.model.model_copy(update={"left": left})})
+    measured = memory.measure_memory(leaking, 100, epochs=4)
+    # Two steps an epoch, in each of the last two epochs, of 10 MB each.
+    assert 38e6 < measured["memory_growth_bytes"] < 60e6
+    assert measured["memory_peak_bytes"] > 80e6 + measured["memory_growth_bytes"]
+
+
+def test_a_system_that_does_not_tell(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "_STATUS", tmp_path / "status")
+    with pytest.raises(ConfigError, match="Linux only"):
+        memory.measure_memory(small, 100)
