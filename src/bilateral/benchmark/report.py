@@ -8,6 +8,7 @@ from ..base.errors import BilateralError, ConfigError
 from ..experiment.config import Config
 from ..experiment.runner import commit
 from ..training.device import choose_device, describe_machine
+from .at_once import measure_at_once
 from .compiled import measure_compiled
 from .head_stage import measure_head_stage
 from .loading import measure_loading
@@ -26,6 +27,7 @@ MEASUREMENTS: dict[str, Callable[[Config, int], Measured]] = {
     "loading": lambda config, _: measure_loading(config.data),
     "plain": measure_plain,
     "training": measure_training,
+    "at_once": measure_at_once,
     "compiled": measure_compiled,
     "head_stage": measure_head_stage,
     "memory": measure_memory,
@@ -74,6 +76,7 @@ def comparisons(measured: Measured, precision: str) -> dict[str, float]:
         "training_fastest_peak_share": ("training_fastest_flops_per_s", peak),
         "compiled_peak_share": ("compiled_flops_per_s", peak),
         "training_over_plain_ratio": ("training_median_images_per_s", "plain_training_images_per_s"),
+        "at_once_over_training_ratio": ("at_once_images_per_s", "training_median_images_per_s"),
         "compiled_over_training_ratio": ("compiled_images_per_s", "training_median_images_per_s"),
     }
     related = {}

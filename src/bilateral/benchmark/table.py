@@ -14,6 +14,7 @@ UNITS: dict[str, Callable[[float], str]] = {
     "bytes": lambda value: f"{value / 1e6:,.1f} MB",
     "share": lambda value: f"{100 * value:.1f} %",
     "ratio": lambda value: f"{value:.2f}",
+    "count": lambda value: f"{value:.0f}",
     "s": lambda value: f"{value:,.2f} s",
 }
 """By the end of a key, what its figure looks like; the first that fits counts."""

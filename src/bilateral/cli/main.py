@@ -167,7 +167,7 @@ def bench(
         Parameter(
             negative="",
             consume_multiple=True,
-            help="Do these measurements alone: peak, loading, plain, training, compiled, head_stage, memory.",
+            help="Do these measurements alone: peak, loading, plain, training, at_once, compiled, head_stage, memory.",
         ),
     ] = None,
     json: Annotated[bool, Parameter(negative="", help="Print JSON; every key ends in its unit.")] = False,
@@ -207,7 +207,7 @@ def exit_with(command: Callable[[], object]) -> NoReturn:
         print(f"bilateral: {error}", file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt:
-        print("bilateral: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        print("bilateral: interrupted; a training goes on when the same command is given again", file=sys.stderr)
         code = 130
     except BrokenPipeError:
         # Whoever read our output has gone; Python must not complain of it again at exit.

@@ -1,5 +1,7 @@
 """What the loop feeds a network: images, or the features of hemispheres that are frozen anyway."""
 
+import logging
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +17,9 @@ from .config import TrainingConfig
 from .device import autocast
 from .evaluation import EVALUATION_BATCH
 from .kept_tensors import KeptTensors
+
+
+log = logging.getLogger(__name__)
 
 
 class Inputs(Protocol):
@@ -87,6 +92,7 @@ class FrozenFeatures:
         budget = live.config.feature_memory_gb * 1e9
         self.train = KeptTensors(views * count, budget, folder)
         self.validation = KeptTensors(len(live.validation), budget, folder)
+        started = time.perf_counter()
         for view in range(views):
             crops = live.draw_crops("view", view)
             for start in range(0, count, EVALUATION_BATCH):
@@ -95,6 +101,15 @@ class FrozenFeatures:
         for images in live.validation.split(EVALUATION_BATCH):
             self.validation.append(live.features(images))
         self.count, self.views = count, views
+        log.info(
+            "kept the hemispheres' features of %d view%s of %d images, %.0f MB %s: %.1f s",
+            views,
+            "s" * (views > 1),
+            count,
+            self.train.size / 1e6,
+            "in memory" if self.train.in_memory else "in a file",
+            time.perf_counter() - started,
+        )
 
     def training_output(self, indices: Tensor, epoch: int) -> Output:
         """Output of the heads on the kept features of this epoch's view."""

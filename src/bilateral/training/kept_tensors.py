@@ -15,14 +15,13 @@ class KeptTensors:
     """A table of `count` rows, filled in order, with columns by name; `append` of the first rows says which.
 
     Up to `budget_bytes` it lies on the device of what is appended, else in a nameless file in `folder`, mapped into
-    memory: the system pages it in and out, and frees it when the process ends, however it ends. Columns of the whole
-    table count together.
+    memory: the system pages it in and out, and frees it when the process ends, however it ends. `size`: in bytes.
     """
 
     def __init__(self, count: int, budget_bytes: float, folder: Path) -> None:
         self.count, self.budget_bytes, self.folder = count, budget_bytes, folder
         self.columns: dict[str, Tensor] = {}
-        self.in_memory = True
+        self.in_memory, self.size = True, 0
         self._filled = 0
 
     def append(self, rows: dict[str, Tensor]) -> None:
@@ -39,8 +38,8 @@ class KeptTensors:
         return {name: values[chosen].to(indices.device).float() for name, values in self.columns.items()}
 
     def _allocate(self, rows: dict[str, Tensor]) -> None:
-        size = sum(self.count * values[0].numel() * values.element_size() for values in rows.values())
-        self.in_memory = size <= self.budget_bytes
+        self.size = sum(self.count * values[0].numel() * values.element_size() for values in rows.values())
+        self.in_memory = self.size <= self.budget_bytes
         for name, values in rows.items():
             shape = (self.count, *values.shape[1:])
             self.columns[name] = values.new_empty(shape) if self.in_memory else self._map(shape, values.dtype)

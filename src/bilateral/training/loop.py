@@ -105,11 +105,10 @@ def train(job: TrainingJob) -> None:
     if config.compile:
         network.compile()
     records = RunRecords(job.folder, epochs_done, epochs_done * batches)
-    with shown(job.progress, job.title, config.epochs, epochs_done, len(training)):
+    with shown(job.progress, job.title, config.epochs, epochs_done, len(training)), _compiler_errors():
         for epoch in range(epochs_done, config.epochs):
             started = time.perf_counter()
-            with _compiler_errors():
-                metrics = _train_epoch(job, inputs, training, optimisation, epoch, records).metrics("train")
+            metrics = _train_epoch(job, inputs, training, optimisation, epoch, records).metrics("train")
             seconds = time.perf_counter() - started
             validated = (epoch + 1) % config.validate_every_epochs == 0 or epoch + 1 == config.epochs
             if validated:
