@@ -18,7 +18,6 @@ from .device import autocast
 from .evaluation import EVALUATION_BATCH
 from .kept_tensors import KeptTensors
 
-
 log = logging.getLogger(__name__)
 
 
