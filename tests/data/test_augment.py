@@ -42,6 +42,15 @@ def test_nothing_to_do_leaves_the_images():
     assert torch.equal(crop_and_flip(images, Crops.draw(5, torch.Generator(), padding=0, flip=False)), images)
 
 
+def test_normalisation_stays_differentiable_after_use_in_inference_mode():
+    normalise = Normalisation((0.11, 0.22, 0.33), (0.2, 0.3, 0.4))
+    with torch.inference_mode():
+        normalise(images_of(1, 4, 4))
+    images = images_of(1, 4, 4).float().requires_grad_()
+    normalise(images).sum().backward()
+    assert images.grad.abs().sum() > 0
+
+
 def test_an_image_is_cropped_alike_in_any_batch():
     images = images_of(20, 12, 9)
     crops = Crops.draw(20, torch.Generator().manual_seed(1))

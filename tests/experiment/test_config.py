@@ -132,3 +132,10 @@ def test_a_missing_file_and_a_bad_override_are_errors(tmp_path):
 
 def test_the_written_config_is_plain_yaml():
     assert yaml.safe_load(dump_config(check_config({"save_dir": "x/y"}, "test")))["save_dir"] == "x/y"
+
+
+def test_a_hemisphere_trained_by_another_optimizer_reads_back():
+    for left in ({"optimizer": "sgd"}, {"optimizer": "adam"}):
+        config = check_config({"training": {"muon_lr": 0.03}, "pretraining": {"left": left}}, "test")
+        assert config.pretraining.left.muon_lr is None and config.pretraining.right.muon_lr == 0.03
+        assert check_config(yaml.safe_load(dump_config(config)), "again") == config

@@ -35,3 +35,15 @@ def test_by_default_as_many_at_once_as_wait_for_no_other_and_there_are_threads_f
 def test_one_run_needs_no_worker(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "_run_in_workers", None)
     assert len(run_all(Runner(tiny), [Run(config(tmp_path), 0)], workers=8)) == 1
+
+
+def test_nothing_to_do_is_done_at_once(tiny):
+    assert run_all(Runner(tiny), [], workers=2) == []
+
+
+def test_a_display_that_fails_does_not_hold_up_the_workers(tiny, tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no terminal")
+
+    monkeypatch.setattr(workers.TerminalProgress, "start", fail)
+    assert len(run_all(Runner(tiny), [Run(config(tmp_path), seed) for seed in (0, 1)], workers=2)) == 2

@@ -91,6 +91,13 @@ def test_one_frozen_hemisphere_leaves_the_other_to_learn(tiny, tmp_path):
     assert changed == {"hemispheres.right", "heads.fine", "heads.coarse"}
 
 
+def test_features_go_to_a_file_in_a_folder_that_is_not_there_yet(tiny, tmp_path):
+    model = {side: {"width": 0.0625, "freeze": True} for side in ("left", "right")}
+    for name, gigabytes in (("memory", 4), ("file", 0)):
+        train(make_job(tiny, tmp_path / name, model, feature_views=2, feature_memory_gb=gigabytes))
+    assert same(weights(tmp_path / "memory"), weights(tmp_path / "file"))
+
+
 def test_it_learns(tiny, tmp_path):
     train(make_job(tiny, tmp_path, epochs=12, lr=0.05, flip=False, crop_padding=0))
     last = (tmp_path / "metrics.jsonl").read_text().splitlines()[-1]

@@ -52,7 +52,7 @@ def measure(config: Config, count: int, only: Collection[str] = ()) -> dict[str,
         log.info("%d/%d: %s", number, len(chosen), name.replace("_", " "))
         try:
             measured |= MEASUREMENTS[name](config, count)
-        except BilateralError as error:
+        except (BilateralError, RuntimeError) as error:  # such as no memory on a GPU
             failures[name] = str(error)
     precision = config.training.precision
     return {
@@ -68,7 +68,7 @@ def comparisons(measured: Measured, precision: str) -> dict[str, float]:
     """Relate the measurements that there are to each other.
 
     Keys: `training_median_peak_share`, `training_fastest_peak_share` and `compiled_peak_share`, of the peak in
-    `precision`; `training_over_plain_ratio`, `compiled_over_training_ratio`.
+    `precision`; `training_over_plain_ratio`, `at_once_over_training_ratio`, `compiled_over_training_ratio`.
     """
     peak = f"peak_{precision}_flops_per_s"
     quotients = {

@@ -29,15 +29,15 @@ HIERARCHY = LabelHierarchy(
 class Unseen:
     """A progress display that shows nothing: the measurements print a report of their own."""
 
-    def start(self, title: str, epochs: int, epochs_done: int, images_per_epoch: int) -> None:
+    def start(self, key: str, title: str, epochs: int, epochs_done: int, images_per_epoch: int) -> None:
         """Show nothing."""
 
     def advance(
-        self, title: str, images: int, epoch: int, loss: float, accuracies: dict[str, float], speed: float
+        self, key: str, images: int, epoch: int, loss: float, accuracies: dict[str, float], speed: float
     ) -> None:
         """Show nothing."""
 
-    def stop(self, title: str) -> None:
+    def stop(self, key: str) -> None:
         """Show nothing."""
 
 

@@ -25,6 +25,7 @@ labels, joined under two heads.
 Settings stand in a YAML file, and `key=value` arguments override them, such as
 `training.epochs=20 model.left.width=0.5`. Exit codes: 0 done, 1 a training diverged, 2 bad input.""",
     help_format="markdown",
+    suppress_keyboard_interrupt=False,
 )
 Arguments = Annotated[str, Parameter(show_default=False)]
 OwnBackbones = Annotated[

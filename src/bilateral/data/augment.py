@@ -66,7 +66,9 @@ def _reflect(positions: Tensor, size: int) -> Tensor:
 
 @cache
 def _scale_and_shift(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    scale = 1 / (255 * torch.tensor(std, dtype=torch.float64))
-    shift = -torch.tensor(mean, dtype=torch.float64) * 255 * scale
-    per_channel = (values.float().view(1, -1, 1, 1).to(device) for values in (scale, shift))
-    return next(per_channel), next(per_channel)
+    # Kept for later calls, whatever mode this one is in.
+    with torch.inference_mode(False):
+        scale = 1 / (255 * torch.tensor(std, dtype=torch.float64))
+        shift = -torch.tensor(mean, dtype=torch.float64) * 255 * scale
+        per_channel = (values.float().view(1, -1, 1, 1).to(device) for values in (scale, shift))
+        return next(per_channel), next(per_channel)

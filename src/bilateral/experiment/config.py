@@ -130,6 +130,8 @@ def _inherit(training: dict[str, Any], own: Any) -> Any:
     if own.get("recipe", training.get("recipe", "fast")) != training.get("recipe", "fast"):
         # Another recipe brings settings of its own, which what was chosen for this one must not displace.
         training = {key: value for key, value in training.items() if key not in GIVEN_BY_RECIPES}
+    if own.get("optimizer", "muon") != "muon":
+        training = {key: value for key, value in training.items() if key != "muon_lr"}
     return {**training, **own}
 
 

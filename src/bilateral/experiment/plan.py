@@ -16,7 +16,15 @@ from .config import Config
 
 # The code that what a run computes depends on, beside its backbones. What only reads configs or reports is left out.
 _COMPUTING = (
-    *("base/streams.py", "data/augment.py", "data/batches.py", "data/splits.py", "models/*.py", "training/*.py"),
+    *(
+        "base/streams.py",
+        "data/augment.py",
+        "data/batches.py",
+        "data/hierarchy.py",
+        "data/splits.py",
+        "models/*.py",
+        "training/*.py",
+    ),
     *("experiment/runner.py",),
 )
 _NOT_COMPUTING = {"__init__.py", "config.py", "progress.py", "records.py"}
@@ -114,13 +122,22 @@ def code_fingerprint(archs: tuple[str, ...]) -> str:
     for source in sorted(sources):
         tree = ast.parse(source.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-                node.body = node.body[1:]
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                node.body = [statement for statement in node.body if not _is_text(statement)]
         digest.update(ast.dump(tree).encode())
     return digest.hexdigest()
 
 
 _LIBRARIES = {"torch", "builtins"}
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    """Whether it is a docstring, of a module, class, function or attribute."""
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
 
 
 def _digest(values: object) -> str:

@@ -3,21 +3,23 @@
 import logging
 import multiprocessing
 import os
-import pickle
 import signal
+import tempfile
 import threading
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from queue import Empty
 from typing import Any, Literal
 
 import torch
 
-from ..base.errors import WorkerError
+from ..base.errors import BilateralError, WorkerError
 from ..training.device import choose_device
 from ..training.progress import TerminalProgress
 from .plan import Run
@@ -29,11 +31,13 @@ log = logging.getLogger(__name__)
 def run_all(runner: Runner, runs: Sequence[Run], workers: int | Literal["auto"]) -> list[RunResult]:
     """Do all runs, and before them their parents, several at a time; give their results in the order of `runs`.
 
-    workers: processes, each with an equal share of this process's threads; auto: what is fastest, by measurement
+    workers: processes, each with an equal share of this process's threads; auto: what was fastest on two cores
     (docs/performance.md). A run's result depends on its number of threads in the last bits, so `workers` is decided by
     the plan, whatever of it is finished.
     Raises what a run raises, and then ends the others at once; WorkerError if a worker is killed.
     """
+    if not runs:
+        return []
     runner.check(runs)
     plan = {runner.identity(run): run for run in _with_parents(runs)}
     finished = [result for run in plan.values() if (result := runner.find(run))]
@@ -64,13 +68,14 @@ def _run_in_workers(runner: Runner, plan: dict[str, Run], count: int) -> None:
     # Nobody else holds this end: when it is closed, by us or by our death, the workers end.
     workers_end, lifeline = context.Pipe(duplex=False)
     threads = max(1, torch.get_num_threads() // count)
-    # As bytes, each worker gets a copy of its own; shared memory is small in many containers.
-    dataset = pickle.dumps(runner.dataset)
-    executor = ProcessPoolExecutor(count, context, _start, (dataset, threads, messages, workers_end))
     waiting = {name: {runner.identity(parent) for parent in run.parents.values()} for name, run in plan.items()}
     running: dict[Future[None], str] = {}
     done: set[str] = set()
-    with _shown(messages):
+    with _shown(messages), tempfile.TemporaryDirectory() as folder:
+        # The workers map one file: shared memory is small in many containers, and a pipe would hold up their start.
+        path = Path(folder) / "dataset.pt"
+        torch.save(runner.dataset, path)
+        executor = ProcessPoolExecutor(count, context, _start, (path, threads, messages, workers_end))
         try:
             while waiting or running:
                 for name in [name for name, parents in waiting.items() if parents <= done]:
@@ -112,7 +117,7 @@ class _Forward(logging.Handler):
 _runner: Runner
 
 
-def _start(dataset: bytes, threads: int, messages: Any, lifeline: Connection) -> None:
+def _start(path: Path, threads: int, messages: Any, lifeline: Connection) -> None:
     """Set up a worker process."""
     global _runner  # noqa: PLW0603, an executor's worker has no other place for it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends us
@@ -121,33 +126,47 @@ def _start(dataset: bytes, threads: int, messages: Any, lifeline: Connection) ->
     progress = MessengerProgress(messages)
     logging.basicConfig(level=logging.INFO, handlers=[_Forward(progress)], force=True)
     warnings.showwarning = lambda message, *_, **__: progress.log(f"warning: {message}")
-    _runner = Runner(pickle.loads(dataset), progress)
+    _runner = Runner(torch.load(path, mmap=True, weights_only=False), progress)
 
 
 def _run(run: Run) -> None:
-    _runner.run(run, check=False)
+    try:
+        _runner.run(run, check=False)
+    except (BilateralError, OSError):
+        raise
+    except Exception as error:
+        # Not every exception survives the way to the main process.
+        raise RuntimeError("".join(traceback.format_exception(error))) from None
 
 
 def _end_with(lifeline: Connection) -> None:
-    lifeline.poll(None)
-    os._exit(1)
+    try:
+        lifeline.poll(None)
+    finally:
+        os._exit(1)
 
 
 @contextmanager
 def _shown(messages: Any) -> Iterator[None]:
     """Show what the workers send while the block lasts."""
-    display = TerminalProgress()
+    display: TerminalProgress | None = TerminalProgress()
     over = threading.Event()
 
     def show() -> None:
+        nonlocal display
         while True:
             try:
                 name, arguments = messages.get(timeout=0.1)
             except Empty:
                 if over.is_set():
                     return
-            else:
-                getattr(display, name)(*arguments)
+                continue
+            try:
+                if display is not None:
+                    getattr(display, name)(*arguments)
+            except (Exception, SystemExit):
+                # A terminal that has gone is no reason to stop: the workers wait until their messages are taken.
+                display = None
 
     thread = threading.Thread(target=show, daemon=True)
     thread.start()
@@ -156,4 +175,5 @@ def _shown(messages: Any) -> Iterator[None]:
     finally:
         over.set()
         thread.join(timeout=2)  # a worker that was killed may have sent half a message
-        display.close()
+        if display is not None:
+            display.close()

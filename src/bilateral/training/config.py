@@ -51,7 +51,7 @@ class TrainingConfig(Section):
     muon_lr: Annotated[float, Field(gt=0)] | None = None
     """Peak learning rate of Muon."""
     weight_decay: Annotated[float, Field(ge=0)]
-    """L2 penalty, on every parameter."""
+    """L2 penalty, on all that Muon does not train."""
     schedule: Literal["constant", "linear", "cosine"]
     """How the learning rate falls to zero after its warm-up."""
     warmup_epochs: Annotated[float, Field(ge=0)]
@@ -70,11 +70,11 @@ class TrainingConfig(Section):
     precision: Literal["auto", "float32", "bfloat16"]
     """auto: bfloat16 where the processor computes it natively."""
     compile: bool = False
-    """Compile the network by torch.compile; it pays on no CPU that we measured (`bilateral bench` tells)."""
+    """Compile the network by torch.compile, where images pass through it. On the CPUs measured it does not pay."""
     feature_views: Annotated[int, Field(ge=0)]
     """Augmented views of every image whose features are kept when all hemispheres are frozen; 0: none, run live."""
     feature_memory_gb: Annotated[float, Field(ge=0)] = 4.0
-    """Gigabytes (10^9 bytes) that kept features may take in memory; beyond, they lie in a file in the run's folder."""
+    """Gigabytes (10^9 bytes) that a run's kept features may take in memory; else they lie in a file in its folder."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     @model_validator(mode="before")

@@ -90,13 +90,14 @@ class FrozenFeatures:
         count, views = len(live.train), live.config.feature_views
         budget = live.config.feature_memory_gb * 1e9
         self.train = KeptTensors(views * count, budget, folder)
-        self.validation = KeptTensors(len(live.validation), budget, folder)
         started = time.perf_counter()
         for view in range(views):
             crops = live.draw_crops("view", view)
             for start in range(0, count, EVALUATION_BATCH):
                 chosen = slice(start, start + EVALUATION_BATCH)
                 self.train.append(live.features(crop_and_flip(live.train[chosen], crops[chosen])))
+        left = budget - self.train.size if self.train.in_memory else budget
+        self.validation = KeptTensors(len(live.validation), left, folder)
         for images in live.validation.split(EVALUATION_BATCH):
             self.validation.append(live.features(images))
         self.count, self.views = count, views

@@ -101,11 +101,12 @@ def train(job: TrainingJob) -> None:
     kept = KeptCheckpoints(job.folder / "checkpoints", job.checkpoints)
     epochs_done = _resume(job, optimisation, kept)
     live = LiveImages(network, training, validation, job.description.normalise, config, job.seed)
-    inputs = build_inputs(live, job.folder) if epochs_done < config.epochs else live
-    if config.compile:
-        network.compile()
     records = RunRecords(job.folder, epochs_done, epochs_done * batches)
-    with shown(job.progress, job.title, config.epochs, epochs_done, len(training)), _compiler_errors():
+    inputs = build_inputs(live, job.folder) if epochs_done < config.epochs else live
+    if config.compile and inputs is live:
+        network.compile()
+    key = str(job.folder)
+    with shown(job.progress, key, job.title, config.epochs, epochs_done, len(training)), _compiler_errors():
         for epoch in range(epochs_done, config.epochs):
             started = time.perf_counter()
             metrics = _train_epoch(job, inputs, training, optimisation, epoch, records).metrics("train")
@@ -113,7 +114,7 @@ def train(job: TrainingJob) -> None:
             validated = (epoch + 1) % config.validate_every_epochs == 0 or epoch + 1 == config.epochs
             if validated:
                 metrics |= _validate(network, inputs, validation).metrics("val")
-            timing = {"train_s": seconds, "train_images_per_s": len(training) / seconds}
+            timing = {"train_s": seconds, "train_images_per_s": len(training) / seconds, "ended_unix_s": time.time()}
             records.epoch(epoch + 1, (epoch + 1) * batches, metrics, timing)
             if validated:
                 kept.offer(epoch + 1, metrics, network, job.description)
@@ -169,7 +170,7 @@ def _train_epoch(
                     f"a lower training.lr (now {config.lr:g}) or precision=float32 may help"
                 )
             speed = (tally.count - reported) / (time.perf_counter() - since)
-            job.progress.advance(job.title, tally.count - reported, epoch + 1, loss, tally.accuracies(), speed)
+            job.progress.advance(str(job.folder), tally.count - reported, epoch + 1, loss, tally.accuracies(), speed)
             records.step(epoch * len(batches) + step + 1, {"step_loss": loss, "lr": optimisation.lr})
             since, reported = time.perf_counter(), tally.count
     return tally

@@ -19,7 +19,7 @@ class KernelMuon(torch.optim.Muon):
     channels last in memory and stay where they are.
     """
 
-    def __init__(self, kernels: Iterable[nn.Parameter], lr: float, weight_decay: float) -> None:
+    def __init__(self, kernels: Iterable[Tensor], lr: float, weight_decay: float) -> None:
         self.kernels = list(kernels)
         self.matrices = [nn.Parameter(_channels_last_view(kernel.data)) for kernel in self.kernels]
         super().__init__(self.matrices, lr, weight_decay)
@@ -48,13 +48,14 @@ class Optimisation:
     def __init__(self, network: nn.Module, config: TrainingConfig, steps_per_epoch: int) -> None:
         self.config, self.steps_per_epoch = config, steps_per_epoch
         trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        kernels = [parameter for parameter in trainable if parameter.ndim == 4] if config.optimizer == "muon" else []
+        kernels: list[Tensor] = []
+        if config.optimizer == "muon":
+            convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+            kernels = [module.weight for module in convolutions if module.weight.requires_grad]
         others = [parameter for parameter in trainable if not any(parameter is kernel for kernel in kernels)]
         self.optimizers: list[torch.optim.Optimizer] = []
         if config.optimizer == "adam":
-            self.optimizers.append(
-                torch.optim.Adam(others, config.lr, weight_decay=config.weight_decay, fused=_can_fuse(others))
-            )
+            self.optimizers.append(torch.optim.Adam(others, config.lr, weight_decay=config.weight_decay, fused=True))
         elif others:
             self.optimizers.append(
                 torch.optim.SGD(
@@ -63,7 +64,7 @@ class Optimisation:
                     momentum=0.9,
                     nesterov=True,
                     weight_decay=config.weight_decay,
-                    fused=_can_fuse(others),
+                    fused=True,
                 )
             )
         if kernels:
@@ -129,10 +130,6 @@ def _channels_last_view(kernel: Tensor) -> Tensor:
 def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
     """Bring `value` into the parameter's layout in memory: fused optimizers walk through both as they lie."""
     return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
-
-
-def _can_fuse(parameters: list[nn.Parameter]) -> bool:
-    return all(parameter.device.type in ("cpu", "cuda", "mps") for parameter in parameters)
 
 
 def _parameter_count(optimizer: torch.optim.Optimizer) -> int:

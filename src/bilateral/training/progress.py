@@ -10,17 +10,17 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 
 class ProgressDisplay(Protocol):
-    """Where a training tells how far it is. title: of the training, and its key."""
+    """Where trainings, each with a `key` of its own, tell how far they are."""
 
-    def start(self, title: str, epochs: int, epochs_done: int, images_per_epoch: int) -> None:
+    def start(self, key: str, title: str, epochs: int, epochs_done: int, images_per_epoch: int) -> None:
         """Begin a bar over all epochs."""
 
     def advance(
-        self, title: str, images: int, epoch: int, loss: float, accuracies: dict[str, float], speed: float
+        self, key: str, images: int, epoch: int, loss: float, accuracies: dict[str, float], speed: float
     ) -> None:
         """Move on by `images`, in epoch `epoch` (from 1); accuracies are shares by level, speed in images/s."""
 
-    def stop(self, title: str) -> None:
+    def stop(self, key: str) -> None:
         """End the bar."""
 
 
@@ -39,9 +39,9 @@ class TerminalProgress:
         )
         self.bars: dict[str, TaskID] = {}
 
-    def start(self, title: str, epochs: int, epochs_done: int, images_per_epoch: int) -> None:
+    def start(self, key: str, title: str, epochs: int, epochs_done: int, images_per_epoch: int) -> None:
         """Begin a bar."""
-        self.bars[title] = self.progress.add_task(
+        self.bars[key] = self.progress.add_task(
             title,
             total=epochs * images_per_epoch,
             completed=epochs_done * images_per_epoch,
@@ -54,15 +54,15 @@ class TerminalProgress:
         self.progress.start()
 
     def advance(
-        self, title: str, images: int, epoch: int, loss: float, accuracies: dict[str, float], speed: float
+        self, key: str, images: int, epoch: int, loss: float, accuracies: dict[str, float], speed: float
     ) -> None:
         """Move a bar on."""
         accuracy = " ".join(f"{level} {100 * share:.1f}%" for level, share in accuracies.items())
-        self.progress.update(self.bars[title], advance=images, epoch=epoch, loss=loss, accuracy=accuracy, speed=speed)
+        self.progress.update(self.bars[key], advance=images, epoch=epoch, loss=loss, accuracy=accuracy, speed=speed)
 
-    def stop(self, title: str) -> None:
+    def stop(self, key: str) -> None:
         """End a bar; with the last one, leave the terminal."""
-        self.progress.stop_task(self.bars.pop(title))
+        self.progress.stop_task(self.bars.pop(key))
         if not self.bars:
             self.close()
 
@@ -73,15 +73,17 @@ class TerminalProgress:
     def close(self) -> None:
         """Leave the terminal, whatever goes on."""
         self.progress.stop()
+        for bar in self.progress.task_ids:
+            self.progress.remove_task(bar)
 
 
 @contextmanager
 def shown(
-    display: ProgressDisplay, title: str, epochs: int, epochs_done: int, images_per_epoch: int
+    display: ProgressDisplay, key: str, title: str, epochs: int, epochs_done: int, images_per_epoch: int
 ) -> Iterator[ProgressDisplay]:
     """Show a bar for the time of a block."""
-    display.start(title, epochs, epochs_done, images_per_epoch)
+    display.start(key, title, epochs, epochs_done, images_per_epoch)
     try:
         yield display
     finally:
-        display.stop(title)
+        display.stop(key)
