@@ -17,6 +17,15 @@ def test_the_same_has_the_same_id_wherever_it_is_written():
     assert run().identity("data") == run(training={"device": "cpu", "log_every_steps": 3}).identity("data")
 
 
+def test_views_count_only_where_features_are_kept():
+    def network(views: int, freeze: bool) -> Run:
+        model = {side: {"freeze": freeze, "width": 0.5} for side in ("left", "right")}
+        return run(model=model, training={"feature_views": views})
+
+    assert network(1, freeze=False).identity("data") == network(2, freeze=False).identity("data")
+    assert network(1, freeze=True).identity("data") != network(2, freeze=True).identity("data")
+
+
 @pytest.mark.parametrize(
     "values",
     [

@@ -68,6 +68,9 @@ class Run:
     def kind(self, data_fingerprint: str) -> str:
         """Digest of what runs of several seeds have in common: config, data, code, and the same of their parents."""
         config = self.config
+        unread = {"device", "feature_memory_gb", "log_every_steps", "recipe"}
+        if not all(hemisphere.freeze for hemisphere in config.model.hemispheres.values()):
+            unread.add("feature_views")
         data = [data_fingerprint, config.data.validation_fraction, config.data.split_seed]
         weights = {"checkpoint": True, "members": True}
         common = {
@@ -77,9 +80,7 @@ class Run:
             "model": config.model.model_dump(
                 mode="json", exclude=weights | {"left": {"checkpoint"}, "right": {"checkpoint"}}
             ),
-            "training": config.training.model_dump(
-                mode="json", exclude={"device", "feature_memory_gb", "log_every_steps", "recipe"}
-            ),
+            "training": config.training.model_dump(mode="json", exclude=unread),
             "checkpoints": config.checkpoints.model_dump(mode="json", exclude={"save_last"}),
             "code": code_fingerprint(tuple(h.arch for h in config.model.hemispheres.values())),
         }
