@@ -23,7 +23,7 @@ COMMAND = [
 def start(folder: Path, workers: int = 1) -> subprocess.Popen[bytes]:
     log = (folder / "log").open("ab")
     command = [*COMMAND, "save_dir=runs", f"workers={workers}"]
-    return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+    return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
 
 
 def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
@@ -89,3 +89,18 @@ def test_a_worker_that_is_killed_ends_the_command_and_the_other_workers(tmp_path
     assert "Traceback" not in log
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
     assert start(tmp_path, workers=2).wait(timeout=240) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the worker processes are found under /proc")
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_ctrl_c_ends_all_without_a_traceback(tmp_path, epochs):
+    process = start(tmp_path, workers=2)
+    while (len(workers_of(process)) < 2 or epochs_done(tmp_path) < epochs) and process.poll() is None:
+        time.sleep(0.01)
+    workers = workers_of(process)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    assert process.wait(timeout=60) == 130
+    log = (tmp_path / "log").read_text()
+    assert "bilateral: interrupted" in log
+    assert "Traceback" not in log
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)

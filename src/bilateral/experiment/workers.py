@@ -80,7 +80,8 @@ def _run_in_workers(runner: Runner, plan: dict[str, Run], count: int) -> None:
             while waiting or running:
                 for name in [name for name, parents in waiting.items() if parents <= done]:
                     del waiting[name]
-                    running[executor.submit(_run, plan[name])] = name
+                    with _uninterrupted():
+                        running[executor.submit(_run, plan[name])] = name
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     done.add(running.pop(future))
                     future.result()
@@ -120,7 +121,7 @@ _runner: Runner
 def _start(path: Path, threads: int, messages: Any, lifeline: Connection) -> None:
     """Set up a worker process."""
     global _runner  # noqa: PLW0603, an executor's worker has no other place for it
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it is not inherited; the main process ends us
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     torch.set_num_threads(threads)
     progress = MessengerProgress(messages)
@@ -144,6 +145,19 @@ def _end_with(lifeline: Connection) -> None:
         lifeline.poll(None)
     finally:
         os._exit(1)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ignore Ctrl-C, and have the processes that are started here ignore it from their first moment on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 @contextmanager
