@@ -32,6 +32,9 @@ def test_each_epoch_has_its_view_and_they_recur(tiny, tmp_path):
     kept = FrozenFeatures(make_live(tiny, feature_views=2), tmp_path)
     indices = torch.arange(8)
     outputs = [kept.training_output(indices, epoch).fine for epoch in range(3)]
+    # The first is the images as they are.
+    plain = FrozenFeatures(make_live(tiny, feature_views=1, crop_padding=0, flip=False), tmp_path)
+    assert torch.equal(outputs[0], plain.training_output(indices, 0).fine)
     assert not torch.allclose(outputs[0], outputs[1])
     assert torch.equal(outputs[0], outputs[2])
 

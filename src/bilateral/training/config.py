@@ -31,7 +31,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "schedule": "linear",
         "validate_every_epochs": 1,
         "precision": "auto",
-        "feature_views": 4,
+        "feature_views": 1,
     },
 }
 WARMUP_SHARE = 0.2
@@ -72,7 +72,8 @@ class TrainingConfig(Section):
     compile: bool = False
     """Compile the network by torch.compile, where images pass through it. On the CPUs measured it does not pay."""
     feature_views: Annotated[int, Field(ge=0)]
-    """Augmented views of every image whose features are kept when all hemispheres are frozen; 0: none, run live."""
+    """Views of every image whose features are kept when all hemispheres are frozen: the image as it is, then augmented
+    ones. 0: none, the hemispheres run live."""
     feature_memory_gb: Annotated[float, Field(ge=0)] = 4.0
     """Gigabytes (10^9 bytes) that a run's kept features may take in memory; else they lie in a file in its folder."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

@@ -80,8 +80,9 @@ class LiveImages:
 class FrozenFeatures:
     """The hemispheres run once over `config.feature_views` views of every image; the heads train on their features.
 
-    Epoch e uses view e modulo their number. Memory: views x images x features, in the precision of training; past
-    `config.feature_memory_gb` they lie in a file in `folder`. Only for networks whose hemispheres are all frozen.
+    The first view is the images as they are, the others are augmented; epoch e uses view e modulo their number.
+    Memory: views x images x features, in the precision of training; past `config.feature_memory_gb` they lie in a file
+    in `folder`. Only for networks whose hemispheres are all frozen.
     """
 
     def __init__(self, live: LiveImages, folder: Path) -> None:
@@ -92,10 +93,11 @@ class FrozenFeatures:
         self.train = KeptTensors(views * count, budget, folder)
         started = time.perf_counter()
         for view in range(views):
-            crops = live.draw_crops("view", view)
+            crops = live.draw_crops("view", view) if view else None
             for start in range(0, count, EVALUATION_BATCH):
                 chosen = slice(start, start + EVALUATION_BATCH)
-                self.train.append(live.features(crop_and_flip(live.train[chosen], crops[chosen])))
+                images = live.train[chosen]
+                self.train.append(live.features(images if crops is None else crop_and_flip(images, crops[chosen])))
         left = budget - self.train.size if self.train.in_memory else budget
         self.validation = KeptTensors(len(live.validation), left, folder)
         for images in live.validation.split(EVALUATION_BATCH):

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from .config import TrainingConfig
 
+# As many as KellerJordan/cifar10-airbench takes; five, PyTorch's default, gain nothing here (docs/log.md).
+NEWTON_SCHULZ_STEPS = 3
+
 OptimizerState = dict[int, dict[str, Tensor]]
 
 
@@ -22,7 +25,7 @@ class KernelMuon(torch.optim.Muon):
     def __init__(self, kernels: Iterable[Tensor], lr: float, weight_decay: float) -> None:
         self.kernels = list(kernels)
         self.matrices = [nn.Parameter(_channels_last_view(kernel.data)) for kernel in self.kernels]
-        super().__init__(self.matrices, lr, weight_decay)
+        super().__init__(self.matrices, lr, weight_decay, ns_steps=NEWTON_SCHULZ_STEPS)
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Update the kernels by their gradients."""
