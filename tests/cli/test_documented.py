@@ -165,4 +165,4 @@ def test_a_recipe_and_overrides_anywhere_reach_all_stages(project):
     assert "differs from" not in result.stderr
     for heads, epochs in (("fine", 1), ("coarse", 1), ("both", 2)):
         run = yaml.safe_load(only(project, f"runs/base-*-{heads}/*-seed0-*/config.yaml").read_text())["training"]
-        assert (run["recipe"], run["optimizer"], run["schedule"], run["epochs"]) == ("fast", "sgd", "linear", epochs)
+        assert (run["recipe"], run["optimizer"], run["schedule"], run["epochs"]) == ("fast", "muon", "linear", epochs)

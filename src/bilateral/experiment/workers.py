@@ -121,7 +121,7 @@ _runner: Runner
 def _start(path: Path, threads: int, messages: Any, lifeline: Connection) -> None:
     """Set up a worker process."""
     global _runner  # noqa: PLW0603, an executor's worker has no other place for it
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it is not inherited; the main process ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where no mask is inherited; the main process ends us
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     torch.set_num_threads(threads)
     progress = MessengerProgress(messages)
@@ -149,15 +149,15 @@ def _end_with(lifeline: Connection) -> None:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ignore Ctrl-C, and have the processes that are started here ignore it from their first moment on."""
-    if threading.current_thread() is not threading.main_thread():
+    """Put Ctrl-C off until the end of the block; processes that are started in it never hear of it."""
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
