@@ -76,9 +76,10 @@ def test_killed_at_many_moments(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the worker processes are found under /proc")
-def test_a_worker_that_is_killed_ends_the_command_and_the_other_workers(tmp_path):
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_a_worker_that_is_killed_ends_the_command_and_the_other_workers(tmp_path, epochs):
     process = start(tmp_path, workers=2)
-    while epochs_done(tmp_path) < 2 and process.poll() is None:
+    while (len(workers_of(process)) < 2 or epochs_done(tmp_path) < epochs) and process.poll() is None:
         time.sleep(0.01)
     workers = workers_of(process)
     assert len(workers) == 2
