@@ -26,6 +26,16 @@ def start(folder: Path, workers: int = 1) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
 
 
+def start_two_workers(folder: Path, epochs: int) -> tuple[subprocess.Popen[bytes], list[int]]:
+    """Wait until both workers are there and have done `epochs`; give the command and the workers' process numbers."""
+    process = start(folder, workers=2)
+    while (len(workers_of(process)) < 2 or epochs_done(folder) < epochs) and process.poll() is None:
+        time.sleep(0.01)
+    workers = workers_of(process)
+    assert len(workers) == 2
+    return process, workers
+
+
 def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
@@ -75,14 +85,14 @@ def test_killed_at_many_moments(tmp_path):
     assert not list(tmp_path.rglob("*.partial"))
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the worker processes are found under /proc")
-@pytest.mark.parametrize("epochs", [0, 2])
+def while_workers_start_and_train(test):
+    on_linux = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the workers are found under /proc")
+    return on_linux(pytest.mark.parametrize("epochs", [0, 2])(test))
+
+
+@while_workers_start_and_train
 def test_a_worker_that_is_killed_ends_the_command_and_the_other_workers(tmp_path, epochs):
-    process = start(tmp_path, workers=2)
-    while (len(workers_of(process)) < 2 or epochs_done(tmp_path) < epochs) and process.poll() is None:
-        time.sleep(0.01)
-    workers = workers_of(process)
-    assert len(workers) == 2
+    process, workers = start_two_workers(tmp_path, epochs)
     os.kill(workers[0], signal.SIGKILL)
     assert process.wait(timeout=60) == 1
     log = (tmp_path / "log").read_text()
@@ -92,13 +102,9 @@ def test_a_worker_that_is_killed_ends_the_command_and_the_other_workers(tmp_path
     assert start(tmp_path, workers=2).wait(timeout=240) == 0
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the worker processes are found under /proc")
-@pytest.mark.parametrize("epochs", [0, 2])
+@while_workers_start_and_train
 def test_ctrl_c_ends_all_without_a_traceback(tmp_path, epochs):
-    process = start(tmp_path, workers=2)
-    while (len(workers_of(process)) < 2 or epochs_done(tmp_path) < epochs) and process.poll() is None:
-        time.sleep(0.01)
-    workers = workers_of(process)
+    process, workers = start_two_workers(tmp_path, epochs)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     assert process.wait(timeout=60) == 130
     log = (tmp_path / "log").read_text()
