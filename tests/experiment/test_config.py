@@ -135,7 +135,7 @@ def test_the_written_config_is_plain_yaml():
 
 
 def test_a_hemisphere_trained_by_another_optimizer_reads_back():
-    for left in ({"optimizer": "sgd"}, {"optimizer": "adam"}):
+    for left in ({"optimizer": "sgd"}, {"optimizer": "adam", "lr": 0.001}):
         config = check_config({"training": {"muon_lr": 0.03}, "pretraining": {"left": left}}, "test")
         assert config.pretraining.left.muon_lr is None and config.pretraining.right.muon_lr == 0.03
         assert check_config(yaml.safe_load(dump_config(config)), "again") == config

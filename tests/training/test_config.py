@@ -25,7 +25,16 @@ def test_a_given_setting_beats_the_recipe():
 
 
 def test_another_optimizer_drops_the_recipe_s_setting_for_muon():
-    assert TrainingConfig().muon_lr and TrainingConfig(optimizer="sgd").muon_lr is None
+    assert TrainingConfig().with_rates(True).muon_lr == 0.05
+    sgd = TrainingConfig(optimizer="sgd").with_rates(True)
+    assert sgd.lr == 0.2 and sgd.muon_lr is None
+
+
+def test_networks_without_batch_norm_get_lower_rates_and_given_ones_stay():
+    assert TrainingConfig().with_rates(False).muon_lr == 0.01
+    given = TrainingConfig(lr=0.3).with_rates(False)
+    assert (given.lr, given.muon_lr) == (0.3, 0.01)
+    assert TrainingConfig(recipe="original").with_rates(False) == TrainingConfig(recipe="original")
 
 
 def test_a_resolved_config_reads_back_to_itself():
@@ -43,7 +52,8 @@ def test_a_resolved_config_reads_back_to_itself():
         ({"recipe": "slow"}, "recipe"),
         ({"momentum": 0.9}, "momentum"),
         ({"optimizer": "sgd", "muon_lr": 0.1}, "muon_lr belongs to optimizer: muon"),
-        ({"recipe": "original", "optimizer": "muon"}, "muon_lr belongs to optimizer: muon"),
+        ({"recipe": "original", "optimizer": "muon"}, "muon needs muon_lr"),
+        ({"optimizer": "adam"}, "adam needs lr"),
     ],
 )
 def test_contradictions_and_unknown_settings_are_refused(settings, message):

@@ -24,7 +24,8 @@ def make_job(dataset: HierarchicalDataset, folder: Path, model: dict | None = No
     network = build_network(config.model, dataset.hierarchy.fine_count, dataset.hierarchy.coarse_count, seed=1)
     kept, held_out = hold_out(dataset.train, 0.2)
     description = describe(config, dataset)
-    return TrainingJob(network, description, kept, held_out, config.training, CheckpointConfig(), 1, folder)
+    settings = config.training.with_rates(batch_norm=True)
+    return TrainingJob(network, description, kept, held_out, settings, CheckpointConfig(), 1, folder)
 
 
 def weights(folder: Path, name: str = "last") -> dict[str, torch.Tensor]:

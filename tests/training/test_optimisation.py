@@ -9,7 +9,7 @@ from bilateral.training.optimisation import KernelMuon, Optimisation, learning_r
 
 
 def shares(**settings: object) -> list[float]:
-    config = TrainingConfig(epochs=10, **settings)
+    config = TrainingConfig(epochs=10, **settings).with_rates(True)
     return [learning_rate_share(config, step, 5) for step in range(50)]
 
 
@@ -46,7 +46,7 @@ def test_fused_optimizers_do_what_plain_ones_do(name):
     settings = {"lr": 0.1, "weight_decay": 0.01, "warmup_epochs": 0, "schedule": "constant"}
     fused = small_network()
     plain = copy.deepcopy(fused)
-    optimisation = Optimisation(fused, TrainingConfig(optimizer=name, **settings), 10)
+    optimisation = Optimisation(fused, TrainingConfig(**{"optimizer": name, "lr": 0.2} | settings).with_rates(True), 10)
     if name == "adam":
         reference = torch.optim.Adam(plain.parameters(), 0.1, weight_decay=0.01, foreach=False)
     else:
@@ -68,7 +68,7 @@ def test_only_trainable_parameters_move(name):
     network = small_network()
     network[1].requires_grad_(False)
     before = copy.deepcopy(network.state_dict())
-    optimisation = Optimisation(network.eval(), TrainingConfig(optimizer=name, warmup_epochs=0), 1)
+    optimisation = Optimisation(network.eval(), TrainingConfig(optimizer=name, warmup_epochs=0, lr=0.2).with_rates(True), 1)
     backward(network)
     optimisation.step(0)
     moved = {key.split(".")[0] for key, value in network.state_dict().items() if not torch.equal(value, before[key])}
@@ -92,14 +92,14 @@ def test_muon_moves_a_kernel_by_an_orthogonal_matrix_whatever_its_gradient_s_siz
 
 def test_muon_trains_kernels_and_sgd_the_rest():
     network = small_network()
-    optimisers = Optimisation(network, TrainingConfig(optimizer="muon", muon_lr=0.01), 1).optimizers
+    optimisers = Optimisation(network, TrainingConfig(optimizer="muon", lr=0.2, muon_lr=0.01), 1).optimizers
     assert [type(optimizer).__name__ for optimizer in optimisers] == ["SGD", "KernelMuon"]
     assert [sum(len(group["params"]) for group in optimizer.param_groups) for optimizer in optimisers] == [4, 1]
 
 
 @pytest.mark.parametrize("name", ["adam", "sgd", "muon"])
 def test_a_state_goes_on_where_it_was_taken(name):
-    config = TrainingConfig(optimizer=name, warmup_epochs=0, lr=0.01)
+    config = TrainingConfig(optimizer=name, warmup_epochs=0, lr=0.01).with_rates(True)
     whole, stopped = small_network(), small_network()
     optimisation = Optimisation(whole, config, 10)
     for step in range(4):

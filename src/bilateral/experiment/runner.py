@@ -13,11 +13,12 @@ from typing import Any
 import torch
 import yaml
 
-from ..base.errors import OutputError
+from ..base.errors import ConfigError, OutputError
 from ..base.files import remove_partial_files, sole_writer, write_text, writing
 from ..data.augment import Normalisation
 from ..data.images import HierarchicalDataset, HierarchicalImages
 from ..data.splits import hold_out
+from ..models.backbones import has_batch_norm
 from ..models.build import build_network, load_state
 from ..training import checkpoint
 from ..training.checkpoint import Description
@@ -199,7 +200,13 @@ def resolve(run: Run) -> Run:
     """Settle what depends on the machine or the recipe, so that the run's config says exactly what is done."""
     config = run.config
     precision = resolve_precision(config.training.precision, choose_device(config.training.device))
-    training = config.training.model_copy(update={"precision": precision})
+    batch_norm = True
+    for side, hemisphere in config.model.hemispheres.items():
+        try:
+            batch_norm &= has_batch_norm(hemisphere.arch)
+        except ConfigError as error:
+            raise ConfigError(f"model.{side}.{error}") from error
+    training = config.training.model_copy(update={"precision": precision}).with_rates(batch_norm)
     hemispheres = {}
     for side, hemisphere in config.model.hemispheres.items():
         settled: dict[str, Any] = {"freeze": bool(hemisphere.freeze)}

@@ -25,8 +25,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "epochs": 10,
         "batch_size": 128,
         "optimizer": "muon",
-        "lr": 0.2,
-        "muon_lr": 0.05,
         "weight_decay": 5e-4,
         "schedule": "linear",
         "validate_every_epochs": 1,
@@ -35,7 +33,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 WARMUP_SHARE = 0.2
-GIVEN_BY_RECIPES = frozenset(key for recipe in RECIPES.values() for key in recipe)
+# Peak learning rates of `fast`, by whether a hemisphere has batch norm: without it the size of the weights counts.
+FAST_RATES: dict[bool, dict[str, float]] = {True: {"lr": 0.2, "muon_lr": 0.05}, False: {"lr": 0.01, "muon_lr": 0.01}}
+GIVEN_BY_RECIPES = frozenset({key for recipe in RECIPES.values() for key in recipe} | FAST_RATES[True].keys())
 
 
 class TrainingConfig(Section):
@@ -46,10 +46,10 @@ class TrainingConfig(Section):
     batch_size: Annotated[int, Field(ge=2)]
     optimizer: Literal["adam", "sgd", "muon"]
     """adam: as published; sgd: with Nesterov momentum 0.9; muon: Muon on convolution kernels, sgd on all else."""
-    lr: Annotated[float, Field(gt=0)]
-    """Peak learning rate, of all but what Muon trains."""
+    lr: Annotated[float, Field(gt=0)] | None = None
+    """Peak learning rate, of all but what Muon trains. None: by the recipe and the backbones (`with_rates`)."""
     muon_lr: Annotated[float, Field(gt=0)] | None = None
-    """Peak learning rate of Muon."""
+    """Peak learning rate of Muon. None: likewise."""
     weight_decay: Annotated[float, Field(ge=0)]
     """L2 penalty, on all that Muon does not train."""
     schedule: Literal["constant", "linear", "cosine"]
@@ -90,17 +90,24 @@ class TrainingConfig(Section):
         if "warmup_epochs" not in filled:
             epochs = filled["epochs"]
             filled["warmup_epochs"] = WARMUP_SHARE * epochs if isinstance(epochs, int) else 0
-        if filled["optimizer"] != "muon" and given.get("muon_lr") is None:
-            filled["muon_lr"] = None
         return filled
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "TrainingConfig":
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs ({self.warmup_epochs:g}) must be fewer than epochs ({self.epochs})")
-        if (self.optimizer == "muon") != (self.muon_lr is not None):
-            raise ValueError(f"muon_lr belongs to optimizer: muon, which needs it; optimizer is {self.optimizer}")
+        if self.muon_lr is not None and self.optimizer != "muon":
+            raise ValueError(f"muon_lr belongs to optimizer: muon; optimizer is {self.optimizer}")
+        if self.muon_lr is None and self.optimizer == "muon" and self.recipe != "fast":
+            raise ValueError(f"optimizer: muon needs muon_lr, which recipe: {self.recipe} does not give")
+        if self.lr is None and self.optimizer == "adam":
+            raise ValueError(f"optimizer: adam needs lr, which recipe: {self.recipe} gives for others only")
         return self
+
+    def with_rates(self, batch_norm: bool) -> "TrainingConfig":
+        """Give this with the learning rates that it leaves open. batch_norm: whether every hemisphere has it."""
+        rates = FAST_RATES[batch_norm] if self.optimizer == "muon" else {"lr": FAST_RATES[batch_norm]["lr"]}
+        return self.model_copy(update={key: rate for key, rate in rates.items() if getattr(self, key) is None})
 
 
 class CheckpointConfig(Section):

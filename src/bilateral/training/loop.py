@@ -167,7 +167,7 @@ def _train_epoch(
             if not math.isfinite(loss):
                 raise TrainingDivergedError(
                     f"{job.folder}: the loss is {loss} in epoch {epoch + 1}, by step {step + 1} of {len(batches)}; "
-                    f"a lower training.lr (now {config.lr:g}) or precision=float32 may help"
+                    f"a lower training.lr (now {optimisation.peak_lr:g}) or precision=float32 may help"
                 )
             speed = (tally.count - reported) / (time.perf_counter() - since)
             job.progress.advance(str(job.folder), tally.count - reported, epoch + 1, loss, tally.accuracies(), speed)

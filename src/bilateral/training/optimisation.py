@@ -45,11 +45,12 @@ class Optimisation:
     """The optimizers of a network's trainable parameters, under the learning rate's schedule.
 
     muon: Muon on convolution kernels, with its own learning rate, and SGD on all else. steps_per_epoch: optimizer
-    steps. The network must be where it is trained.
+    steps. The network must be where it is trained, and the config have its learning rates.
     """
 
     def __init__(self, network: nn.Module, config: TrainingConfig, steps_per_epoch: int) -> None:
-        self.config, self.steps_per_epoch = config, steps_per_epoch
+        assert config.lr is not None
+        self.config, self.steps_per_epoch, self.peak_lr = config, steps_per_epoch, config.lr
         trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
         kernels: list[Tensor] = []
         if config.optimizer == "muon":
@@ -58,12 +59,12 @@ class Optimisation:
         others = [parameter for parameter in trainable if not any(parameter is kernel for kernel in kernels)]
         self.optimizers: list[torch.optim.Optimizer] = []
         if config.optimizer == "adam":
-            self.optimizers.append(torch.optim.Adam(others, config.lr, weight_decay=config.weight_decay, fused=True))
+            self.optimizers.append(torch.optim.Adam(others, self.peak_lr, weight_decay=config.weight_decay, fused=True))
         elif others:
             self.optimizers.append(
                 torch.optim.SGD(
                     others,
-                    config.lr,
+                    self.peak_lr,
                     momentum=0.9,
                     nesterov=True,
                     weight_decay=config.weight_decay,
@@ -80,7 +81,7 @@ class Optimisation:
     def step(self, number: int) -> None:
         """Do optimizer step `number` (from 0) of the whole training, and drop the gradients."""
         share = learning_rate_share(self.config, number, self.steps_per_epoch)
-        self.lr = share * self.config.lr
+        self.lr = share * self.peak_lr
         for optimizer, peaks in zip(self.optimizers, self._peaks):
             for group, peak in zip(optimizer.param_groups, peaks):
                 group["lr"] = share * peak

@@ -39,6 +39,12 @@ def find_backbone(arch: str) -> type[Backbone]:
         raise ConfigError(f"arch: cannot import {arch!r}: {error}") from error
 
 
+def has_batch_norm(arch: str) -> bool:
+    """Whether a backbone normalises its activations over the batch; one that does not say is taken to."""
+    reads = getattr(find_backbone(arch), "reads", None)
+    return reads is None or "batch_norm_momentum" in reads
+
+
 def build_backbone(config: HemisphereConfig) -> Backbone:
     """Build a hemisphere's backbone, with fresh weights from torch's current random state.
 
