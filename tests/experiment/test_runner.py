@@ -7,9 +7,10 @@ import yaml
 from bilateral.base.errors import BilateralError, CheckpointError, ConfigError, OutputError
 from bilateral.base.files import sole_writer
 from bilateral.experiment.config import Config, check_config, read_config
+from bilateral.experiment.execution import resolve, split
 from bilateral.experiment.plan import Run
 from bilateral.experiment.results import write_result_all
-from bilateral.experiment.runner import Runner, resolve, split
+from bilateral.experiment.runner import Runner
 from bilateral.experiment.system import plan_system, run_system
 from bilateral.training.checkpoint import find
 

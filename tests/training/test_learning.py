@@ -8,8 +8,8 @@ from bilateral.data.config import DataConfig, ShapesConfig
 from bilateral.data.shapes import load
 from bilateral.data.splits import hold_out
 from bilateral.experiment.config import check_config
+from bilateral.experiment.execution import describe, resolve
 from bilateral.experiment.plan import Run
-from bilateral.experiment.runner import describe, resolve
 from bilateral.models.build import build_network
 from bilateral.training.config import CheckpointConfig
 from bilateral.training.loop import TrainingJob, train

@@ -9,7 +9,7 @@ from bilateral.base.errors import ConfigError, TrainingDivergedError
 from bilateral.data.images import HierarchicalDataset
 from bilateral.data.splits import hold_out
 from bilateral.experiment.config import check_config
-from bilateral.experiment.runner import describe
+from bilateral.experiment.execution import describe
 from bilateral.models.build import build_network
 from bilateral.training import checkpoint
 from bilateral.training.config import CheckpointConfig, TrainingConfig

@@ -68,7 +68,9 @@ def test_only_trainable_parameters_move(name):
     network = small_network()
     network[1].requires_grad_(False)
     before = copy.deepcopy(network.state_dict())
-    optimisation = Optimisation(network.eval(), TrainingConfig(optimizer=name, warmup_epochs=0, lr=0.2).with_rates(True), 1)
+    optimisation = Optimisation(
+        network.eval(), TrainingConfig(optimizer=name, warmup_epochs=0, lr=0.2).with_rates(True), 1
+    )
     backward(network)
     optimisation.step(0)
     moved = {key.split(".")[0] for key, value in network.state_dict().items() if not torch.equal(value, before[key])}

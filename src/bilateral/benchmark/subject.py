@@ -12,8 +12,8 @@ from ..data.hierarchy import LabelHierarchy
 from ..data.images import HierarchicalDataset, HierarchicalImages
 from ..experiment.checks import check_network
 from ..experiment.config import Config
+from ..experiment.execution import describe, resolve
 from ..experiment.plan import Run
-from ..experiment.runner import describe, resolve
 from ..models.build import build_network
 from ..training.config import CheckpointConfig
 from ..training.loop import TrainingJob

@@ -19,8 +19,8 @@ from ..data.image_files import read_image
 from ..data.prepare import prepare_cifar100
 from ..experiment.checks import check_labels
 from ..experiment.config import Config, dump_config, read_config
+from ..experiment.execution import resolve
 from ..experiment.plan import Run
-from ..experiment.runner import resolve
 from ..models.backbones import BACKBONES
 from ..training import checkpoint
 from ..training.checkpoint import Description

@@ -12,7 +12,7 @@ from ..models.macro import HemisphericNetwork
 from ..training import checkpoint
 from ..training.checkpoint import Description
 from ..training.objective import named_metrics
-from .plan import Run
+from .plan import WHOLE, Run
 
 
 def check_network(run: Run, dataset: HierarchicalDataset) -> None:
@@ -28,12 +28,14 @@ def check_network(run: Run, dataset: HierarchicalDataset) -> None:
             "train with pred, and load it with bilateral.load(path, mode_out='feature')"
         )
     for side, hemisphere in config.model.hemispheres.items():
-        weights = side in run.parents or hemisphere.checkpoint or config.model.checkpoint
-        if hemisphere.freeze and not weights:
+        weights = {side, WHOLE} & set(run.parents) or hemisphere.checkpoint or config.model.checkpoint
+        if hemisphere.freeze is True and not weights:
             raise ConfigError(
                 f"model.{side}: it is frozen but has no trained weights: give model.{side}.checkpoint, "
-                "or use `bilateral system`, which trains it first"
+                "or use `bilateral system`, which trains it first; `freeze: untrained` freezes it as it is"
             )
+        if hemisphere.freeze == "untrained" and weights:
+            raise ConfigError(f"model.{side}: `freeze: untrained` does not go with weights from a checkpoint")
     names = [*config.model.levels]
     known = [name for part in ("train", "val") for name in named_metrics(part, *[dict.fromkeys(names, 0.0)] * 2)]
     if config.checkpoints.monitor not in known:

@@ -3,7 +3,7 @@
 import copy
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -26,6 +26,52 @@ class PretrainingConfig(Section):
     right: TrainingConfig
 
 
+Row = Literal[
+    "left",
+    "right",
+    "side_by_side",
+    "unilateral",
+    "unilateral_wide",
+    "nonspecialised",
+    "two_left",
+    "two_right",
+    "untrained",
+    "specialised",
+    "fine_tuned",
+    "ensemble",
+    "hemispheres_ensemble",
+]
+"""The rows that an experiment's table may have (`experiment/rows.py` says what each is)."""
+
+
+class ExperimentConfig(Section):
+    """What `bilateral experiment` does beside the system: the rows of its table, and how their networks are trained."""
+
+    rows: list[Row] = Field(list(get_args(Row)), min_length=1)
+    """The table's rows, in order."""
+    without: list[Row] = Field([])
+    """Rows to leave out."""
+    ensemble_sizes: list[Annotated[int, Field(ge=2)]] = Field([2], min_length=1)
+    """How many two-headed networks make an ensemble; one row for each number and kind of mean."""
+    references: list[str] | None = None
+    """Rows that every other one is compared with. None: unilateral_wide and ensemble_2, where there are such."""
+    end_to_end: TrainingConfig
+    """Of the networks that are trained whole, from fresh weights. What it does not set is as in `training`."""
+    fine_tuning: TrainingConfig
+    """Of the specialised network, end to end, after its heads. What it does not set is as in `end_to_end`."""
+
+    @model_validator(mode="after")
+    def _check_rows(self) -> "ExperimentConfig":
+        for key in ("rows", "without", "ensemble_sizes", "references"):
+            values = getattr(self, key) or []
+            repeated = next((value for value in values if values.count(value) > 1), None)
+            if repeated is not None:
+                raise ValueError(f"{key} lists {repeated} twice")
+        if not set(self.rows) - set(self.without):
+            raise ValueError("`without` leaves no row")
+        return self
+
+
 class Config(Section):
     """Everything that determines an experiment, and where it is written."""
 
@@ -45,6 +91,8 @@ class Config(Section):
     training: TrainingConfig
     pretraining: PretrainingConfig
     checkpoints: CheckpointConfig = CheckpointConfig()
+    experiment: ExperimentConfig | None = None
+    """Read by `bilateral experiment` alone; None: all of its settings are the defaults."""
 
     @model_validator(mode="before")
     @classmethod
@@ -56,7 +104,13 @@ class Config(Section):
         if not isinstance(training, dict) or not isinstance(pretraining, dict):
             return given
         sides = {side: _inherit(training, pretraining.get(side)) for side in ("left", "right")}
-        return {**given, "training": training, "pretraining": {**pretraining, **sides}}
+        given = {**given, "training": training, "pretraining": {**pretraining, **sides}}
+        experiment = given.get("experiment")
+        if isinstance(experiment, dict):
+            whole = _inherit(training, experiment.get("end_to_end"))
+            tuned = _inherit(whole, experiment.get("fine_tuning")) if isinstance(whole, dict) else whole
+            given["experiment"] = {**experiment, "end_to_end": whole, "fine_tuning": tuned}
+        return given
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "Config":

@@ -25,16 +25,20 @@ _COMPUTING = (
         "models/*.py",
         "training/*.py",
     ),
-    *("experiment/runner.py",),
+    *("experiment/execution.py",),
 )
-_NOT_COMPUTING = {"__init__.py", "config.py", "progress.py", "records.py"}
+_NOT_COMPUTING = {"__init__.py", "config.py", "cost.py", "progress.py", "records.py"}
+
+WHOLE = "network"
+"""Among a run's parents: the one whose whole network, heads included, its training starts from."""
 
 
 @dataclass(frozen=True)
 class Run:
     """One network with one seed, to be trained (or, an ensemble, only tested).
 
-    parents: the runs that train its hemispheres, by side. role: what it is in its plan ("left", "right", ...).
+    parents: the runs that train its hemispheres, by side, or by WHOLE the one that it goes on from. role: what it is
+    in its plan ("left", "right", ...).
     """
 
     config: Config

@@ -3,34 +3,33 @@
 import logging
 import subprocess
 import time
+import traceback
 import warnings
 from collections.abc import Iterable
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
-from ..base.errors import ConfigError, OutputError
+from ..base.errors import OutputError
 from ..base.files import remove_partial_files, sole_writer, write_text, writing
-from ..data.augment import Normalisation
-from ..data.images import HierarchicalDataset, HierarchicalImages
-from ..data.splits import hold_out
-from ..models.backbones import has_batch_norm
-from ..models.build import build_network, load_state
-from ..training import checkpoint
-from ..training.checkpoint import Description
-from ..training.device import choose_device, describe_machine, resolve_precision
-from ..training.evaluation import evaluate
-from ..training.loop import TrainingJob, train
+from ..data.images import HierarchicalDataset
+from ..training import checkpoint, distributed
+from ..training.device import choose_device, describe_machine
 from ..training.progress import ProgressDisplay, TerminalProgress
 from .checks import check_labels, check_network
 from .config import Config, dump_config
-from .plan import Run
+from .execution import evaluate_run, resolve, train_run
+from .plan import WHOLE, Run
+from .predictions import Predictions
 
 log = logging.getLogger(__name__)
+
+PREDICTIONS = "predictions.npz"
+FAILURE = "failure.log"
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,9 @@ class Runner:
         run = resolve(run)
         identity = run.identity(self.dataset.fingerprint)
         if identity not in self._results:
-            parents = {side: self.run(parent, check) for side, parent in run.parents.items()}
-            self._results[identity] = self._reuse(run, identity) or self._run_alone(run, identity, parents)
+            parents = {part: self.run(parent, check) for part, parent in run.parents.items()}
+            finished = distributed.from_first(lambda: self._reuse(run, identity))
+            self._results[identity] = finished or self._run_alone(run, identity, parents)
         return self._results[identity]
 
     def evaluate_hemisphere(self, run: Run, path: Path) -> RunResult | None:
@@ -108,136 +108,86 @@ class Runner:
             )
             return None
         alone = Run(run.config.model_copy(update={"model": model}), run.seed, run.role)
-        return RunResult(alone, path.parent, path, self._test(alone, path), given=True)
+        metrics = evaluate_run(alone, self.dataset, path).metrics("test", self.dataset.hierarchy)
+        return RunResult(alone, path.parent, path, metrics, given=True)
 
     def _reuse(self, run: Run, identity: str) -> RunResult | None:
-        folder = _find_folder(run, identity)
+        folder = find_folder(run, identity)
         record = read_record(folder) if folder else None
-        if folder is None or record is None or (run.config.evaluate and not record["metrics"]):
+        if folder is None or record is None:
             return None
-        return RunResult(run, folder, _chosen(run.config, folder), record["metrics"])
+        if run.config.evaluate and not (record["metrics"] and (folder / PREDICTIONS).is_file()):
+            return None
+        return RunResult(run, folder, _tested(run.config, folder), record["metrics"])
 
     def _run_alone(self, run: Run, identity: str, parents: dict[str, RunResult]) -> RunResult:
         group = run.config.save_dir / run.group
-        with sole_writer(group / f".{identity}.lock", f"the run {run.title} in {group}"):
+        lock = sole_writer(group / f".{identity}.lock", f"the run {run.title} in {group}")
+        with lock if distributed.is_first() else nullcontext():
             # Another process may have finished it between our look and our lock.
-            finished = self._reuse(run, identity)
+            finished = distributed.from_first(lambda: self._reuse(run, identity))
             if finished is not None:
                 return finished
-            folder = _find_folder(run, identity) or _new_folder(run, identity)
-            remove_partial_files(folder)
-            log.info("%s: %s", run.title, folder)
-            metrics = self._do(run, folder, identity, parents)
-        return RunResult(run, folder, _chosen(run.config, folder), metrics)
+            folder = distributed.from_first(lambda: find_folder(run, identity) or _new_folder(run, identity))
+            try:
+                return self._do(run, folder, identity, parents)
+            except Exception:
+                with suppress(OutputError):
+                    write_text(folder / FAILURE, traceback.format_exc())
+                raise
 
-    def _do(self, run: Run, folder: Path, identity: str, parents: dict[str, RunResult]) -> dict[str, float]:
+    def _do(self, run: Run, folder: Path, identity: str, parents: dict[str, RunResult]) -> RunResult:
         started = time.perf_counter()
-        write_text(folder / "config.yaml", dump_config(_with_parents(run, parents)))
-        chosen = _chosen(run.config, folder)
+        tested = _tested(run.config, folder)
+        if distributed.is_first():
+            remove_partial_files(folder)
+            (folder / FAILURE).unlink(missing_ok=True)
+            write_text(folder / "config.yaml", dump_config(_with_parents(run, parents)))
+            log.info("%s: %s", run.title, folder)
         # A finished run that only lacks its test is not trained again.
-        if chosen is not None and read_record(folder) is None:
-            self._train(run, folder, parents)
-        metrics = self._test(run, chosen) if run.config.evaluate else {}
+        if tested is not None and read_record(folder) is None:
+            given = {part: parent.checkpoint for part, parent in parents.items() if parent.checkpoint is not None}
+            train_run(run, self.dataset, given, folder, self.progress)
+        return distributed.from_first(lambda: self._finish(run, folder, identity, parents, tested, started))
+
+    def _finish(
+        self,
+        run: Run,
+        folder: Path,
+        identity: str,
+        parents: dict[str, RunResult],
+        tested: Path | None,
+        started: float,
+    ) -> RunResult:
+        """Test the network, and write result.yaml, then run.yaml, whose presence says that the run is finished."""
+        metrics = {}
+        if run.config.evaluate:
+            evaluation = evaluate_run(run, self.dataset, tested)
+            metrics = evaluation.metrics("test", self.dataset.hierarchy)
+            Predictions(evaluation.logits, evaluation.labels).save(folder / PREDICTIONS)
+            write_text(folder / "result.yaml", yaml.safe_dump([metrics], sort_keys=False))
         record = {
             "id": identity,
             "kind": run.kind(self.dataset.fingerprint),
             "role": run.role,
             "seed": run.seed,
-            "parents": {side: str(parent.folder) for side, parent in parents.items()},
+            "parents": {part: str(parent.folder) for part, parent in parents.items()},
             "data": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint},
             "metrics": metrics,
             "seconds_since_last_start": round(time.perf_counter() - started, 1),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "commit": commit(),
             "machine": describe_machine(choose_device(run.config.training.device)),
+            "processes": distributed.world_size(),
         }
-        _finish(run.config, folder, record, chosen)
-        return metrics
-
-    def _train(self, run: Run, folder: Path, parents: dict[str, RunResult]) -> None:
-        config, hierarchy = run.config, self.dataset.hierarchy
-        network = build_network(config.model, hierarchy.fine_count, hierarchy.coarse_count, run.seed)
-        if config.model.checkpoint is not None:
-            state = checkpoint.read(config.model.checkpoint).network_state
-            load_state(network, state, str(config.model.checkpoint))
-        for side, hemisphere in config.model.hemispheres.items():
-            path = parents[side].checkpoint if side in parents else hemisphere.checkpoint
-            if path is not None:
-                checkpoint.load_hemisphere(network, side, path)
-        training, validation = split(config, self.dataset)
-        train(
-            TrainingJob(
-                network,
-                describe(config, self.dataset),
-                training,
-                validation,
-                config.training,
-                config.checkpoints,
-                run.seed,
-                folder,
-                run.title,
-                self.progress,
-            )
-        )
-
-    def _test(self, run: Run, chosen: Path | None) -> dict[str, float]:
-        """Test the network in the checkpoint `chosen`, or the run's ensemble where it is None."""
-        model = run.config.model
-        device = choose_device(run.config.training.device)
-        if chosen is None:
-            ensemble, description = checkpoint.load_ensemble(model.members or [], model.average)
-            check_labels(description, self.dataset, "the ensemble")
-            return self._metrics(ensemble.to(device), description)
-        read = checkpoint.read(chosen)
-        own = {hemisphere.arch for hemisphere in model.hemispheres.values()}
-        return self._metrics(checkpoint.build(read, chosen, own_backbones=own).to(device), read.description)
-
-    def _metrics(self, network: torch.nn.Module, description: Description) -> dict[str, float]:
-        return evaluate(network, self.dataset.test, description.normalise).metrics("test", self.dataset.hierarchy)
-
-
-def resolve(run: Run) -> Run:
-    """Settle what depends on the machine or the recipe, so that the run's config says exactly what is done."""
-    config = run.config
-    precision = resolve_precision(config.training.precision, choose_device(config.training.device))
-    batch_norm = True
-    for side, hemisphere in config.model.hemispheres.items():
-        try:
-            batch_norm &= has_batch_norm(hemisphere.arch)
-        except ConfigError as error:
-            raise ConfigError(f"model.{side}.{error}") from error
-    training = config.training.model_copy(update={"precision": precision}).with_rates(batch_norm)
-    hemispheres = {}
-    for side, hemisphere in config.model.hemispheres.items():
-        settled: dict[str, Any] = {"freeze": bool(hemisphere.freeze)}
-        if hemisphere.batch_norm_momentum is None and training.recipe == "original":
-            settled["batch_norm_momentum"] = "original"
-        hemispheres[side] = hemisphere.model_copy(update=settled)
-    model = config.model.model_copy(update=hemispheres)
-    parents = {side: resolve(parent) for side, parent in run.parents.items()}
-    return Run(config.model_copy(update={"training": training, "model": model}), run.seed, run.role, parents)
-
-
-def split(config: Config, dataset: HierarchicalDataset) -> tuple[HierarchicalImages, HierarchicalImages]:
-    """Give the images to train on and those to validate on, as the protocol says."""
-    if config.protocol == "original":
-        return dataset.train, dataset.test
-    if dataset.validation is not None:
-        return dataset.train, dataset.validation
-    return hold_out(dataset.train, config.data.validation_fraction, config.data.split_seed)
-
-
-def describe(config: Config, dataset: HierarchicalDataset) -> Description:
-    """What a checkpoint of this config on this data set says of itself."""
-    height, width = dataset.train.images.shape[2:]
-    return Description(
-        config.model,
-        dataset.hierarchy.fine_count,
-        dataset.hierarchy.coarse_count,
-        dataset.hierarchy,
-        Normalisation(dataset.mean, dataset.std),
-        (height, width),
-    )
+        if tested is not None:
+            record["checkpoint"] = tested.stem
+        write_text(folder / "run.yaml", yaml.safe_dump(record, sort_keys=False))
+        last = folder / "checkpoints" / "last.safetensors"
+        if not run.config.checkpoints.save_last and tested != last:
+            with writing(last):
+                last.unlink(missing_ok=True)
+        return RunResult(run, folder, tested, metrics)
 
 
 def commit() -> str | None:
@@ -266,15 +216,18 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 
 def _with_parents(run: Run, parents: dict[str, RunResult]) -> Config:
     """The run's config with its seed and its parents' checkpoints in it: enough to do it again by `train`."""
+    model = run.config.model
     hemispheres = {
-        side: run.config.model.hemispheres[side].model_copy(update={"checkpoint": parent.checkpoint})
-        for side, parent in parents.items()
+        side: hemisphere.model_copy(update={"checkpoint": parents[side].checkpoint})
+        for side, hemisphere in model.hemispheres.items()
+        if side in parents
     }
-    model = run.config.model.model_copy(update=hemispheres)
+    whole = {"checkpoint": parents[WHOLE].checkpoint} if WHOLE in parents else {}
+    model = model.model_copy(update=hemispheres | whole)
     return run.config.model_copy(update={"seeds": [run.seed], "model": model})
 
 
-def _chosen(config: Config, folder: Path) -> Path | None:
+def _tested(config: Config, folder: Path) -> Path | None:
     """The checkpoint that the protocol tests; None for an ensemble, which has none of its own."""
     if config.model.mode_hemis == "ensemble":
         return None
@@ -282,7 +235,8 @@ def _chosen(config: Config, folder: Path) -> Path | None:
     return folder / "checkpoints" / f"{name}.safetensors"
 
 
-def _find_folder(run: Run, identity: str) -> Path | None:
+def find_folder(run: Run, identity: str) -> Path | None:
+    """The folder of a run that has been begun."""
     found = sorted((run.config.save_dir / run.group).glob(f"*-seed{run.seed}-{identity}"))
     return found[-1] if found else None
 
@@ -293,16 +247,3 @@ def _new_folder(run: Run, identity: str) -> Path:
     with writing(folder):
         folder.mkdir(parents=True)
     return folder
-
-
-def _finish(config: Config, folder: Path, record: dict[str, Any], chosen: Path | None) -> None:
-    """Write result.yaml, then run.yaml, whose presence says that the run is finished; then drop what is not kept."""
-    if record["metrics"]:
-        write_text(folder / "result.yaml", yaml.safe_dump([record["metrics"]], sort_keys=False))
-    if chosen is not None:
-        record["checkpoint"] = chosen.stem
-    write_text(folder / "run.yaml", yaml.safe_dump(record, sort_keys=False))
-    last = folder / "checkpoints" / "last.safetensors"
-    if not config.checkpoints.save_last and chosen != last:
-        with writing(last):
-            last.unlink(missing_ok=True)

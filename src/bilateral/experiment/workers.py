@@ -8,10 +8,11 @@ import tempfile
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Empty
@@ -20,78 +21,94 @@ from typing import Any, Literal
 import torch
 
 from ..base.errors import BilateralError, WorkerError
+from ..training import distributed
 from ..training.device import choose_device
 from ..training.progress import TerminalProgress
 from .plan import Run
 from .runner import Runner, RunResult
-
-log = logging.getLogger(__name__)
+from .scheduling import Executor, Submit, run_plan, with_parents
 
 
 def run_all(runner: Runner, runs: Sequence[Run], workers: int | Literal["auto"]) -> list[RunResult]:
     """Do all runs, and before them their parents, several at a time; give their results in the order of `runs`.
 
-    workers: processes, each with an equal share of this process's threads; auto: what was fastest on two cores
-    (docs/performance.md). A run's result depends on its number of threads in the last bits, so `workers` is decided by
-    the plan, whatever of it is finished.
-    Raises what a run raises, and then ends the others at once; WorkerError if a worker is killed.
+    workers: as for `local`. Raises what a run raises, and then ends the others at once; WorkerError if a worker is
+    killed.
     """
-    if not runs:
-        return []
     runner.check(runs)
-    plan = {runner.identity(run): run for run in _with_parents(runs)}
-    finished = [result for run in plan.values() if (result := runner.find(run))]
-    for result in finished:
-        log.info("%s: finished before, reused: %s", result.run.title, result.folder)
-    count = min(_automatic(runs) if workers == "auto" else workers, len(plan))
-    if count > 1 and len(finished) < len(plan):
-        _run_in_workers(runner, plan, count)
-    return [runner.run(run, check=False) for run in runs]
+    done = run_plan(runner, with_parents(runner, runs), local(runner, runs, workers))
+    results = [done[runner.identity(run)] for run in runs]
+    return [result for result in results if isinstance(result, RunResult)]
 
 
-def _automatic(runs: Sequence[Run]) -> int:
-    """As many as there are runs that wait for no other one, and threads. On other devices one, for want of figures."""
-    if choose_device(runs[0].config.training.device).type != "cpu":
-        return 1
-    independent = {id(run) for run in _with_parents(runs) if not run.parents}
-    return min(len(independent), torch.get_num_threads())
+def local(runner: Runner, runs: Sequence[Run], workers: int | Literal["auto"]) -> Executor:
+    """Execute in worker processes of this machine, each with an equal share of this process's threads, or a GPU.
+
+    auto: as many as were fastest on two cores (docs/performance.md), or as there are GPUs. A run's result depends on
+    its number of threads in the last bits, so their number is decided by all `runs`, whatever of them is finished.
+    With one worker, and where torchrun started us, runs are done in this process.
+    """
+    plan = with_parents(runner, runs)
+    count = min(_automatic(plan.values()) if workers == "auto" else workers, len(plan))
+
+    @contextmanager
+    def execute(missing: Mapping[str, Run]) -> Iterator[Submit]:
+        if count <= 1 or distributed.world_size() > 1:
+            yield partial(_run_here, runner)
+        else:
+            with _worker_processes(runner, count) as submit:
+                yield submit
+
+    return execute
 
 
-def _with_parents(runs: Sequence[Run]) -> list[Run]:
-    return [each for run in runs for each in [*_with_parents(list(run.parents.values())), run]]
+def _automatic(plan: Collection[Run]) -> int:
+    """As many as there are runs that wait for no other one, and threads; elsewhere than on the CPU one a GPU."""
+    for run in plan:
+        if choose_device(run.config.training.device).type != "cpu":
+            return max(1, torch.cuda.device_count())
+    return min(sum(not run.parents for run in plan), torch.get_num_threads())
 
 
-def _run_in_workers(runner: Runner, plan: dict[str, Run], count: int) -> None:
-    """Do the runs of a plan, by identity; the runner finds their results in their folders."""
+def _run_here(runner: Runner, run: Run) -> "Future[RunResult]":
+    future: Future[RunResult] = Future()
+    try:
+        future.set_result(runner.run(run, check=False))
+    except Exception as error:
+        future.set_exception(error)
+    return future
+
+
+@contextmanager
+def _worker_processes(runner: Runner, count: int) -> Iterator[Submit]:
     context = multiprocessing.get_context("spawn")
-    messages = context.Queue()
+    messages, numbers = context.Queue(), context.SimpleQueue()
+    for number in range(count):
+        numbers.put(number)
     # Nobody else holds this end: when it is closed, by us or by our death, the workers end.
     workers_end, lifeline = context.Pipe(duplex=False)
     threads = max(1, torch.get_num_threads() // count)
-    waiting = {name: {runner.identity(parent) for parent in run.parents.values()} for name, run in plan.items()}
-    running: dict[Future[None], str] = {}
-    done: set[str] = set()
     with _shown(messages), tempfile.TemporaryDirectory() as folder:
         # The workers map one file: shared memory is small in many containers, and a pipe would hold up their start.
         path = Path(folder) / "dataset.pt"
         torch.save(runner.dataset, path)
-        executor = ProcessPoolExecutor(count, context, _start, (path, threads, messages, workers_end))
+        executor = ProcessPoolExecutor(count, context, _start, (path, threads, numbers, messages, workers_end))
+
+        def submit(run: Run) -> "Future[RunResult]":
+            with _uninterrupted():
+                return executor.submit(_run, run)
+
+        finished = False
         try:
-            while waiting or running:
-                for name in [name for name, parents in waiting.items() if parents <= done]:
-                    del waiting[name]
-                    with _uninterrupted():
-                        running[executor.submit(_run, plan[name])] = name
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    done.add(running.pop(future))
-                    future.result()
+            yield submit
+            finished = True
         except BrokenProcessPool as error:
             raise WorkerError(
                 "a worker process was killed, perhaps for want of memory; the same command goes on from the last "
                 "checkpoints, and with workers=1 it needs less"
             ) from error
         finally:
-            if waiting or running:
+            if not finished:
                 lifeline.close()
             executor.shutdown(cancel_futures=True)
 
@@ -118,21 +135,23 @@ class _Forward(logging.Handler):
 _runner: Runner
 
 
-def _start(path: Path, threads: int, messages: Any, lifeline: Connection) -> None:
+def _start(path: Path, threads: int, numbers: Any, messages: Any, lifeline: Connection) -> None:
     """Set up a worker process."""
     global _runner  # noqa: PLW0603, an executor's worker has no other place for it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where no mask is inherited; the main process ends us
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     torch.set_num_threads(threads)
+    if torch.cuda.is_available():
+        torch.cuda.set_device(numbers.get() % torch.cuda.device_count())
     progress = MessengerProgress(messages)
     logging.basicConfig(level=logging.INFO, handlers=[_Forward(progress)], force=True)
     warnings.showwarning = lambda message, *_, **__: progress.log(f"warning: {message}")
     _runner = Runner(torch.load(path, mmap=True, weights_only=False), progress)
 
 
-def _run(run: Run) -> None:
+def _run(run: Run) -> RunResult:
     try:
-        _runner.run(run, check=False)
+        return _runner.run(run, check=False)
     except (BilateralError, OSError):
         raise
     except Exception as error:

@@ -34,8 +34,9 @@ class HemisphereConfig(Section):
     batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] | Literal["original"] | None = None
     """Of the running statistics, in PyTorch's sense. None: by the recipe (`original`: the original code's)."""
     sparsity: SparsityConfig | None = None
-    freeze: bool | None = None
-    """Never train it: no gradients, evaluation mode at all times. None: where `system` joins it, yes; else no."""
+    freeze: bool | Literal["untrained"] | None = None
+    """Never train it: no gradients, evaluation mode at all times. None: where `system` joins it, yes; else no.
+    untrained: freeze it as it is initialised, to see what the heads can do alone."""
     checkpoint: UserPath | None = None
     """Where its trained weights come from."""
 

@@ -1,5 +1,6 @@
 """Macro-architectures: one hemisphere, two, or an ensemble of such networks, under a fine and a coarse head."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 
 import torch
@@ -88,7 +89,8 @@ class Ensemble(nn.Module):
         """Average the members' outputs on images (B, 3, H, W)."""
         outputs: list[Output] = [member(images) for member in self.members]
         logits = {
-            level: self._mean(torch.stack([output.logits[level] for output in outputs])) for level in outputs[0].logits
+            level: mean_logits(torch.stack([output.logits[level] for output in outputs]), self.average)
+            for level in outputs[0].logits
         }
         features = {
             f"{number}.{side}": values
@@ -102,7 +104,12 @@ class Ensemble(nn.Module):
         super().train(False)
         return self
 
-    def _mean(self, logits: Tensor) -> Tensor:
-        if self.average == "logits":
-            return logits.mean(0)
-        return logits.log_softmax(-1).logsumexp(0) - torch.tensor(float(len(logits))).log()
+
+def mean_logits(logits: Tensor, average: str) -> Tensor:
+    """Average the logits of M networks, (M, B, classes) -> (B, classes).
+
+    average: `logits`, or `probabilities`, which gives the logarithms of the mean probabilities.
+    """
+    if average == "logits":
+        return logits.mean(0)
+    return logits.log_softmax(-1).logsumexp(0) - math.log(len(logits))

@@ -5,12 +5,12 @@ import math
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..base.errors import CheckpointError, ConfigError, TrainingDivergedError
 from ..base.streams import derive_seed
@@ -19,7 +19,7 @@ from ..data.images import HierarchicalImages
 from ..models.build import load_state
 from ..models.macro import HemisphericNetwork
 from ..models.output import Output
-from . import checkpoint
+from . import checkpoint, distributed
 from .checkpoint import Description, TrainingState
 from .config import CheckpointConfig, TrainingConfig
 from .device import choose_device, prepare, seed_everything
@@ -69,6 +69,15 @@ class Tally:
             self.loss[level] = self.loss.get(level, 0) + loss_by_level[level].detach() * size
             self.correct[level] = self.correct.get(level, 0) + right
 
+    def over_all_processes(self) -> "Tally":
+        """The sums over the images of all processes that train together."""
+        count = distributed.add_up(torch.tensor(self.count, device=next(iter(self.loss.values())).device))
+        sums = [
+            {level: distributed.add_up(value) for level, value in values.items()}
+            for values in (self.loss, self.correct)
+        ]
+        return Tally(int(count), *sums)
+
     def mean_loss(self) -> float:
         """The loss of all levels together, per image."""
         return sum(value.item() for value in self.loss.values()) / self.count
@@ -88,34 +97,48 @@ def train(job: TrainingJob) -> None:
 
     Leaves in the folder checkpoints/, metrics.jsonl, timing.jsonl and tensorboard/. Every random draw is a function
     of (seed, purpose, epoch, step), so a resumed run ends as an uninterrupted one: on the CPU, with the same number
-    of threads, to the last bit.
+    of threads, to the last bit. Started by torchrun, all processes call it with the same job (see `distributed`).
     Raises TrainingDivergedError for a loss that is no number, OutputError where the folder cannot be written.
     """
     network, config = job.network, job.config
     device = choose_device(config.device)
     prepare(device, config.precision)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    distributed.synchronise_batch_norm(network)
     training, validation = job.train.to(device), job.validation.to(device)
-    batches = len(shuffled_batches(len(training), config.batch_size, job.seed, 0))
+    sizes = [len(batch) for batch in shuffled_batches(len(training), config.batch_size, job.seed, 0)]
+    batches = len(sizes)
+    if min(sizes) < distributed.world_size():
+        raise ConfigError(
+            f"training.batch_size: {config.batch_size} leaves a batch of {min(sizes)} of the {len(training)} images, "
+            f"which {distributed.world_size()} processes cannot share"
+        )
     optimisation = Optimisation(network, config, math.ceil(batches / config.accumulate_batches))
     kept = KeptCheckpoints(job.folder / "checkpoints", job.checkpoints)
     epochs_done = _resume(job, optimisation, kept)
     live = LiveImages(network, training, validation, job.description.normalise, config, job.seed)
-    records = RunRecords(job.folder, epochs_done, epochs_done * batches)
+    records = RunRecords(job.folder, epochs_done, epochs_done * batches) if distributed.is_first() else None
+    started = time.perf_counter()
     inputs = build_inputs(live, job.folder) if epochs_done < config.epochs else live
+    step = distributed.parallel(_Step(network, inputs))
+    preparation = {"preparation_s": time.perf_counter() - started}
     if config.compile and inputs is live:
         network.compile()
     key = str(job.folder)
-    with shown(job.progress, key, job.title, config.epochs, epochs_done, len(training)), _compiler_errors():
+    bar = shown(job.progress, key, job.title, config.epochs, epochs_done, len(training))
+    with bar if distributed.is_first() else nullcontext(), _compiler_errors():
         for epoch in range(epochs_done, config.epochs):
             started = time.perf_counter()
-            metrics = _train_epoch(job, inputs, training, optimisation, epoch, records).metrics("train")
+            metrics = _train_epoch(job, step, training, optimisation, epoch, records).metrics("train")
             seconds = time.perf_counter() - started
             validated = (epoch + 1) % config.validate_every_epochs == 0 or epoch + 1 == config.epochs
             if validated:
                 metrics |= _validate(network, inputs, validation).metrics("val")
+            if records is None:
+                continue
             timing = {"train_s": seconds, "train_images_per_s": len(training) / seconds, "ended_unix_s": time.time()}
-            records.epoch(epoch + 1, (epoch + 1) * batches, metrics, timing)
+            records.epoch(epoch + 1, (epoch + 1) * batches, metrics, timing | preparation)
+            preparation = {}
             if validated:
                 kept.offer(epoch + 1, metrics, network, job.description)
             checkpoint.save(
@@ -125,7 +148,19 @@ def train(job: TrainingJob) -> None:
                 optimisation.state,
                 TrainingState(epoch + 1, kept.scores, torch.get_num_threads()),
             )
-    records.close()
+    if records is not None:
+        records.close()
+
+
+class _Step(nn.Module):
+    """The forward pass on chosen training images, as one module, which is what torch runs in parallel."""
+
+    def __init__(self, network: HemisphericNetwork, inputs: Inputs) -> None:
+        super().__init__()
+        self.network, self.inputs = network, inputs
+
+    def forward(self, indices: Tensor, epoch: int) -> Output:
+        return self.inputs.training_output(indices, epoch)
 
 
 @contextmanager
@@ -139,26 +174,28 @@ def _compiler_errors() -> Iterator[None]:
 
 def _train_epoch(
     job: TrainingJob,
-    inputs: Inputs,
+    forward: nn.Module,
     images: HierarchicalImages,
     optimisation: Optimisation,
     epoch: int,
-    records: RunRecords,
+    records: RunRecords | None,
 ) -> Tally:
-    network, config = job.network, job.config
-    network.train()
+    config, rank = job.config, distributed.rank()
+    job.network.train()
     batches = shuffled_batches(len(images), config.batch_size, job.seed, epoch, images.fine.device)
     tally, since, reported = Tally(), time.perf_counter(), 0
-    for step, indices in enumerate(batches):
+    for step, batch in enumerate(batches):
+        indices = distributed.own_share(batch)
         labels = {"fine": images.fine[indices], "coarse": images.coarse[indices]}
         # Dropout draws from torch's own generator: its state too is a function of the step alone.
-        seed_everything(images.fine.device, derive_seed(job.seed, "dropout", epoch, step))
-        output = inputs.training_output(indices, epoch)
+        seed_everything(images.fine.device, derive_seed(job.seed, "dropout", epoch, step) + rank)
+        output = forward(indices, epoch)
         loss_by_level = losses(output, labels, config.label_smoothing)
         group = min(
             config.accumulate_batches, len(batches) - step // config.accumulate_batches * config.accumulate_batches
         )
-        (torch.stack(list(loss_by_level.values())).sum() / group).backward()
+        factor = distributed.loss_factor(len(indices), len(batch)) / group
+        (torch.stack(list(loss_by_level.values())).sum() * factor).backward()
         if (step + 1) % config.accumulate_batches == 0 or step + 1 == len(batches):
             optimisation.step(epoch * optimisation.steps_per_epoch + step // config.accumulate_batches)
         tally.add(output, labels, loss_by_level)
@@ -169,22 +206,25 @@ def _train_epoch(
                     f"{job.folder}: the loss is {loss} in epoch {epoch + 1}, by step {step + 1} of {len(batches)}; "
                     f"a lower training.lr (now {optimisation.peak_lr:g}) or precision=float32 may help"
                 )
-            speed = (tally.count - reported) / (time.perf_counter() - since)
-            job.progress.advance(str(job.folder), tally.count - reported, epoch + 1, loss, tally.accuracies(), speed)
-            records.step(epoch * len(batches) + step + 1, {"step_loss": loss, "lr": optimisation.lr})
-            since, reported = time.perf_counter(), tally.count
-    return tally
+            if records is not None:
+                done = (tally.count - reported) * distributed.world_size()
+                speed = done / (time.perf_counter() - since)
+                job.progress.advance(str(job.folder), done, epoch + 1, loss, tally.accuracies(), speed)
+                records.step(epoch * len(batches) + step + 1, {"step_loss": loss, "lr": optimisation.lr})
+                since, reported = time.perf_counter(), tally.count
+    return tally.over_all_processes()
 
 
 @torch.no_grad()
 def _validate(network: HemisphericNetwork, inputs: Inputs, images: HierarchicalImages) -> Tally:
     network.eval()
     tally = Tally()
-    for indices in torch.arange(len(images), device=images.fine.device).split(EVALUATION_BATCH):
+    everyone = torch.arange(len(images), device=images.fine.device)
+    for indices in distributed.own_share(everyone).split(EVALUATION_BATCH):
         labels = {"fine": images.fine[indices], "coarse": images.coarse[indices]}
         output = inputs.validation_output(indices)
         tally.add(output, labels, losses(output, labels))
-    return tally
+    return tally.over_all_processes()
 
 
 def _resume(job: TrainingJob, optimisation: Optimisation, kept: KeptCheckpoints) -> int:

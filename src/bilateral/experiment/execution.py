@@ -1,0 +1,122 @@
+"""What a run computes: the network that it trains, on what, and how that is tested. Where it is written: `runner`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import ConfigError
+from ..data.augment import Normalisation
+from ..data.images import HierarchicalDataset, HierarchicalImages
+from ..data.splits import hold_out
+from ..models.backbones import has_batch_norm
+from ..models.build import build_network, load_state
+from ..training import checkpoint
+from ..training.calibration import CALIBRATION_IMAGES, calibrate_batch_norm
+from ..training.checkpoint import Description
+from ..training.device import choose_device, resolve_precision
+from ..training.evaluation import Evaluation, evaluate
+from ..training.loop import TrainingJob, train
+from ..training.progress import ProgressDisplay
+from .checks import check_labels
+from .config import Config
+from .plan import WHOLE, Run
+
+
+def resolve(run: Run) -> Run:
+    """Settle what depends on the machine or the recipe, so that the run's config says exactly what is done."""
+    config = run.config
+    precision = resolve_precision(config.training.precision, choose_device(config.training.device))
+    batch_norm = True
+    for side, hemisphere in config.model.hemispheres.items():
+        try:
+            batch_norm &= has_batch_norm(hemisphere.arch)
+        except ConfigError as error:
+            raise ConfigError(f"model.{side}.{error}") from error
+    training = config.training.model_copy(update={"precision": precision}).with_rates(batch_norm)
+    hemispheres = {}
+    for side, hemisphere in config.model.hemispheres.items():
+        settled: dict[str, Any] = {"freeze": hemisphere.freeze or False}
+        if hemisphere.batch_norm_momentum is None and training.recipe == "original":
+            settled["batch_norm_momentum"] = "original"
+        hemispheres[side] = hemisphere.model_copy(update=settled)
+    model = config.model.model_copy(update=hemispheres)
+    parents = {side: resolve(parent) for side, parent in run.parents.items()}
+    return Run(config.model_copy(update={"training": training, "model": model}), run.seed, run.role, parents)
+
+
+def split(config: Config, dataset: HierarchicalDataset) -> tuple[HierarchicalImages, HierarchicalImages]:
+    """Give the images to train on and those to validate on, as the protocol says."""
+    if config.protocol == "original":
+        return dataset.train, dataset.test
+    if dataset.validation is not None:
+        return dataset.train, dataset.validation
+    return hold_out(dataset.train, config.data.validation_fraction, config.data.split_seed)
+
+
+def describe(config: Config, dataset: HierarchicalDataset) -> Description:
+    """What a checkpoint of this config on this data set says of itself."""
+    height, width = dataset.train.images.shape[2:]
+    return Description(
+        config.model,
+        dataset.hierarchy.fine_count,
+        dataset.hierarchy.coarse_count,
+        dataset.hierarchy,
+        Normalisation(dataset.mean, dataset.std),
+        (height, width),
+    )
+
+
+def train_run(
+    run: Run,
+    dataset: HierarchicalDataset,
+    parents: Mapping[str, Path],
+    folder: Path,
+    progress: ProgressDisplay,
+) -> None:
+    """Train a (resolved) run's network in its folder, or go on with it.
+
+    parents: by side, the checkpoint that a hemisphere comes from; by WHOLE that of the whole network.
+    """
+    config, hierarchy = run.config, dataset.hierarchy
+    network = build_network(config.model, hierarchy.fine_count, hierarchy.coarse_count, run.seed)
+    whole = parents.get(WHOLE, config.model.checkpoint)
+    if whole is not None:
+        load_state(network, checkpoint.read(whole).network_state, str(whole))
+    for side, hemisphere in config.model.hemispheres.items():
+        path = parents.get(side, hemisphere.checkpoint)
+        if path is not None:
+            checkpoint.load_hemisphere(network, side, path)
+    training, validation = split(config, dataset)
+    description = describe(config, dataset)
+    for side, hemisphere in config.model.hemispheres.items():
+        if hemisphere.freeze == "untrained":
+            chosen = training.images[:CALIBRATION_IMAGES]
+            calibrate_batch_norm(network.hemispheres[side], description.normalise(chosen))
+    train(
+        TrainingJob(
+            network,
+            description,
+            training,
+            validation,
+            config.training,
+            config.checkpoints,
+            run.seed,
+            folder,
+            run.title,
+            progress,
+        )
+    )
+
+
+def evaluate_run(run: Run, dataset: HierarchicalDataset, tested: Path | None) -> Evaluation:
+    """Test the network in the checkpoint `tested`, or the run's ensemble where it is None."""
+    model = run.config.model
+    device = choose_device(run.config.training.device)
+    if tested is None:
+        ensemble, description = checkpoint.load_ensemble(model.members or [], model.average)
+        check_labels(description, dataset, "the ensemble")
+        return evaluate(ensemble.to(device), dataset.test, description.normalise)
+    read = checkpoint.read(tested)
+    own = {hemisphere.arch for hemisphere in model.hemispheres.values()}
+    network = checkpoint.build(read, tested, own_backbones=own).to(device)
+    return evaluate(network, dataset.test, read.description.normalise)

@@ -1,0 +1,232 @@
+"""The rows of the published experiment: which networks stand in each, and how their predictions are put together."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+from ..base.errors import ConfigError
+from ..data.hierarchy import LabelHierarchy
+from ..data.images import HierarchicalDataset
+from ..models.config import SIDES, HemisphereConfig, ModelConfig
+from ..models.cost import network_cost
+from .config import Config, ExperimentConfig
+from .plan import WHOLE, Run, hemisphere_config
+from .predictions import Predictions, ensemble, hemispheres_ensemble, side_by_side
+
+Combination = Callable[[Sequence[Predictions], LabelHierarchy], Predictions]
+
+SEED_STEP = 1000
+"""The networks of a seed that must differ from its first one (members of an ensemble, a second hemisphere of one
+kind) have the seeds that follow it by multiples of this."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: for each seed the runs whose predictions it is made of, and how."""
+
+    name: str
+    title: str
+    runs: Mapping[int, tuple[Run, ...]]
+    combine: Combination
+
+
+class Networks:
+    """The runs of an experiment's networks, for any seed. Hemispheres and heads are those of the config's `model`."""
+
+    def __init__(self, config: Config, dataset: HierarchicalDataset) -> None:
+        self.config, self.dataset = config, dataset
+        self.settings = config.experiment or ExperimentConfig.model_validate(
+            {"end_to_end": config.training, "fine_tuning": config.training}
+        )
+
+    def hemisphere(self, side: str, seed: int) -> Run:
+        """A hemisphere under its own head."""
+        return Run(self._named(hemisphere_config(self.config, side)), seed, side)
+
+    def unilateral(self, seed: int) -> Run:
+        """The left hemisphere's architecture under both heads."""
+        return Run(self._whole(self._unilateral(self._left.width), "unilateral"), seed, "unilateral")
+
+    def unilateral_wide(self, seed: int) -> Run:
+        """The same, widened until it has as many parameters as the bilateral network."""
+        return Run(self._whole(self._unilateral(self._matched_width), "unilateral_wide"), seed, "unilateral_wide")
+
+    def nonspecialised(self, seed: int) -> Run:
+        """The bilateral network, trained whole from fresh weights."""
+        return Run(self._whole(self._bilateral(False), "nonspecialised"), seed, "nonspecialised")
+
+    def specialised(self, seed: int) -> Run:
+        """The published one: left and right, each trained on its own labels, then frozen under two heads."""
+        parents = {side: self.hemisphere(side, seed) for side in SIDES}
+        return Run(self._named(self.config, model=self._bilateral(True)), seed, "specialised", parents)
+
+    def alike(self, side: str, seed: int) -> Run:
+        """Two hemispheres of one kind, of different seeds, frozen under two heads."""
+        own = self.config.model.hemispheres[side].model_copy(update={"freeze": True})
+        parents = dict(zip(SIDES, (self.hemisphere(side, seed), self.hemisphere(side, seed + SEED_STEP))))
+        role = f"two_{side}"
+        model = self.config.model.model_copy(update=dict.fromkeys(SIDES, own))
+        return Run(self._named(self.config, role, model=model), seed, role, parents)
+
+    def untrained(self, seed: int) -> Run:
+        """Two hemispheres as they are initialised, under two heads, which alone are trained."""
+        return Run(self._named(self.config, "untrained", model=self._bilateral("untrained")), seed, "untrained")
+
+    def fine_tuned(self, seed: int) -> Run:
+        """The specialised network, then trained on as a whole."""
+        config = self._named(
+            self.config, "fine_tuned", model=self._bilateral(False), training=self.settings.fine_tuning
+        )
+        return Run(config, seed, "fine_tuned", {WHOLE: self.specialised(seed)})
+
+    @property
+    def _left(self) -> HemisphereConfig:
+        return self.config.model.hemispheres["left"]
+
+    def _unilateral(self, width: float) -> ModelConfig:
+        left = self._left.model_copy(update={"level": "both", "freeze": False, "width": width})
+        return self.config.model.model_copy(update={"mode_hemis": "unilateral", "left": left, "right": None})
+
+    def _bilateral(self, freeze: bool | str) -> ModelConfig:
+        hemispheres = self.config.model.hemispheres.items()
+        frozen = {side: hemisphere.model_copy(update={"freeze": freeze}) for side, hemisphere in hemispheres}
+        return self.config.model.model_copy(update=frozen)
+
+    def _whole(self, model: ModelConfig, role: str) -> Config:
+        return self._named(self.config, role, model=model, training=self.settings.end_to_end)
+
+    def _named(self, config: Config, role: str = "", **update: object) -> Config:
+        """The config of one of the experiment's runs. Those that `system` does too have the names that it gives."""
+        name = f"{config.name}.{role}" if role else config.name
+        return config.model_copy(update={"name": name, "experiment": None, **update})
+
+    def parameters(self, model: ModelConfig) -> int:
+        """How many parameters a network has on this data set."""
+        hierarchy, images = self.dataset.hierarchy, self.dataset.train.images
+        size = (images.shape[2], images.shape[3])
+        return network_cost(model, hierarchy.fine_count, hierarchy.coarse_count, size, images.shape[1]).parameters
+
+    @cached_property
+    def _matched_width(self) -> float:
+        """The width, to 1/256, at which the unilateral network's parameters are nearest to the bilateral one's."""
+        wanted = self.parameters(self._bilateral(False))
+        low, high = round(self._left.width * 256), round(self._left.width * 4 * 256)
+        if self.parameters(self._unilateral(high / 256)) < wanted:
+            raise ConfigError(
+                f"experiment.rows: no width up to {high / 256:g} gives one hemisphere as many parameters as the "
+                f"bilateral network has ({wanted:,}); leave unilateral_wide out"
+            )
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.parameters(self._unilateral(middle / 256)) < wanted else (low, middle)
+        return min(low / 256, high / 256, key=lambda width: abs(self.parameters(self._unilateral(width)) - wanted))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of row: its title, the networks of a seed that it is made of, and how their predictions are combined."""
+
+    title: str
+    networks: Sequence[Callable[[Networks, int], Run]]
+    combine: Combination = lambda predictions, _: predictions[0]
+
+
+def _left(networks: Networks, seed: int) -> Run:
+    return networks.hemisphere("left", seed)
+
+
+def _right(networks: Networks, seed: int) -> Run:
+    return networks.hemisphere("right", seed)
+
+
+KINDS: dict[str, Kind] = {
+    "left": Kind("left alone", [_left]),
+    "right": Kind("right alone", [_right]),
+    "side_by_side": Kind("left and right, not joined", [_left, _right], side_by_side),
+    "unilateral": Kind("one hemisphere, both heads", [Networks.unilateral]),
+    "unilateral_wide": Kind("one hemisphere, as many parameters", [Networks.unilateral_wide]),
+    "nonspecialised": Kind("bilateral, not specialised", [Networks.nonspecialised]),
+    "two_left": Kind("bilateral, two left", [lambda networks, seed: networks.alike("left", seed)]),
+    "two_right": Kind("bilateral, two right", [lambda networks, seed: networks.alike("right", seed)]),
+    "untrained": Kind("bilateral, untrained", [Networks.untrained]),
+    "specialised": Kind("bilateral, specialised", [Networks.specialised]),
+    "fine_tuned": Kind("bilateral, specialised, fine-tuned", [Networks.fine_tuned]),
+    "hemispheres_ensemble": Kind("ensemble of left and right", [_left, _right], hemispheres_ensemble),
+}
+"""The rows by the names that a config gives them, but for ensembles, of which there is one for each size and mean."""
+
+
+def ensemble_kinds(sizes: Sequence[int]) -> dict[str, Kind]:
+    """The rows that `ensemble` stands for: the mean of the logits, or of the probabilities, of two-headed networks."""
+    kinds = {}
+    for size in sizes:
+        members = [
+            lambda networks, seed, number=number: networks.unilateral(seed + number * SEED_STEP)
+            for number in range(size)
+        ]
+        for average, suffix in (("logits", ""), ("probabilities", "_probabilities")):
+            combine = partial(ensemble, average=average)
+            kinds[f"ensemble_{size}{suffix}"] = Kind(f"ensemble of {size}, mean {average}", members, combine)
+    return kinds
+
+
+def plan_rows(config: Config, dataset: HierarchicalDataset) -> list[Row]:
+    """Give the table's rows with all of their runs; nothing is run.
+
+    Raises ConfigError for a config that no such experiment can be made of.
+    """
+    model, seeds = config.model, config.seeds
+    if model.mode_hemis != "bilateral" or model.mode_heads != "both":
+        raise ConfigError(
+            "an experiment is about bilateral networks with two heads: mode_hemis bilateral, mode_heads both"
+        )
+    given = [f"model.{side}.checkpoint" for side in SIDES if model.hemispheres[side].checkpoint]
+    if model.checkpoint or given:
+        raise ConfigError(
+            f"{given[0] if given else 'model.checkpoint'}: an experiment trains all of its networks itself"
+        )
+    if not config.evaluate:
+        raise ConfigError("evaluate: an experiment's table is of tested networks; it must be true")
+    networks = Networks(config, dataset)
+    settings = networks.settings
+    _check_seeds(seeds, max(settings.ensemble_sizes))
+    kinds: dict[str, Kind] = {}
+    for name in settings.rows:
+        if name not in settings.without:
+            kinds |= ensemble_kinds(settings.ensemble_sizes) if name == "ensemble" else {name: KINDS[name]}
+    return [
+        Row(
+            name,
+            kind.title,
+            {seed: tuple(make(networks, seed) for make in kind.networks) for seed in seeds},
+            kind.combine,
+        )
+        for name, kind in kinds.items()
+    ]
+
+
+def reference_rows(config: Config, rows: Sequence[Row]) -> list[str]:
+    """The names of the rows that others are compared with. Raises ConfigError for one that the table does not have."""
+    names = [row.name for row in rows]
+    given = config.experiment.references if config.experiment else None
+    if given is None:
+        return [name for name in DEFAULT_REFERENCES if name in names]
+    for name in given:
+        if name not in names:
+            raise ConfigError(f"experiment.references: the table has no row {name!r}; it has {', '.join(names)}")
+    return given
+
+
+DEFAULT_REFERENCES = ("unilateral_wide", "ensemble_2")
+
+
+def _check_seeds(seeds: Sequence[int], size: int) -> None:
+    """See that no network of one seed is also one of another."""
+    for number in range(1, max(size, 2)):
+        for seed in seeds:
+            if seed + number * SEED_STEP in seeds:
+                raise ConfigError(
+                    f"seeds: {seed} and {seed + number * SEED_STEP} share networks, for the second hemisphere and the "
+                    f"members of an ensemble of seed s have the seeds s + {SEED_STEP}, s + {2 * SEED_STEP}, ...; "
+                    f"choose seeds that differ by no multiple of {SEED_STEP}"
+                )
