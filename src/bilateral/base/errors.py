@@ -33,3 +33,9 @@ class WorkerError(BilateralError):
     """A process that works for this one has died."""
 
     exit_code = 1
+
+
+class RunsFailedError(BilateralError):
+    """Some runs of an experiment failed, while all others were done."""
+
+    exit_code = 1

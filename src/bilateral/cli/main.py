@@ -57,6 +57,36 @@ def system(
 
 
 @app.command(sort_key=2)
+def experiment(
+    *arguments: Arguments,
+    plan: Annotated[bool, Parameter(negative="", help="Show what will run, what is reused, the time left.")] = False,
+    workers: Annotated[int | None, Parameter(help="Processes, or jobs of a batch system, that work at once.")] = None,
+    executor: Annotated[
+        str, Parameter(help="local, dask (with --address), or a batch system: slurm, pbs, sge, lsf, htcondor, ...")
+    ] = "local",
+    address: Annotated[str | None, Parameter(help="Of a Dask scheduler, such as tcp://10.0.0.1:8786.")] = None,
+    demand: Annotated[
+        list[str] | None,
+        Parameter(negative="", help="What a run takes of a Dask worker's resources, such as GPU=1 or CPU=4."),
+    ] = None,
+    json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
+) -> None:
+    """Do the published experiment: specialised hemispheres beside all baselines, over several seeds, with statistics.
+
+    A hemisphere trained once serves every row that needs it. What is finished is reused, what was interrupted goes on:
+    run the same command again. Ends with one table, in the folder `{name}-experiment` in many forms.
+
+    Parameters
+    ----------
+    arguments
+        A config file, such as configs/experiment/quick.yaml, then `key=value` overrides.
+    """
+    from . import experiment_command
+
+    experiment_command.experiment(*_split(arguments), plan, workers, executor, address, demand or [], json)
+
+
+@app.command(sort_key=3)
 def train(*arguments: Arguments) -> None:
     """Train and test one network for every seed of a config.
 
@@ -70,7 +100,7 @@ def train(*arguments: Arguments) -> None:
     train_commands.train(*_split(arguments))
 
 
-@app.command(sort_key=3)
+@app.command(sort_key=4)
 def evaluate(
     checkpoint: Path,
     /,
@@ -95,7 +125,7 @@ def evaluate(
     use_commands.evaluate(checkpoint, list(overrides), features, own_backbones or [], json)
 
 
-@app.command(sort_key=4)
+@app.command(sort_key=5)
 def predict(
     checkpoint: Path,
     images: Annotated[list[Path], Parameter(negative="", consume_multiple=True)],
@@ -119,7 +149,7 @@ def predict(
     use_commands.predict(checkpoint, images, top, own_backbones or [], json)
 
 
-@app.command(sort_key=5)
+@app.command(sort_key=6)
 def prepare(
     raw: Path,
     target: Path,
@@ -143,7 +173,7 @@ def prepare(
     use_commands.prepare(raw, target, download)
 
 
-@app.command(sort_key=6)
+@app.command(sort_key=7)
 def info(what: Path | None = None, /, *overrides: Arguments, own_backbones: OwnBackbones = None) -> None:
     """Describe a checkpoint, a run or a config; with no argument, this installation and what it knows.
 
@@ -159,7 +189,7 @@ def info(what: Path | None = None, /, *overrides: Arguments, own_backbones: OwnB
     use_commands.info(what, list(overrides), own_backbones or [])
 
 
-@app.command(sort_key=7)
+@app.command(sort_key=8)
 def bench(
     *arguments: Arguments,
     images: Annotated[int, Parameter(help="How many random images the measurements train on.")] = 1024,

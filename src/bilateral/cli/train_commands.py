@@ -16,6 +16,7 @@ from ..experiment.results import COLUMNS, Row, cells, write_result_all
 from ..experiment.runner import Runner
 from ..experiment.system import run_system
 from ..experiment.workers import run_all
+from ..training import distributed
 
 log = logging.getLogger(__name__)
 QUICKSTART = Path(str(files("bilateral.cli") / "quickstart.yaml"))
@@ -28,12 +29,15 @@ def system(path: Path | None, overrides: list[str], seeds: int | None, join: boo
             raise ConfigError(f"--seeds: must be 1 or more, not {seeds}")
         overrides = [*overrides, f"seeds={list(range(seeds))}"]
     config = read_config(path or QUICKSTART, overrides)
-    run_and_print([config], join, as_json)
+    with distributed.process_group():
+        run_and_print([config], join, as_json)
 
 
 def run_and_print(configs: list[Config], join: bool, as_json: bool) -> None:
     """Run the system on the data set that all configs share, and print its table."""
     rows, folder = run_system(configs, load_data(configs[0]), join)
+    if not distributed.is_first():
+        return
     if not rows:
         log.info("nothing was tested (evaluate: false)")
     elif as_json:
@@ -48,8 +52,11 @@ def train(path: Path | None, overrides: list[str]) -> None:
     if path is None and not overrides:
         raise ConfigError("train needs a config file, such as configs/example1/1_left.yaml, or key=value settings")
     config = read_config(path, overrides)
-    runner = Runner(load_data(config))
-    results = run_all(runner, [Run(config, seed) for seed in config.seeds], config.workers)
+    with distributed.process_group():
+        runner = Runner(load_data(config))
+        results = run_all(runner, [Run(config, seed) for seed in config.seeds], config.workers)
+        if not distributed.is_first():
+            return
     for result in results:
         print(f"seed {result.run.seed}: {result.folder}")
         for name, value in result.metrics.items():

@@ -75,6 +75,8 @@ def run_plan(
                 identity = running.pop(future)
                 try:
                     done[identity] = future.result()
+                    if len(plan) > 1:
+                        log.info("%d of %d runs done: %s", len(done), len(plan), plan[identity].title)
                 except BrokenProcessPool:
                     raise
                 except Exception as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from ..base.errors import ConfigError
 from ..data.images import HierarchicalDataset
 from ..models.config import SIDES
+from ..training import distributed
 from .config import Config
 from .plan import Run, hemisphere_config
 from .results import Row, tabulate, write_result_all, write_table
@@ -59,10 +60,12 @@ def run_system(configs: list[Config], dataset: HierarchicalDataset, join: bool =
             result = runner.run(run, check=False) if given is None else runner.evaluate_hemisphere(run, given)
             if result is not None and result.metrics:
                 results.setdefault(ROW_NAMES[role], []).append(result)
-    for runs in results.values():
-        write_result_all([result for result in runs if not result.given])
     folder = configs[0].save_dir / f"{configs[0].name}-system"
     rows = tabulate(results)
+    if not distributed.is_first():
+        return rows, folder
+    for runs in results.values():
+        write_result_all([result for result in runs if not result.given])
     seeds = ", ".join(str(seed) for config in configs for seed in config.seeds)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     title = f"{configs[0].name} on {dataset.name}, seeds {seeds}, protocol {configs[0].protocol}, {now}"

@@ -1,0 +1,143 @@
+"""The command that does the published experiment."""
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from ..base.errors import ConfigError, RunsFailedError
+from ..experiment import cluster
+from ..experiment.config import Config, read_config
+from ..experiment.experiment import Experiment, PlannedRun, Table
+from ..experiment.runner import commit
+from ..experiment.scheduling import Executor
+from ..experiment.table_files import as_json, write
+from ..experiment.tables import blocks, render, timing
+from ..experiment.workers import local
+from ..training import distributed
+from ..training.device import choose_device, describe_machine
+from .train_commands import load_data
+
+log = logging.getLogger(__name__)
+PRINTED = 3
+"""How many of the tables are printed, the first ones; all are in the files."""
+
+
+def experiment(
+    path: Path | None,
+    overrides: list[str],
+    plan: bool,
+    workers: int | None,
+    executor: str,
+    address: str | None,
+    demand: list[str],
+    as_json_text: bool,
+) -> None:
+    """Do `bilateral experiment`."""
+    if path is None:
+        raise ConfigError("experiment needs a config file, such as configs/experiment/quick.yaml")
+    if workers is not None:
+        overrides = [*overrides, f"workers={workers}"]
+    config = read_config(path, overrides)
+    with distributed.process_group():
+        work = Experiment(config, load_data(config))
+        if plan:
+            _print_plan(work.preview(), as_json_text)
+            return
+        table = work.run(_executor(work, executor, address, demand))
+        if not distributed.is_first():
+            return
+        folder = config.save_dir / f"{config.name}-experiment"
+        write(folder, config, work.dataset.name, table, _provenance(config, executor))
+        _print_table(table, as_json_text)
+    log.info("written to %s", folder)
+    if table.failures:
+        raise RunsFailedError(f"{len(table.failures)} runs failed:\n" + "\n".join(map(str, table.failures)))
+
+
+def _executor(work: Experiment, name: str, address: str | None, demand: list[str]) -> Executor:
+    workers = work.config.workers
+    if name == "local":
+        if address or demand:
+            raise ConfigError("--address and --demand belong to --executor dask or a batch system")
+        return local(work.runner, work.runs, workers)
+    if name == "dask":
+        return cluster.dask(address, None, 0, demand)
+    if name in cluster.QUEUES:
+        return cluster.dask(address, name, len(work.runs) if workers == "auto" else workers, demand)
+    raise ConfigError(f"--executor: there is no {name!r}; allowed: local, dask, {', '.join(cluster.QUEUES)}")
+
+
+def _print_plan(planned: list[PlannedRun], as_json_text: bool) -> None:
+    total = sum(each.seconds for each in planned)
+    console = Console(width=None if Console().is_terminal else 120)
+    if as_json_text:
+        console.print_json(
+            data={
+                "runs": [
+                    {
+                        "id": each.identity,
+                        "role": each.run.role,
+                        "seed": each.run.seed,
+                        "state": each.state,
+                        "parents": [parent.title for parent in each.run.parents.values()],
+                        "training_pflops": each.cost.training_flops / 1e15,
+                        "left_s": each.seconds,
+                    }
+                    for each in planned
+                ],
+                "left_s": total,
+            }
+        )
+        return
+    table = RichTable(title="what an experiment of this config runs", title_justify="left")
+    for heading in ("run", "seed", "needs", "state"):
+        table.add_column(heading)
+    for heading in ("parameters", "PFLOPs", "time left"):
+        table.add_column(heading, justify="right")
+    for each in planned:
+        table.add_row(
+            each.run.role,
+            str(each.run.seed),
+            ", ".join(parent.title for parent in each.run.parents.values()),
+            each.state,
+            f"{each.cost.parameters:,}",
+            f"{each.cost.training_flops / 1e15:.3g}",
+            _duration(each.seconds),
+        )
+    console.print(table)
+    left = sum(each.state != "finished" for each in planned)
+    console.print(
+        f"{len(planned)} runs, {len(planned) - left} finished and reused, {left} to do: "
+        f"about {_duration(total)} on this machine",
+        highlight=False,
+    )
+
+
+def _print_table(table: Table, as_json_text: bool) -> None:
+    if as_json_text:
+        Console().print_json(data=as_json(table))
+        return
+    for block in blocks(table)[:PRINTED]:
+        print(render(block, "txt"))
+    log.info("%s", render(timing(table.rows), "txt"))
+
+
+def _provenance(config: Config, executor: str) -> dict[str, Any]:
+    return {
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "machine": describe_machine(choose_device(config.training.device)),
+        "executor": executor,
+        "config": config.model_dump(mode="json", exclude_none=True),
+    }
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
