@@ -26,9 +26,10 @@ def test_the_documentation_shows_every_key_with_its_default():
     text = (CONFIGS.parent / "docs" / "config.md").read_text().split("```yaml\n")[1].split("```")[0]
     shown = yaml.safe_load(text)
     shown["model"]["right"] = shown["model"]["left"] | {"level": "coarse"}
-    default = check_config({"model": {"left": {}, "right": {}}}, "test")
+    default = check_config({"model": {"left": {}, "right": {}}, "experiment": {}}, "test")
     assert check_config(shown, "docs/config.md") == default
-    missing = set(flat(default.model_dump(exclude={"pretraining"}))) - set(flat(shown))
+    inherited = {"pretraining": True, "experiment": {"end_to_end", "fine_tuning"}}
+    missing = set(flat(default.model_dump(exclude=inherited))) - set(flat(shown))
     assert missing == set()
 
 
@@ -38,6 +39,23 @@ def flat(values: dict, prefix: str = "") -> list[str]:
         for name, value in values.items()
         for key in ([f"{prefix}{name}"] if not isinstance(value, dict) else flat(value, f"{prefix}{name}."))
     ]
+
+
+def test_an_experiment_s_trainings_inherit_what_they_do_not_set():
+    experiment = {"end_to_end": {"epochs": 7}, "fine_tuning": {"lr": 0.01}}
+    config = check_config({"training": {"batch_size": 64}, "experiment": experiment}, "test")
+    whole, tuned = config.experiment.end_to_end, config.experiment.fine_tuning
+    assert (whole.epochs, whole.batch_size, whole.lr) == (7, 64, None)
+    assert (tuned.epochs, tuned.batch_size, tuned.lr) == (7, 64, 0.01)
+    assert check_config(yaml.safe_load(dump_config(config)), "again") == config
+
+
+@pytest.mark.parametrize("key", ["end_to_end", "fine_tuning"])
+def test_an_experiment_s_trainings_are_checked(key):
+    with pytest.raises(ConfigError, match=rf"experiment\.{key}\.epochs"):
+        check_config({"experiment": {key: {"epochs": 0}}}, "test")
+    with pytest.raises(ConfigError, match=rf"did you mean experiment\.{key}\.epochs"):
+        check_config({"experiment": {key: {"epoch": 1}}}, "test")
 
 
 def test_overrides_beat_the_file(tmp_path):

@@ -2,17 +2,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from bilateral.base.errors import BilateralError, CheckpointError, ConfigError, OutputError
 from bilateral.base.files import sole_writer
 from bilateral.experiment.config import Config, check_config, read_config
 from bilateral.experiment.execution import resolve, split
-from bilateral.experiment.plan import Run
+from bilateral.experiment.measures import measure
+from bilateral.experiment.plan import WHOLE, Run
+from bilateral.experiment.predictions import Predictions
 from bilateral.experiment.results import write_result_all
 from bilateral.experiment.runner import Runner
 from bilateral.experiment.system import plan_system, run_system
-from bilateral.training.checkpoint import find
+from bilateral.models.build import build_network
+from bilateral.training.checkpoint import find, read
 
 TRAINING = {"epochs": 2, "batch_size": 32, "precision": "float32", "device": "cpu", "lr": 0.02}
 SMALL = {"left": {"width": 0.0625}, "right": {"width": 0.0625}}
@@ -33,6 +37,7 @@ def test_a_run_leaves_what_a_person_can_read(tiny, tmp_path):
         "config.yaml",
         "run.yaml",
         "result.yaml",
+        "predictions.npz",
         "metrics.jsonl",
         "timing.jsonl",
         "tensorboard",
@@ -53,6 +58,61 @@ def test_a_finished_run_is_reused_and_a_changed_one_is_new(tiny, tmp_path):
     assert (first.folder / "run.yaml").stat().st_mtime_ns == stamp
     changed = config(tmp_path, training=TRAINING | {"epochs": 3})
     assert Runner(tiny).run(Run(changed, 0)).folder != first.folder
+
+
+def test_a_finished_run_without_its_predictions_is_tested_again_and_not_trained(tiny, tmp_path):
+    first = Runner(tiny).run(Run(config(tmp_path), 0))
+    kept, timing = (first.folder / "predictions.npz").read_bytes(), (first.folder / "timing.jsonl").read_bytes()
+    (first.folder / "predictions.npz").unlink()
+    assert Runner(tiny).run(Run(config(tmp_path), 0)).metrics == first.metrics
+    assert (first.folder / "predictions.npz").read_bytes() == kept
+    assert (first.folder / "timing.jsonl").read_bytes() == timing
+
+
+def test_the_predictions_are_those_that_the_result_measures(tiny, tmp_path):
+    result = Runner(tiny).run(Run(config(tmp_path), 0))
+    found = measure(Predictions.load(result.folder / "predictions.npz"), tiny.hierarchy)
+    for name, metric in (("fine_pct", "acc_fine"), ("coarse_pct", "acc_coarse"), ("rollup_pct", "acc_rollup")):
+        assert found[name] == pytest.approx(100 * result.metrics[f"test_{metric}"])
+
+
+def test_a_run_goes_on_from_its_parent_s_whole_network(tiny, tmp_path):
+    first = Run(config(tmp_path), 0)
+    barely = TRAINING | {"epochs": 1, "lr": 1e-9, "muon_lr": 1e-9, "warmup_epochs": 0}
+    second = Run(config(tmp_path, training=barely), 0, "second", {WHOLE: first})
+    runner = Runner(tiny)
+    states = [read(runner.run(run).folder).network_state for run in (first, second)]
+    for name, tensor in states[0].items():
+        if "running" not in name and "num_batches" not in name:
+            assert tensor.allclose(states[1][name], atol=1e-6), name
+    written = read_config(runner.run(second).folder / "config.yaml")
+    assert written.model.checkpoint == runner.run(first).checkpoint
+
+
+def test_untrained_hemispheres_are_frozen_as_initialised_with_calibrated_statistics(tiny, tmp_path):
+    untrained = {side: {"width": 0.0625, "freeze": "untrained"} for side in ("left", "right")}
+    run = Run(config(tmp_path, untrained), 0)
+    state = read(Runner(tiny).run(run).folder).network_state
+    fresh = build_network(resolve(run).config.model, 6, 3, seed=0).state_dict()
+    for name, tensor in state.items():
+        if name.startswith("hemispheres") and "running" not in name and "num_batches" not in name:
+            assert tensor.equal(fresh[name]), name
+    assert not state["hemispheres.left.conv1.norm.running_mean"].equal(torch.zeros(4))
+    assert not state["heads.fine.1.weight"].equal(fresh["heads.fine.1.weight"])
+
+
+def test_a_failed_run_leaves_its_traceback_until_it_succeeds(tiny, tmp_path):
+    run = Run(config(tmp_path), 0)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr("bilateral.experiment.runner.train_run", fail)
+        Runner(tiny).run(run)
+    (log,) = tmp_path.rglob("failure.log")
+    assert "RuntimeError: no luck" in log.read_text()
+    assert Runner(tiny).run(run).folder == log.parent and not log.exists()
+
+
+def fail(*_: object) -> None:
+    raise RuntimeError("no luck")
 
 
 def test_a_run_that_another_process_holds_is_refused(tiny, tmp_path):
@@ -85,7 +145,7 @@ def test_without_evaluation_nothing_is_tested(tiny, tmp_path):
 
 
 def test_a_bilateral_network_takes_its_parents_hemispheres(tiny, tmp_path):
-    from bilateral.training.checkpoint import hemisphere_state, read
+    from bilateral.training.checkpoint import hemisphere_state
 
     frozen = {side: {"width": 0.0625, "freeze": True} for side in ("left", "right")}
     runner = Runner(tiny)
@@ -238,8 +298,6 @@ def test_a_whole_checkpoint_is_where_training_starts(tiny, tmp_path):
 
 @pytest.mark.parametrize(("recipe", "momentum"), [("original", 0.9), ("fast", 0.1)])
 def test_the_recipe_sets_batch_norms_momentum(recipe, momentum, tmp_path):
-    from bilateral.models.build import build_network
-
     run = resolve(Run(config(tmp_path, training={"recipe": recipe, "device": "cpu"}), 0))
     network = build_network(run.config.model, 6, 3)
     assert network.hemispheres["left"].conv1.norm.momentum == momentum

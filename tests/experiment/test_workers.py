@@ -25,15 +25,16 @@ def test_what_goes_wrong_in_a_worker_is_told_here_and_ends_the_others(tiny, tmp_
         run_all(Runner(tiny), [Run(bad, 0), Run(good, 0)], workers=2)
 
 
-def test_by_default_as_many_at_once_as_wait_for_no_other_and_there_are_threads_for(tmp_path, monkeypatch):
+def test_by_default_as_many_at_once_as_wait_for_no_other_and_there_are_threads_for(tiny, tmp_path, monkeypatch):
     runs = [run for seed in (0, 1) for run in plan_system(config(tmp_path), seed).values()]
     for threads, expected in ((1, 1), (2, 2), (3, 3), (16, 4)):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        assert workers._automatic(runs) == expected
+        plan = workers.with_parents(Runner(tiny), runs).values()
+        assert workers._automatic(plan) == expected
 
 
 def test_one_run_needs_no_worker(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(workers, "_run_in_workers", None)
+    monkeypatch.setattr(workers, "_worker_processes", None)
     assert len(run_all(Runner(tiny), [Run(config(tmp_path), 0)], workers=8)) == 1
 
 

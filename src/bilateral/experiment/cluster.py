@@ -32,6 +32,8 @@ QUEUES = {
 }
 """Batch systems that dask-jobqueue starts workers on, with the settings of its own config file."""
 RETRIES = 3
+PATIENCE = "20s"
+"""How long a scheduler may take to answer."""
 
 
 def dask(address: str | None, queue: str | None, jobs: int, demand: Sequence[str]) -> Executor:
@@ -54,7 +56,7 @@ def dask(address: str | None, queue: str | None, jobs: int, demand: Sequence[str
     def execute(missing: Mapping[str, Run]) -> Iterator[Submit]:
         try:
             cluster = _start(queue, jobs) if queue else address
-            client = Client(cluster, timeout="20s")
+            client = Client(cluster, timeout=PATIENCE)
         except (OSError, ValueError) as error:
             raise ConfigError(f"--address: there is no Dask scheduler at {address}: {error}") from error
         with client, client.get_executor(pure=False, retries=RETRIES, resources=resources or None) as executor:
@@ -86,15 +88,17 @@ def _load(data: DataConfig) -> HierarchicalDataset:
 
 def _start(queue: str, jobs: int) -> object:
     try:
+        import dask
         import dask_jobqueue
     except ImportError as error:
         raise ConfigError('--executor: dask-jobqueue is not installed; pip install "bilateral[cluster]"') from error
-    try:
-        cluster = getattr(dask_jobqueue, QUEUES[queue])()
-    except (ValueError, TypeError) as error:
+    missing = [key for key in ("cores", "memory") if dask.config.get(f"jobqueue.{queue}.{key}") is None]
+    if missing:
         raise ConfigError(
-            f"--executor {queue}: {error}; give the missing settings in ~/.config/dask/jobqueue.yaml"
-        ) from error
+            f"--executor {queue}: jobqueue.{queue}.{missing[0]} is not set; what a job gets stands in "
+            "~/.config/dask/jobqueue.yaml (https://jobqueue.dask.org)"
+        )
+    cluster = getattr(dask_jobqueue, QUEUES[queue])()
     cluster.scale(jobs=jobs)
     return cluster
 

@@ -107,22 +107,25 @@ class _SumOverProcesses(torch.autograd.Function):
         return add_up(gradient)
 
 
+def _sum(own: Tensor) -> Tensor:
+    """Add up over all processes, and let gradients flow back to all."""
+    return _SumOverProcesses.apply(own)
+
+
 class _SynchronisedBatchNorm2d(nn.BatchNorm2d):
     """Batch norm over all processes' images; PyTorch's SyncBatchNorm, which does the same, runs on GPUs alone."""
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
             return super().forward(input)
-        values = input.float()
-        count = torch.full((1,), values.numel() / values.shape[1], device=values.device)
-        sums = torch.cat([values.sum((0, 2, 3)), values.square().sum((0, 2, 3)), count])
-        total, squares, number = _SumOverProcesses.apply(sums).split([self.num_features, self.num_features, 1])
-        mean = total / number
-        variance = squares / number - mean.square()
-        self._follow(mean.detach(), (variance * number / (number - 1)).detach())
+        values = input.to(torch.promote_types(input.dtype, torch.float32))
+        count = torch.full((1,), values.numel() / values.shape[1], dtype=values.dtype, device=values.device)
+        total, number = _sum(torch.cat([values.sum((0, 2, 3)), count])).split([self.num_features, 1])
+        centred = values - (total / number)[:, None, None]
+        variance = _sum(centred.square().sum((0, 2, 3))) / number
+        self._follow((total / number).detach(), (variance * number / (number - 1)).detach())
         scale = self.weight * (variance + self.eps).rsqrt()
-        shift = self.bias - mean * scale
-        return (values * scale[:, None, None] + shift[:, None, None]).to(input.dtype)
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(input.dtype)
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, variance: Tensor) -> None:

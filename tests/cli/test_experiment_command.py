@@ -1,0 +1,163 @@
+"""`bilateral experiment` as a user runs it: real processes, killed, run again, with failures and bad input."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import TINY_DATA
+
+QUICK = Path(__file__).parents[2] / "configs" / "experiment" / "quick.yaml"
+TINY = [
+    *TINY_DATA,
+    *("model.left.width=0.0625", "model.right.width=0.0625", "training.epochs=2", "training.batch_size=64"),
+    *("pretraining.left.epochs=2", "pretraining.right.epochs=2", "experiment.end_to_end.epochs=2"),
+    *("experiment.fine_tuning.epochs=1", "seeds=[0, 1]", "save_dir=runs"),
+]
+DETERMINISTIC = [
+    *(f"table.{form}" for form in ("txt", "md", "tex", "json", "csv")),
+    *("per_seed.csv", "comparisons.csv", "mcnemar.csv"),
+]
+ROWS = 14
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "bilateral", "experiment", str(QUICK), *TINY, *arguments]
+
+
+def experiment(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / "runs/quick-experiment" / name).read_bytes() for name in DETERMINISTIC}
+
+
+def epochs_done(folder: Path) -> int:
+    return sum(len(path.read_text().splitlines()) for path in folder.rglob("metrics.jsonl"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    done = experiment(folder, "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    (folder / "stdout").write_text(done.stdout)
+    return folder
+
+
+def test_the_table_has_all_rows_and_their_costs(whole):
+    found = json.loads(tables(whole)["table.json"])
+    rows = {row["name"]: row for row in found["rows"]}
+    assert len(rows) == ROWS and found["failures"] == []
+    for row in rows.values():
+        assert row["parameters"] > 0 and row["training_pflops"] > 0
+        assert all(len(row["by_seed"]) == 2 for row in rows.values())
+    # What a row builds on is counted with it, and counted once.
+    single = rows["left"]["training_pflops"] + rows["right"]["training_pflops"]
+    assert rows["side_by_side"]["training_pflops"] == pytest.approx(single)
+    assert rows["specialised"]["training_pflops"] > single
+    assert rows["fine_tuned"]["training_pflops"] > rows["specialised"]["training_pflops"]
+    assert rows["unilateral_wide"]["parameters"] == pytest.approx(rows["nonspecialised"]["parameters"], rel=0.02)
+    assert rows["specialised"]["trainable_parameters"] < rows["fine_tuned"]["trainable_parameters"]
+    printed = (whole / "stdout").read_text()
+    for row in rows.values():
+        assert row["title"] in printed
+    assert "– (fewer than 3 pairs)" in printed
+
+
+def test_what_the_table_says_is_what_the_runs_say(whole):
+    rows = list(csv.DictReader(tables(whole)["per_seed.csv"].decode().splitlines()))
+    provenance = json.loads((whole / "runs/quick-experiment/provenance.json").read_text())
+    checked = 0
+    for row in rows:
+        (folder, *others) = provenance["runs"][row["row"]][row["seed"]]
+        if not others:
+            (values,) = yaml.safe_load((whole / folder / "result.yaml").read_text())
+            both = "test_acc_fine" in values
+            level = "fine" if both or row["row"] == "left" else "coarse"
+            expected = values["test_acc_fine"] if both else values["test_acc"]
+            assert float(row[f"{level}_pct"]) == pytest.approx(100 * expected)
+            checked += 1
+    assert checked == 2 * 10
+
+
+def test_killed_and_run_again_the_table_is_identical_and_again_all_is_reused(whole, tmp_path):
+    for workers, moment in (("1", 5), ("2", 20)):
+        with (tmp_path / "log").open("ab") as log:
+            process = subprocess.Popen(
+                command("--workers", workers), cwd=tmp_path, stdout=log, stderr=log, start_new_session=True
+            )
+            while epochs_done(tmp_path) < moment:
+                assert process.poll() is None, (tmp_path / "log").read_text()
+                time.sleep(0.01)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    done = experiment(tmp_path, "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert tables(tmp_path) == tables(whole)
+    again = experiment(tmp_path)
+    assert again.stdout == done.stdout
+    assert again.stderr.count("finished before, reused") == 26 and tables(tmp_path) == tables(whole)
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_the_plan_says_what_is_reused_and_what_is_not(whole):
+    plan = json.loads(experiment(whole, "--plan", "--json", "seeds=[0, 1, 2]").stdout)
+    states = {(run["role"], run["seed"]): run for run in plan["runs"]}
+    assert len(states) == 39
+    assert {run["state"] for (_, seed), run in states.items() if seed in (0, 1, 1000, 1001)} == {"finished"}
+    missing = [run for (_, seed), run in states.items() if seed in (2, 1002)]
+    assert len(missing) == 13 and all(run["state"] == "to do" and run["left_s"] > 0 for run in missing)
+    assert plan["left_s"] == pytest.approx(sum(run["left_s"] for run in missing))
+    assert not list(whole.rglob("*seed2*"))
+
+
+def test_a_failed_run_is_marked_with_its_log_and_all_others_go_on(whole, tmp_path):
+    diverging = ["pretraining.right.lr=1e20", "pretraining.right.optimizer=sgd", "pretraining.right.warmup_epochs=0"]
+    done = experiment(tmp_path, *diverging)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    (log, *_) = tmp_path.rglob("failure.log")
+    assert str(log.relative_to(tmp_path)) in done.stderr and "TrainingDivergedError" in log.read_text()
+    found = json.loads(tables(tmp_path)["table.json"])
+    counts = {row["name"]: len(row["by_seed"]) for row in found["rows"]}
+    without = {"right", "side_by_side", "two_right", "specialised", "fine_tuned", "hemispheres_ensemble"}
+    assert {name for name, count in counts.items() if count == 0} == without
+    good = {row["name"]: row["by_seed"] for row in json.loads(tables(whole)["table.json"])["rows"]}
+    assert all(row["by_seed"] == good[row["name"]] for row in found["rows"] if row["name"] not in without)
+    # Four right hemispheres, two pairs of them, two specialised and two fine-tuned networks.
+    assert len(found["failures"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["seeds=[1, 1]"], "lists a seed twice"),
+        (["seeds=[1, 1001]"], "share networks"),
+        (["experiment.rows=[left, middle]"], "experiment.rows"),
+        (["experiment.references=[ensemble_3]"], "the table has no row 'ensemble_3'"),
+        (["experiment.ensemble_sizes=[1]"], "experiment.ensemble_sizes"),
+        (["model.left.checkpoint=x"], "model.left.checkpoint: an experiment trains all"),
+        (["--executor", "ray"], "allowed: local, dask"),
+        (["--executor", "dask"], "--address"),
+        (["--address", "tcp://127.0.0.1:1"], "belong to --executor dask"),
+        (["--workers", "0"], "workers"),
+    ],
+)
+def test_bad_input_is_told_before_anything_starts(tmp_path, arguments, message):
+    done = experiment(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_config_file_is_needed(bilateral):
+    done = bilateral("experiment")
+    assert done.returncode == 2 and "configs/experiment/quick.yaml" in done.stderr

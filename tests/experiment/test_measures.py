@@ -1,0 +1,102 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from bilateral.data.hierarchy import LabelHierarchy
+from bilateral.experiment.measures import MEASURES, measure
+from bilateral.experiment.predictions import Predictions
+from conftest import COARSE_OF_FINE
+
+HIERARCHY = LabelHierarchy(tuple("abcdef"), ("x", "y", "z"), COARSE_OF_FINE)
+
+# Kinds of answer: how many images, true fine label, probabilities of a, a | b, b | c, d | e, f; then of x, y, z.
+ALL_RIGHT = (1, 0, [0.5, 0.1, 0.1, 0.1, 0.1, 0.1], [0.8, 0.1, 0.1])
+SISTER = (1, 0, [0.3, 0.4, 0.1, 0.1, 0.05, 0.05], [0.6, 0.3, 0.1])
+FINE_ALONE_WRONG = (4, 2, [0.1, 0.05, 0.3, 0.1, 0.4, 0.05], [0.2, 0.7, 0.1])
+COARSE_ALONE_WRONG = (2, 5, [0.15, 0.05, 0.05, 0.05, 0.1, 0.6], [0.5, 0.2, 0.3])
+ALL_WRONG = (2, 3, [0.4, 0.1, 0.1, 0.2, 0.15, 0.05], [0.3, 0.2, 0.5])
+KINDS = [ALL_RIGHT, SISTER, FINE_ALONE_WRONG, COARSE_ALONE_WRONG, ALL_WRONG]
+
+
+def predictions(kinds, levels=("fine", "coarse")):
+    images = [(fine, *probabilities) for count, fine, *probabilities in kinds for _ in range(count)]
+    truth = torch.tensor([fine for fine, _, _ in images])
+    logits = {
+        "fine": torch.tensor([fine for _, fine, _ in images]).log() + 3,
+        "coarse": torch.tensor([coarse for _, _, coarse in images]).log() - 2,
+    }
+    labels = {"fine": truth, "coarse": torch.tensor(COARSE_OF_FINE)[truth]}
+    return Predictions({level: logits[level] for level in levels}, labels)
+
+
+def test_every_measure_by_hand():
+    found = measure(predictions(KINDS), HIERARCHY)
+    shares = {"fine_pct": 30, "coarse_pct": 60, "rollup_pct": 40}
+    shares |= {"restricted_pct": 50, "both_pct": 10, "agreement_pct": 20}
+    assert {name: found[name] for name in shares} == pytest.approx(shares)
+    assert found["severity"] == pytest.approx((1 + 4 * 2 + 2 * 2) / 7)
+    likelihoods = [0.5, 0.3, *[0.3] * 4, *[0.6] * 2, *[0.2] * 2]
+    assert found["nll_fine"] == pytest.approx(-sum(map(math.log, likelihoods)) / 10)
+    likelihoods = [0.8, 0.6, *[0.7] * 4, *[0.3] * 2, *[0.2] * 2]
+    assert found["nll_coarse"] == pytest.approx(-sum(map(math.log, likelihoods)) / 10)
+    # Each in a bin of its own: 0.4, seven images, all wrong; 0.5, one, and 0.6, two, right.
+    bins = [7 * 0.4, 1 - 0.5, 2 * (1 - 0.6)]
+    assert found["ece_fine_pct"] == pytest.approx(100 * sum(bins) / 10, abs=1e-4)
+    # 0.8 and 0.6, one image each, and 0.7, four, right; 0.5, four, wrong.
+    bins = [1 - 0.8, 1 - 0.6, 4 * (1 - 0.7), 4 * 0.5]
+    assert found["ece_coarse_pct"] == pytest.approx(100 * sum(bins) / 10, abs=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1, 30])
+def test_ece_is_that_of_15_bins_of_equal_width(scale):
+    generator = torch.Generator().manual_seed(5)
+    fine = torch.randint(0, 6, (700,), generator=generator)
+    labels = {"fine": fine, "coarse": torch.tensor(COARSE_OF_FINE)[fine]}
+    logits = {
+        level: scale * (torch.randn(700, count, generator=generator) + torch.eye(count)[labels[level]])
+        for level, count in (("fine", 6), ("coarse", 3))
+    }
+    found = measure(Predictions(logits, labels), HIERARCHY)
+    for level, values in logits.items():
+        exponentials = np.exp(values.double().numpy() - values.double().numpy().max(1, keepdims=True))
+        probabilities = exponentials / exponentials.sum(1, keepdims=True)
+        confidence, right = probabilities.max(1), probabilities.argmax(1) == labels[level].numpy()
+        error = 0.0
+        for number in range(15):
+            inside = (confidence > number / 15) & (confidence <= (number + 1) / 15)
+            if inside.any():
+                error += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
+        assert found[f"ece_{level}_pct"] == pytest.approx(100 * error, abs=1e-3), level
+
+
+def test_a_certainty_of_1_belongs_to_the_last_bin():
+    # Two images at 1, one of them wrong, and two at 0.95, right: 0.975 in the mean, and three of four right.
+    certain, sure = [[50.0, 0.0, 0.0], [math.log(38), 0.0, 0.0]]
+    labels = {"fine": torch.tensor([0, 2, 0, 0]), "coarse": torch.tensor([0, 1, 0, 0])}
+    found = measure(Predictions({"coarse": torch.tensor([certain, certain, sure, sure])}, labels), HIERARCHY)
+    assert found["ece_coarse_pct"] == pytest.approx(22.5, abs=1e-3)
+
+
+def test_a_network_with_one_head_lacks_what_needs_the_other():
+    fine, coarse = (measure(predictions(KINDS, [level]), HIERARCHY) for level in ("fine", "coarse"))
+    assert list(fine) == ["fine_pct", "rollup_pct", "severity", "nll_fine", "ece_fine_pct"]
+    assert list(coarse) == ["coarse_pct", "nll_coarse", "ece_coarse_pct"]
+    both = measure(predictions(KINDS), HIERARCHY)
+    assert both | fine | coarse == both
+
+
+def test_a_network_without_mistakes_has_no_severity():
+    found = measure(predictions([ALL_RIGHT, COARSE_ALONE_WRONG]), HIERARCHY)
+    assert found["fine_pct"] == 100 and "severity" not in found
+    assert list(found) == [name for name in MEASURES if name != "severity"]
+
+
+def test_severity_is_1_within_the_superclass_and_2_outside():
+    assert measure(predictions([ALL_RIGHT, SISTER]), HIERARCHY)["severity"] == 1
+    assert measure(predictions([ALL_RIGHT, ALL_WRONG]), HIERARCHY)["severity"] == 2
+
+
+def test_measures_come_in_the_order_of_the_table():
+    assert list(measure(predictions(KINDS), HIERARCHY)) == list(MEASURES)

@@ -1,0 +1,65 @@
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bilateral.base.errors import TrainingDivergedError
+from bilateral.experiment.config import Config, check_config
+from bilateral.experiment.plan import Run
+from bilateral.experiment.runner import Runner, RunResult
+from bilateral.experiment.scheduling import Failure, run_plan, with_parents
+from bilateral.experiment.system import plan_system
+from bilateral.experiment.workers import local
+
+SMALL = {"left": {"width": 0.0625}, "right": {"width": 0.0625}}
+
+
+def config(folder: Path, **pretraining: object) -> Config:
+    training = {"epochs": 1, "batch_size": 32, "precision": "float32", "device": "cpu", "lr": 0.02}
+    values = {"save_dir": str(folder), "model": SMALL, "training": training, "pretraining": pretraining}
+    return check_config(values, "test")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_fails_and_what_needs_it_is_told_and_all_else_goes_on(tiny, tmp_path, workers):
+    diverging = {"lr": 1e20, "warmup_epochs": 0, "optimizer": "sgd", "epochs": 3}
+    runner, runs = Runner(tiny), list(plan_system(config(tmp_path, left=diverging), 0).values())
+    plan = with_parents(runner, runs)
+    done = run_plan(runner, plan, local(runner, runs, workers), keep_going=True)
+    left, right, joined = (done[runner.identity(run)] for run in runs)
+    assert isinstance(right, RunResult) and right.metrics
+    assert isinstance(left, Failure) and "the loss is" in left.reason and left.log is not None
+    assert "TrainingDivergedError" in left.log.read_text()
+    assert str(left.log) in str(left)
+    assert isinstance(joined, Failure) and joined.reason == "left, seed 0, which it needs, failed"
+
+
+def test_without_keep_going_the_first_failure_is_raised(tiny, tmp_path):
+    diverging = {"lr": 1e20, "warmup_epochs": 0, "optimizer": "sgd", "epochs": 3}
+    runner, runs = Runner(tiny), list(plan_system(config(tmp_path, left=diverging), 0).values())
+    with pytest.raises(TrainingDivergedError):
+        run_plan(runner, with_parents(runner, runs), local(runner, runs, 1))
+
+
+def test_parents_come_first_and_once_and_finished_runs_are_not_begun(tiny, tmp_path):
+    runner, runs = Runner(tiny), list(plan_system(config(tmp_path), 0).values())
+    plan = with_parents(runner, [runs[2], *runs])
+    assert list(plan.values()) == runs
+    begun: list[str] = []
+
+    @contextmanager
+    def executor(missing):
+        def submit(run: Run) -> "Future[RunResult]":
+            begun.append(run.role)
+            future: Future[RunResult] = Future()
+            future.set_result(runner.run(run))
+            return future
+
+        yield submit
+
+    first = run_plan(runner, plan, executor)
+    assert begun == ["left", "right", "bilateral"]
+    again = run_plan(Runner(tiny), plan, executor)
+    assert begun == ["left", "right", "bilateral"]
+    assert {key: each.folder for key, each in first.items()} == {key: each.folder for key, each in again.items()}

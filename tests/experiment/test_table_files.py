@@ -1,0 +1,195 @@
+import csv
+import json
+import re
+
+import pytest
+
+from bilateral.experiment.comparison import Comparison, ImageComparison
+from bilateral.experiment.config import check_config
+from bilateral.experiment.experiment import RowResult, Table
+from bilateral.experiment.measures import MEASURES
+from bilateral.experiment.plan import Run
+from bilateral.experiment.rows import Row
+from bilateral.experiment.scheduling import Failure
+from bilateral.experiment.statistics import Difference, McNemar
+from bilateral.experiment.table_files import as_json, write
+
+CONFIG = check_config({"name": "mine", "seeds": [0, 1, 2], "protocol": "original"}, "test")
+COSTS = {"parameters": 1_234_567, "trainable_parameters": 4_321, "multiply_adds": 987_654, "training_pflops": 1 / 7}
+MEASURED = {
+    "left": {seed: {"fine_pct": value, "rollup_pct": 70.0} for seed, value in enumerate([181 / 3, 62.1, 63.0])},
+    "wide": {0: {"fine_pct": 200 / 3, "coarse_pct": 77.7}, 2: {"fine_pct": 68.9, "coarse_pct": 77.9}},
+}
+COMPARISONS = [
+    Comparison("left", "wide", "fine_pct", Difference(2, -1 / 3, (-2 / 3, 1 / 9), None, "fewer than 3 pairs")),
+    Comparison("wide", "left", "rollup_pct", Difference(3, 1 / 7, (0.1, 0.2), 1 / 81, ""), 2 / 81),
+    Comparison("left", "wide", "coarse_pct", Difference(1, 0.5, None, None, "one pair only")),
+]
+IMAGES = [ImageComparison("left", "wide", 2, "fine", McNemar(8, 2, 112 / 1024), 1 / 3)]
+
+
+def table(seconds=1.0, comparisons=COMPARISONS, images=IMAGES):
+    rows = [
+        RowResult(
+            Row(name, f"{name} network", {}, lambda given, _: given[0]),
+            measures,
+            COSTS,
+            {seed: seconds * (seed + 1) for seed in measures},
+            {seed: [f"runs/{name}{seed}"] for seed in measures},
+        )
+        for name, measures in MEASURED.items()
+    ]
+    return Table(rows, comparisons, images, [Failure(Run(CONFIG, 1, "wide"), "no luck")])
+
+
+def read_csv(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def number(text):
+    return None if text == "" else float(text)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables") / "new"
+    write(folder, CONFIG, "shapes", table(), {"commit": "abc", "seconds": 5})
+    return folder
+
+
+def test_every_form_and_every_csv_is_written(folder):
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "comparisons.csv",
+        "mcnemar.csv",
+        "per_seed.csv",
+        "provenance.json",
+        "table.csv",
+        "table.json",
+        "table.md",
+        "table.tex",
+        "table.txt",
+        "timing.csv",
+    ]
+
+
+def test_tables_say_of_what_they_are_and_what_failed(folder):
+    title = "mine on shapes, seeds 0, 1, 2, protocol original"
+    for form, comment in [("txt", ""), ("md", ""), ("tex", "% ")]:
+        text = (folder / f"table.{form}").read_text(encoding="utf-8")
+        assert text.startswith(f"{comment}{title}\n")
+        assert f"\n{comment}wide, seed 1 failed\n" in text
+        assert "61.81 ± 1.36" in text and "– (fewer than 3 pairs)" in text
+        for heading in ("Accuracy on", "Mistakes", "Differences", "McNemar", "intervals"):
+            assert text.count(heading) >= 1, heading
+    latex = (folder / "table.tex").read_text(encoding="utf-8")
+    assert all(line.startswith("% ") for line in latex.splitlines() if re.search(r"(?<!\\)%", line))
+
+
+def test_the_rows_as_csv_have_every_digit(folder):
+    rows = {(line["row"], line["column"]): line for line in read_csv(folder / "table.csv")}
+    fine = rows["left", "fine_pct"]
+    values = [181 / 3, 62.1, 63.0]
+    mean = sum(values) / 3
+    deviation = (sum((value - mean) ** 2 for value in values) / 2) ** 0.5
+    assert (fine["title"], fine["n"]) == ("left network", "3")
+    assert float(fine["mean"]) == pytest.approx(mean, rel=1e-15)
+    assert float(fine["std"]) == pytest.approx(deviation, rel=1e-13)
+    half = 4.302652729911275 * deviation / 3**0.5
+    assert [float(fine[key]) for key in ("ci95_low", "ci95_high")] == pytest.approx([mean - half, mean + half])
+    assert rows["wide", "coarse_pct"]["n"] == "2"
+    assert float(rows["wide", "training_pflops"]["mean"]) == 1 / 7
+    assert [rows["wide", "parameters"][key] for key in ("n", "mean", "std")] == ["", "1234567", ""]
+    columns = {name: [column for row, column in rows if row == name] for name in MEASURED}
+    assert columns == {"left": ["fine_pct", "rollup_pct", *COSTS], "wide": ["fine_pct", "coarse_pct", *COSTS]}
+
+
+def test_the_values_of_each_seed_as_csv_have_every_digit(folder):
+    lines = read_csv(folder / "per_seed.csv")
+    assert [(line["row"], line["seed"]) for line in lines] == [
+        *(("left", str(seed)) for seed in range(3)),
+        *(("wide", str(seed)) for seed in (0, 2)),
+    ]
+    for line in lines:
+        measured = MEASURED[line["row"]][int(line["seed"])]
+        assert {name: number(line[name]) for name in MEASURES} == {name: measured.get(name) for name in MEASURES}
+
+
+def test_comparisons_as_csv_have_every_digit_and_the_note(folder):
+    lines = read_csv(folder / "comparisons.csv")
+    assert [(line["row"], line["reference"], line["measure"], line["n"], line["note"]) for line in lines] == [
+        ("left", "wide", "fine_pct", "2", "fewer than 3 pairs"),
+        ("wide", "left", "rollup_pct", "3", ""),
+        ("left", "wide", "coarse_pct", "1", "one pair only"),
+    ]
+    values = [[number(line[key]) for key in ("difference", "ci95_low", "ci95_high", "p", "p_holm")] for line in lines]
+    assert values == [
+        [-1 / 3, -2 / 3, 1 / 9, None, None],
+        [1 / 7, 0.1, 0.2, 1 / 81, 2 / 81],
+        [0.5, None, None, None, None],
+    ]
+
+
+def test_mcnemar_as_csv(folder):
+    (line,) = read_csv(folder / "mcnemar.csv")
+    assert (line["row"], line["reference"], line["seed"], line["level"]) == ("left", "wide", "2", "fine")
+    assert (line["row_only"], line["reference_only"]) == ("8", "2")
+    assert (float(line["p"]), float(line["p_holm"])) == (112 / 1024, 1 / 3)
+
+
+def test_times_as_csv(folder):
+    lines = read_csv(folder / "timing.csv")
+    found = [(line["row"], int(line["seed"]), float(line["training_s"])) for line in lines]
+    assert found == [("left", 0, 1.0), ("left", 1, 2.0), ("left", 2, 3.0), ("wide", 0, 1.0), ("wide", 2, 3.0)]
+
+
+def test_json_reads_back(folder):
+    read = json.loads((folder / "table.json").read_text(encoding="utf-8"))
+    assert read["title"] == "mine on shapes, seeds 0, 1, 2, protocol original"
+    left, wide = read["rows"]
+    assert (left["name"], left["title"], left["training_pflops"]) == ("left", "left network", 1 / 7)
+    assert left["by_seed"] == {str(seed): values for seed, values in MEASURED["left"].items()}
+    assert left["fine_pct"]["n"] == 3 and left["fine_pct"]["mean"] == pytest.approx((181 / 3 + 62.1 + 63) / 3)
+    assert "coarse_pct" not in left and wide["coarse_pct"]["mean"] == pytest.approx(77.8)
+    difference = {"n": 2, "mean": -1 / 3, "ci95": [-2 / 3, 1 / 9], "p": None, "note": "fewer than 3 pairs"}
+    assert read["comparisons"][0] == {
+        "row": "left",
+        "reference": "wide",
+        "measure": "fine_pct",
+        "difference": difference,
+        "p_holm": None,
+    }
+    test = {"first_only": 8, "second_only": 2, "p": 112 / 1024}
+    expected = {"row": "left", "reference": "wide", "seed": 2, "level": "fine", "test": test, "p_holm": 1 / 3}
+    assert read["mcnemar"] == [expected]
+    assert read["failures"] == ["wide, seed 1"]
+    assert {key: value for key, value in read.items() if key != "title"} == json.loads(json.dumps(as_json(table())))
+
+
+def test_provenance_names_the_runs_of_every_row(folder):
+    read = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    assert (read["commit"], read["seconds"]) == ("abc", 5)
+    assert read["runs"]["wide"] == {"0": ["runs/wide0"], "2": ["runs/wide2"]}
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_writing_twice_gives_the_same_bytes(folder, tmp_path):
+    for _ in range(2):
+        write(tmp_path, CONFIG, "shapes", table(), {"commit": "abc", "seconds": 5})
+        assert contents(tmp_path) == contents(folder)
+
+
+def test_only_times_and_provenance_are_of_one_machine(folder, tmp_path):
+    write(tmp_path, CONFIG, "shapes", table(seconds=2.5), {"commit": "abc", "seconds": 6})
+    first, second = contents(folder), contents(tmp_path)
+    assert {name for name in first if first[name] != second[name]} == {"timing.csv", "provenance.json"}
+
+
+def test_without_comparisons_their_files_are_empty(tmp_path):
+    write(tmp_path, CONFIG, "shapes", table(comparisons=[], images=[]), {})
+    assert read_csv(tmp_path / "comparisons.csv") == [] and read_csv(tmp_path / "mcnemar.csv") == []
+    assert "McNemar" not in (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert len(read_csv(tmp_path / "per_seed.csv")) == 5

@@ -1,0 +1,185 @@
+import re
+
+import pytest
+
+from bilateral.experiment.comparison import Comparison, ImageComparison
+from bilateral.experiment.experiment import RowResult, Table
+from bilateral.experiment.rows import Row
+from bilateral.experiment.statistics import Difference, McNemar
+from bilateral.experiment.tables import blocks, render, row_summary, timing
+
+COSTS = {"parameters": 1_234_567, "trainable_parameters": 4_321, "multiply_adds": 987_654.0, "training_pflops": 1.23456}
+LEFT = {
+    0: {"fine_pct": 60.0, "rollup_pct": 70.0, "severity": 1.5, "nll_fine": 1.25, "ece_fine_pct": 4.0},
+    1: {"fine_pct": 62.0, "rollup_pct": 70.0, "nll_fine": 1.25, "ece_fine_pct": 5.0},
+    2: {"fine_pct": 64.0, "rollup_pct": 73.0, "severity": 1.7, "nll_fine": 1.2525, "ece_fine_pct": 6.0},
+}
+BOTH = {
+    "fine_pct": 65.0,
+    "coarse_pct": 75.0,
+    "rollup_pct": 77.125,
+    "restricted_pct": 66.0,
+    "both_pct": 60.0,
+    "agreement_pct": 90.0,
+}
+
+
+def row(name, title, measures, seconds=10.0):
+    folders = {seed: [f"runs/{name}/{seed}"] for seed in measures}
+    training_s = {seed: seconds * (1 + seed) for seed in measures}
+    return RowResult(Row(name, title, {}, lambda given, _: given[0]), measures, COSTS, training_s, folders)
+
+
+ROWS = [
+    row("left", "left alone", LEFT),
+    row("wide", "one, wide", {0: BOTH, 2: {**BOTH, "fine_pct": 66.0}}),
+    row("right", "right alone", {1: {"coarse_pct": 80.0}}),
+    row("untrained", "untrained", {}),
+]
+COMPARISONS = [
+    Comparison("left", "wide", "fine_pct", Difference(2, -3.5, (-22.559, 15.559), None, "fewer than 3 pairs")),
+    Comparison("right", "wide", "coarse_pct", Difference(1, 5.0, None, None, "one pair only")),
+    Comparison("left", "wide", "rollup_pct", Difference(3, 1.234, (0.5, 2.0), 0.012345, ""), 0.02469),
+]
+IMAGES = [ImageComparison("left", "wide", 2, "fine", McNemar(1_208, 96, 0.000123), 0.00246)]
+TABLE = Table(ROWS, COMPARISONS, IMAGES, [])
+
+
+def read_text(text):
+    """Headings and rows of a plain table: its columns are two spaces or more apart."""
+    lines = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines() if line.strip()]
+    return lines[1], lines[3:]
+
+
+def read_markdown(text):
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines]
+    return cells[0], cells[1], cells[2:]
+
+
+def accuracies(table=TABLE):
+    return {cells[0]: dict(zip(blocks(table)[0].headings, cells)) for cells in blocks(table)[0].cells}
+
+
+def test_accuracies_are_mean_and_deviation_and_a_dash_where_there_are_none():
+    by_row = accuracies()
+    assert list(by_row["left alone"].values()) == ["left alone", "3", "62.00 ± 2.00", "–", "71.00 ± 1.73", *"–––"]
+    assert by_row["one, wide"]["fine"] == "65.50 ± 0.71"
+    assert by_row["one, wide"]["coarse by roll-up"] == "77.12 ± 0.00"
+    assert by_row["one, wide"]["fine by restriction"] == "66.00 ± 0.00"
+    assert by_row["one, wide"]["both right"] == "60.00 ± 0.00"
+    assert by_row["one, wide"]["agreement"] == "90.00 ± 0.00"
+    assert by_row["right alone"]["coarse"] == "80.00"
+
+
+def test_n_counts_the_seeds_that_came_to_an_end():
+    assert [cells["n"] for cells in accuracies().values()] == ["3", "2", "1", "0"]
+    assert list(accuracies()["untrained"].values())[2:] == ["–"] * 6
+
+
+def test_mistakes_calibration_and_cost():
+    block = blocks(TABLE)[1]
+    left = dict(zip(block.headings, block.cells[0]))
+    assert left == {
+        "network": "left alone",
+        "n": "3",
+        "severity": "1.600 ± 0.141",
+        "NLL fine": "1.251 ± 0.001",
+        "NLL coarse": "–",
+        "ECE fine": "5.00 ± 1.00",
+        "ECE coarse": "–",
+        "parameters": "1,234,567",
+        "trainable": "4,321",
+        "multiply-adds": "987,654",
+        "PFLOPs of training": "1.23",
+    }
+
+
+def test_differences_say_why_there_is_no_p():
+    cells = blocks(TABLE)[2].cells
+    assert cells[0][:4] == ["left alone", "one, wide", "fine", "2"]
+    assert cells[0][4:] == ["-3.50", "-22.56 to 15.56", "– (fewer than 3 pairs)", "–"]
+    assert cells[1][3:] == ["1", "+5.00", "–", "– (one pair only)", "–"]
+    assert cells[2][2:] == ["coarse by roll-up", "3", "+1.23", "0.50 to 2.00", "0.012", "0.025"]
+
+
+def test_mcnemar_has_a_line_for_each_seed_and_level():
+    block = blocks(TABLE)[3]
+    assert block.cells == [["left alone", "one, wide", "fine", "2", "1,208", "96", "0.00012", "0.0025"]]
+
+
+def test_intervals_by_hand():
+    # t(0.975, 2) = 4.302653, t(0.975, 1) = 12.7062.
+    block = blocks(TABLE)[4]
+    cells = [dict(zip(block.headings, cells)) for cells in block.cells]
+    half = 4.302653 * 2 / 3**0.5
+    assert cells[0]["fine"] == f"{62 - half:.2f} to {62 + half:.2f}"
+    half = 12.7062 * 0.5
+    assert cells[1]["fine"] == f"{65.5 - half:.2f} to {65.5 + half:.2f}"
+    assert cells[2]["coarse"] == "–" and cells[2]["fine"] == "–"
+
+
+def test_without_comparisons_their_tables_are_left_out():
+    titles = [block.title for block in blocks(TABLE)]
+    assert len(titles) == len(set(titles)) == 5
+    alone = [block.title for block in blocks(Table(ROWS, [], [], []))]
+    assert alone == [titles[0], titles[1], titles[4]]
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_text_reads_back_to_the_cells(number):
+    block = blocks(TABLE)[number]
+    text = render(block, "txt")
+    headings, rows = read_text(text)
+    assert text.splitlines()[0] == block.title
+    assert headings == list(block.headings) and rows == [list(cells) for cells in block.cells]
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_markdown_has_the_same_cells_in_every_line(number):
+    block = blocks(TABLE)[number]
+    headings, rule, rows = read_markdown(render(block, "md"))
+    assert headings == list(block.headings) and rows == [list(cells) for cells in block.cells]
+    assert len(rule) == len(headings) and all(re.fullmatch(":?-+:?", cell) for cell in rule)
+    assert block.note in render(block, "md")
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_latex_is_a_booktabs_table_with_escaped_percent_signs(number):
+    block = blocks(TABLE)[number]
+    text = render(block, "tex")
+    assert text.startswith("\\begin{table}\n\\caption{") and text.endswith("\\end{tabular}\n\\end{table}\n")
+    assert [text.count(f"\\{rule}rule") for rule in ("top", "mid", "bottom")] == [1, 1, 1]
+    assert re.search(r"(?<!\\)[%_#$]", text) is None
+    lines = [line for line in text.splitlines() if line.endswith("\\\\")]
+    cells = [[cell.strip() for cell in line.removesuffix("\\\\").split("&")] for line in lines]
+    escaped = [[cell.replace("%", "\\%") for cell in line] for line in [block.headings, *block.cells]]
+    assert cells == escaped
+    columns = re.search(r"\\begin{tabular}{([lr]+)}", text)
+    assert columns is not None and columns[1] == ["lrrrrrrr", "lrrrrrrrrrr", "lllrrrrr", "lllrrrrr", "lrrrrrrr"][number]
+
+
+def test_percent_signs_of_captions_are_escaped():
+    caption = render(blocks(TABLE)[0], "tex").splitlines()[1]
+    assert caption.startswith("\\caption{Accuracy on the test images, \\%. Mean ± sample deviation")
+
+
+def test_a_row_s_summary_leaves_out_seeds_without_the_measure():
+    summary = row_summary(ROWS[0], "severity")
+    assert summary is not None and (summary["n"], summary["mean"]) == (2, pytest.approx(1.6))
+    assert row_summary(ROWS[0], "coarse_pct") is None and row_summary(ROWS[3], "fine_pct") is None
+
+
+def test_training_time_is_the_mean_over_seeds():
+    assert timing(ROWS).cells == [
+        ["left alone", "3", "20"],
+        ["one, wide", "2", "20"],
+        ["right alone", "1", "20"],
+        ["untrained", "0", "–"],
+    ]
+
+
+def test_times_are_in_no_table_that_is_the_same_on_every_machine():
+    slower = [row(each.row.name, each.row.title, each.measures, seconds=99.0) for each in ROWS]
+    assert blocks(Table(slower, COMPARISONS, IMAGES, [])) == blocks(TABLE)
+    assert timing(slower).cells != timing(ROWS).cells
