@@ -60,8 +60,10 @@ def measure(predictions: Predictions, hierarchy: LabelHierarchy) -> dict[str, fl
 def _probabilistic(level: str, logits: Tensor, labels: Tensor) -> dict[str, float]:
     from torchmetrics.functional.classification import multiclass_calibration_error  # takes seconds to import
 
+    # A certainty of exactly 1 would fall into a bin of its own, the 16th.
+    probabilities = logits.softmax(1).clamp(max=1 - 2**-24)
     error = multiclass_calibration_error(
-        logits.softmax(1), labels, logits.shape[1], n_bins=CALIBRATION_BINS, norm="l1", validate_args=False
+        probabilities, labels, logits.shape[1], n_bins=CALIBRATION_BINS, norm="l1", validate_args=False
     )
     likelihood = torch.nn.functional.cross_entropy(logits.double(), labels)
     return {f"nll_{level}": likelihood.item(), f"ece_{level}_pct": 100 * error.item()}

@@ -1,9 +1,11 @@
 """What networks said of the test images, kept in a file, so that no later question needs a network."""
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -41,7 +43,7 @@ class Predictions:
                 arrays = {name: torch.from_numpy(file[name]) for name in file.files}
             logits = {level: arrays[f"logits_{level}"] for level in LEVELS if f"logits_{level}" in arrays}
             return cls(logits, {level: arrays[f"labels_{level}"].long() for level in LEVELS})
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, BadZipFile, zlib.error) as error:
             raise OutputError(
                 f"cannot read the predictions {path}: {error}; delete the run's folder to redo it"
             ) from error

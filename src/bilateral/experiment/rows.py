@@ -1,13 +1,13 @@
 """The rows of the published experiment: which networks stand in each, and how their predictions are put together."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 from ..base.errors import ConfigError
 from ..data.hierarchy import LabelHierarchy
 from ..data.images import HierarchicalDataset
-from ..models.config import SIDES, HemisphereConfig, ModelConfig
+from ..models.config import LEVEL_OF_SIDE, SIDES, HemisphereConfig, ModelConfig
 from ..models.cost import network_cost
 from .config import Config, ExperimentConfig
 from .plan import WHOLE, Run, hemisphere_config
@@ -111,7 +111,11 @@ class Networks:
         """The width, to 1/256, at which the unilateral network's parameters are nearest to the bilateral one's."""
         wanted = self.parameters(self._bilateral(False))
         low, high = round(self._left.width * 256), round(self._left.width * 4 * 256)
-        if self.parameters(self._unilateral(high / 256)) < wanted:
+        try:
+            most = self.parameters(self._unilateral(high / 256))
+        except ConfigError as error:  # a backbone of fixed width
+            raise ConfigError(f"experiment.rows: {error}; leave unilateral_wide out") from error
+        if most < wanted:
             raise ConfigError(
                 f"experiment.rows: no width up to {high / 256:g} gives one hemisphere as many parameters as the "
                 f"bilateral network has ({wanted:,}); leave unilateral_wide out"
@@ -194,6 +198,7 @@ def plan_rows(config: Config, dataset: HierarchicalDataset) -> list[Row]:
     for name in settings.rows:
         if name not in settings.without:
             kinds |= ensemble_kinds(settings.ensemble_sizes) if name == "ensemble" else {name: KINDS[name]}
+    _check_levels(model, kinds)
     return [
         Row(
             name,
@@ -218,6 +223,19 @@ def reference_rows(config: Config, rows: Sequence[Row]) -> list[str]:
 
 
 DEFAULT_REFERENCES = ("unilateral_wide", "ensemble_2")
+
+
+def _check_levels(model: ModelConfig, names: Iterable[str]) -> None:
+    """See that the hemispheres alone have the heads that are combined."""
+    combined = [name for name in names if KINDS.get(name) and len(KINDS[name].networks) > 1]
+    for side, level in LEVEL_OF_SIDE.items():
+        given = model.hemispheres[side].level
+        if combined and given not in (level, "both"):
+            raise ConfigError(
+                f"model.{side}.level: is {given}, but {' and '.join(combined)} take{'s' * (len(combined) == 1)} the "
+                f"{level} prediction of the {side} hemisphere: leave {'them' if len(combined) > 1 else 'it'} out "
+                "(experiment.without)"
+            )
 
 
 def _check_seeds(seeds: Sequence[int], size: int) -> None:

@@ -17,7 +17,7 @@ COSTS = {
 }
 _ACCURACIES = ("fine_pct", "coarse_pct", "rollup_pct", "restricted_pct", "both_pct", "agreement_pct")
 _QUALITIES = tuple(name for name in MEASURES if name not in _ACCURACIES)
-FORMATS = {"txt": "simple", "md": "github", "tex": "latex_booktabs"}
+FORMATS = {"txt": "simple", "md": "pipe", "tex": "latex_booktabs"}
 
 
 @dataclass(frozen=True)
