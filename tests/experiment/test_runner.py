@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from bilateral.experiment.measures import measure
 from bilateral.experiment.plan import WHOLE, Run
 from bilateral.experiment.predictions import Predictions
 from bilateral.experiment.results import write_result_all
-from bilateral.experiment.runner import Runner
+from bilateral.experiment.runner import Runner, RunResult
 from bilateral.experiment.system import plan_system, run_system
 from bilateral.models.build import build_network
 from bilateral.training.checkpoint import find, read
@@ -120,6 +121,19 @@ def test_a_run_that_another_process_holds_is_refused(tiny, tmp_path):
     lock = tmp_path / run.group / f".{run.identity(tiny.fingerprint)}.lock"
     with sole_writer(lock, "x"), pytest.raises(OutputError, match="another process"):
         Runner(tiny).run(run)
+
+
+def test_who_waits_takes_the_result_of_the_process_that_was_at_it(tiny, tmp_path):
+    run = Run(config(tmp_path), 0)
+    waiting = Thread(target=lambda: found.append(Runner(tiny, waits=True).run(run)))
+    found: list[RunResult] = []
+    resolved = resolve(run)
+    with sole_writer(tmp_path / resolved.group / f".{resolved.identity(tiny.fingerprint)}.lock", "x"):
+        waiting.start()
+        waiting.join(timeout=0.5)
+        assert waiting.is_alive() and not list(tmp_path.rglob("*-seed0-*"))
+    waiting.join(timeout=60)
+    assert found[0].metrics
 
 
 def test_protocols(tiny, tmp_path):

@@ -47,16 +47,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def sole_writer(lock_path: Path, of_what: str) -> Iterator[None]:
+def sole_writer(lock_path: Path, of_what: str, wait: bool = False) -> Iterator[None]:
     """Hold a lock that the system frees when the process ends, however it ends.
 
-    Raises OutputError at once if another process holds it.
+    If another process holds it: wait until it is free, or raise OutputError at once.
     """
     with writing(lock_path):
         lock_path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(lock_path)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=-1 if wait else 0)
         except Timeout:
             raise OutputError(
                 f"{of_what} is being written by another process (lock {lock_path}); "

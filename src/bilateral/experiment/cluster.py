@@ -31,7 +31,6 @@ QUEUES = {
     "moab": "MoabCluster",
 }
 """Batch systems that dask-jobqueue starts workers on, with the settings of its own config file."""
-RETRIES = 3
 PATIENCE = "20s"
 """How long a scheduler may take to answer."""
 
@@ -59,7 +58,7 @@ def dask(address: str | None, queue: str | None, jobs: int, demand: Sequence[str
             client = Client(cluster, timeout=PATIENCE)
         except (OSError, ValueError) as error:
             raise ConfigError(f"--address: there is no Dask scheduler at {address}: {error}") from error
-        with client, client.get_executor(pure=False, retries=RETRIES, resources=resources or None) as executor:
+        with client, client.get_executor(pure=False, resources=resources or None) as executor:
 
             def submit(run: Run) -> "Future[RunResult]":
                 return executor.submit(do_run, _with_absolute_paths(run), int(resources.get("CPU", 0)))
@@ -74,7 +73,8 @@ def do_run(run: Run, threads: int) -> RunResult:
     with _ALONE:
         if threads:
             torch.set_num_threads(threads)
-        return Runner(_load(run.config.data)).run(run, check=False)
+        # A worker that the scheduler has given up, or one of a command that was stopped, may still be at it.
+        return Runner(_load(run.config.data), waits=True).run(run, check=False)
 
 
 # A process draws random numbers and sets its threads for one run at a time, however many tasks Dask gives it.

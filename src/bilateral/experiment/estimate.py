@@ -15,6 +15,8 @@ from .execution import describe
 from .plan import Run
 
 STEPS = 4
+CPU_BATCH = 64
+"""Images in a step that is timed on the CPU, where larger batches are no faster."""
 
 
 def training_seconds(folder: Path) -> float:
@@ -51,7 +53,9 @@ def _measured(run: Run, dataset: HierarchicalDataset) -> float:
     prepare(device, config.training.precision)
     network = build_network(config.model, hierarchy.fine_count, hierarchy.coarse_count, run.seed)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    chosen = dataset.train.select(torch.arange(min(config.training.batch_size, len(dataset.train)))).to(device)
+    most = min(config.training.batch_size, len(dataset.train))
+    size = min(most, CPU_BATCH) if device.type == "cpu" else most
+    chosen = dataset.train.select(torch.arange(size)).to(device)
     labels = {"fine": chosen.fine, "coarse": chosen.coarse}
     normalise = describe(config, dataset).normalise
 

@@ -47,10 +47,15 @@ class RunResult:
 
 
 class Runner:
-    """Does runs on one data set, each at most once, parents first."""
+    """Does runs on one data set, each at most once, parents first.
 
-    def __init__(self, dataset: HierarchicalDataset, progress: ProgressDisplay | None = None) -> None:
-        self.dataset = dataset
+    waits: for a run that another process is at, and then takes its result; otherwise that is an error.
+    """
+
+    def __init__(
+        self, dataset: HierarchicalDataset, progress: ProgressDisplay | None = None, waits: bool = False
+    ) -> None:
+        self.dataset, self.waits = dataset, waits
         self.progress = progress or TerminalProgress()
         self._results: dict[str, RunResult] = {}
 
@@ -122,7 +127,7 @@ class Runner:
 
     def _run_alone(self, run: Run, identity: str, parents: dict[str, RunResult]) -> RunResult:
         group = run.config.save_dir / run.group
-        lock = sole_writer(group / f".{identity}.lock", f"the run {run.title} in {group}")
+        lock = sole_writer(group / f".{identity}.lock", f"the run {run.title} in {group}", self.waits)
         with lock if distributed.is_first() else nullcontext():
             # Another process may have finished it between our look and our lock.
             finished = distributed.from_first(lambda: self._reuse(run, identity))
