@@ -38,6 +38,11 @@ def make_images(per_class: int, seed: int, size: int = 16) -> HierarchicalImages
     return HierarchicalImages(images, fine, torch.tensor(COARSE_OF_FINE)[fine])
 
 
+def workers_of(process: subprocess.Popen) -> list[int]:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
 @pytest.fixture
 def tiny() -> HierarchicalDataset:
     hierarchy = LabelHierarchy(tuple("abcdef"), ("x", "y", "z"), COARSE_OF_FINE)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import TINY_DATA
+from conftest import TINY_DATA, workers_of
 
 QUICK = Path(__file__).parents[2] / "configs" / "experiment" / "quick.yaml"
 TINY = [
@@ -100,9 +100,16 @@ def test_killed_and_run_again_the_table_is_identical_and_again_all_is_reused(who
                 time.sleep(0.01)
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    done = experiment(tmp_path, "--workers", "2")
-    assert done.returncode == 0, done.stderr
+    # One worker alone: the command goes on.
+    process = subprocess.Popen(command("--workers", "2"), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    before = epochs_done(tmp_path)
+    while epochs_done(tmp_path) < before + 2 and process.poll() is None:
+        time.sleep(0.01)
+    os.kill(workers_of(process)[0], signal.SIGKILL)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0 and "Traceback" not in errors, errors
     assert tables(tmp_path) == tables(whole)
+    done = experiment(tmp_path, "--workers", "2")
     again = experiment(tmp_path)
     assert again.stdout == done.stdout
     assert again.stderr.count("finished before, reused") == 26 and tables(tmp_path) == tables(whole)
@@ -148,7 +155,11 @@ def test_a_failed_run_is_marked_with_its_log_and_all_others_go_on(whole, tmp_pat
         (["--executor", "ray"], "allowed: local, dask"),
         (["--executor", "dask"], "--address"),
         (["--address", "tcp://127.0.0.1:1"], "belong to --executor dask"),
+        (["--executor", "dask", "--address", "tcp://127.0.0.1:1", "--workers", "2"], "has the workers that it has"),
+        (["--executor", "slurm"], "needs --workers"),
         (["--workers", "0"], "workers"),
+        (["model.left.freeze=untrained"], "model.left.freeze: has no effect"),
+        (["pretraining.left.crop_padding=40"], "crop_padding"),
     ],
 )
 def test_bad_input_is_told_before_anything_starts(tmp_path, arguments, message):

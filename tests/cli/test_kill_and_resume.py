@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TINY_DATA
+from conftest import TINY_DATA, workers_of
 
 COMMAND = [
     *(sys.executable, "-m", "bilateral", "system"),
@@ -34,11 +34,6 @@ def start_two_workers(folder: Path, epochs: int) -> tuple[subprocess.Popen[bytes
     workers = workers_of(process)
     assert len(workers) == 2
     return process, workers
-
-
-def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def epochs_done(folder: Path) -> int:

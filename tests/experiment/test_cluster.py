@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import dask
+import dask_jobqueue
 import pytest
+from distributed import Client
 
 from bilateral.base.errors import ConfigError
 from bilateral.data import sources
@@ -78,7 +81,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_the_results_are_those_of_one_
             done = run_plan(runner, plan, local(runner, runs, 1))
         else:
             with dask_cluster(tmp_path) as (address, workers):
-                executor = cluster.dask(address, None, 0, [])
+                executor = cluster.dask(address, [])
                 done = run_plan(runner, plan, killing(executor, tmp_path / name, workers))
                 assert [worker.poll() is None for worker in workers] == [False, True]
         assert all(isinstance(each, RunResult) for each in done.values())
@@ -102,41 +105,75 @@ def killing(executor, folder: Path, workers: list[subprocess.Popen[bytes]]):
     return executor
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("tcp://127.0.0.1:1", None, 0, ["GPU"]), "--demand: 'GPU' must have the form NAME=NUMBER"),
-        ((None, None, 0, []), "--address"),
-    ],
-)
-def test_settings_that_make_no_sense(arguments, message):
-    with pytest.raises(ConfigError, match=message):
-        cluster.dask(*arguments)
+@pytest.mark.parametrize("demand", ["GPU", "=3", "CPU=inf", "CPU=-1", "CPU=0.5", "GPU=many"])
+def test_a_demand_that_makes_no_sense(demand):
+    with pytest.raises(ConfigError, match=rf"--demand: '{demand}' must have the form NAME=NUMBER"):
+        cluster.dask("tcp://127.0.0.1:1", [demand])
 
 
 def test_a_scheduler_that_is_not_there(monkeypatch):
     monkeypatch.setattr(cluster, "PATIENCE", "1s")
-    with (
-        pytest.raises(ConfigError, match=r"no Dask scheduler at tcp://127\.0\.0\.1:1"),
-        cluster.dask("tcp://127.0.0.1:1", None, 0, [])({}),
-    ):
+    executor = cluster.dask("tcp://127.0.0.1:1", [])
+    with pytest.raises(ConfigError, match=r"no Dask scheduler at tcp://127\.0\.0\.1:1"), executor.open({}):
         pass
 
 
-def test_a_batch_system_s_jobs_are_workers_of_ours(monkeypatch):
-    import dask
-    import dask_jobqueue
+def test_a_demand_that_no_worker_meets_is_an_error_and_one_that_is_met_gives_threads(tmp_path):
+    chosen = config(tmp_path, epochs=1)
+    runner, run = Runner(sources.load(chosen.data)), plan_system(chosen, 0)["left"]
+    with dask_cluster(tmp_path, 1, "--resources", "CPU=2") as (address, _):
+        wait_for_workers(address)
+        with pytest.raises(ConfigError, match=r"no worker at .* has GPU=1"), cluster.dask(address, ["GPU=1"]).open({}):
+            pass
+        done = run_plan(runner, with_parents(runner, [run]), cluster.dask(address, ["CPU=2"]))
+    (result,) = done.values()
+    assert isinstance(result, RunResult)
+    assert "threads: 2" in (result.folder / "run.yaml").read_text()
 
+
+def test_what_stops_the_command_does_not_wait_for_the_cluster(tmp_path):
+    chosen = config(tmp_path, epochs=100_000)
+    runner, run = Runner(sources.load(chosen.data)), plan_system(chosen, 0)["left"]
     with (
-        pytest.raises(ConfigError, match=r"--executor slurm: jobqueue.slurm.cores is not set.*jobqueue\.yaml"),
-        cluster.dask(None, "slurm", 2, [])({}),
+        dask_cluster(tmp_path, 1) as (address, _),
+        pytest.raises(KeyboardInterrupt),
+        cluster.dask(address, []).open({}) as submit,
     ):
-        pass
+        submit(run)
+        while epochs_done(tmp_path) < 2:
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+    assert runner.find(run) is None
+
+
+def wait_for_workers(address: str) -> None:
+    with Client(address) as client:
+        client.wait_for_workers(1, timeout=60)
+
+
+def test_a_batch_system_needs_its_settings_and_its_programs(monkeypatch):
     for name in cluster.QUEUES.values():
         assert hasattr(dask_jobqueue, name), name
-    settings = {"cores": 4, "processes": 1, "memory": "8GB", "walltime": "01:00:00", "queue": "gpu"}
+    with pytest.raises(ConfigError, match=r"--executor slurm: jobqueue\.slurm\.cores is not set.*jobqueue\.yaml"):
+        cluster.batch_system("slurm", 2)
+    settings = dask.config.set({"jobqueue.slurm.cores": 4, "jobqueue.slurm.memory": "8GB"})
+    with settings, pytest.raises(ConfigError, match="this machine has no sbatch"):
+        cluster.batch_system("slurm", 2)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a batch system of one shell script")
+def test_jobs_of_a_batch_system_do_the_runs(tmp_path, monkeypatch):
+    """SLURM as two shell scripts: sbatch starts the job at once on this machine, scancel ends it."""
+    sbatch = '#!/bin/sh\nnohup sh "$1" > "$PWD/job.log" 2>&1 &\necho "Submitted batch job $!"\n'
+    for name, text in (("sbatch", sbatch), ("scancel", '#!/bin/sh\nkill "$@"\n')):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    chosen = config(tmp_path / "runs", epochs=1)
+    runner, runs = Runner(sources.load(chosen.data)), list(plan_system(chosen, 0).values())
+    settings = {"cores": 2, "memory": "2GB", "interface": None, "walltime": "00:10:00"}
     with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in settings.items()}):
-        started = []
-        monkeypatch.setattr("dask_jobqueue.SLURMCluster.scale", lambda self, jobs: started.append(jobs))
-        script = cluster._start("slurm", 3).job_script()
-    assert started == [3] and "#SBATCH -p gpu" in script and "distributed.cli.dask_worker" in script
+        done = run_plan(runner, with_parents(runner, runs), cluster.batch_system("slurm", 1))
+    assert all(isinstance(each, RunResult) for each in done.values()) and len(done) == 3
+    assert "threads: 2" in (next(tmp_path.rglob("run.yaml"))).read_text()

@@ -317,7 +317,7 @@ def test_references_are_those_given_or_the_baselines_that_there_are(tiny):
 
 
 def test_seeds_whose_networks_would_be_shared_are_refused(tiny):
-    with pytest.raises(ConfigError, match=r"seeds: 1 and 1001 share networks.* no multiple of 1000"):
+    with pytest.raises(ConfigError, match=r"seeds: 1 and 1001 share networks.* below 1000"):
         plan(tiny, seeds=[0, 1, 1001])
     with pytest.raises(ConfigError, match="seeds: 1 and 1001 share networks"):
         plan(tiny, seeds=[1001, 1])

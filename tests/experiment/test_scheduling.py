@@ -1,4 +1,5 @@
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -8,9 +9,9 @@ from bilateral.base.errors import TrainingDivergedError
 from bilateral.experiment.config import Config, check_config
 from bilateral.experiment.plan import Run
 from bilateral.experiment.runner import Runner, RunResult
-from bilateral.experiment.scheduling import Failure, run_plan, with_parents
+from bilateral.experiment.scheduling import Executor, Failure, run_plan, with_parents
 from bilateral.experiment.system import plan_system
-from bilateral.experiment.workers import local
+from bilateral.experiment.workers import local, run_all
 
 SMALL = {"left": {"width": 0.0625}, "right": {"width": 0.0625}}
 
@@ -58,8 +59,44 @@ def test_parents_come_first_and_once_and_finished_runs_are_not_begun(tiny, tmp_p
 
         yield submit
 
-    first = run_plan(runner, plan, executor)
+    first = run_plan(runner, plan, Executor(executor))
     assert begun == ["left", "right", "bilateral"]
-    again = run_plan(Runner(tiny), plan, executor)
+    again = run_plan(Runner(tiny), plan, Executor(executor))
     assert begun == ["left", "right", "bilateral"]
     assert {key: each.folder for key, each in first.items()} == {key: each.folder for key, each in again.items()}
+
+
+def test_with_one_worker_the_first_failure_ends_all_at_once(tiny, tmp_path):
+    diverging = {"lr": 1e20, "warmup_epochs": 0, "optimizer": "sgd", "epochs": 3, "batch_size": 32}
+    values = {"save_dir": str(tmp_path), "model": SMALL, "training": diverging}
+    chosen = check_config(values, "test")
+    with pytest.raises(TrainingDivergedError, match="seed0"):
+        run_all(Runner(tiny), [Run(chosen, seed) for seed in range(3)], 1)
+    assert not list(tmp_path.rglob("*seed1*"))
+
+
+@pytest.mark.parametrize(("times", "fails"), [(1, False), (2, True)])
+def test_a_run_whose_worker_is_killed_is_tried_once_more(tiny, tmp_path, times, fails):
+    runner, runs = Runner(tiny), [Run(config(tmp_path), seed) for seed in range(3)]
+    plan = with_parents(runner, runs)
+    begun: list[int] = []
+
+    @contextmanager
+    def execute(missing):
+        def submit(run: Run) -> "Future[RunResult]":
+            begun.append(run.seed)
+            future: Future[RunResult] = Future()
+            if run.seed == 1 and begun.count(1) <= times:
+                future.set_exception(BrokenProcessPool())
+            else:
+                future.set_result(runner.run(run))
+            return future
+
+        yield submit
+
+    done = list(run_plan(runner, plan, Executor(execute, 2), keep_going=True).items())
+    failures = [each for _, each in done if isinstance(each, Failure)]
+    assert len(done) == 3 and begun.count(1) == 2
+    assert [failure.reason for failure in failures] == [
+        "its worker process was killed, perhaps for want of memory"
+    ] * fails

@@ -46,7 +46,8 @@ TABLE = Table(ROWS, COMPARISONS, IMAGES, [])
 
 
 def read_text(text):
-    """Headings and rows of a plain table: its columns are two spaces or more apart."""
+    """Headings and rows of a plain table: its columns are two spaces or more apart. A note may follow."""
+    text = text.split("\n\n")[0]
     lines = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines() if line.strip()]
     return lines[1], lines[3:]
 

@@ -1,6 +1,7 @@
 """Files that are whole or not there, and folders that one process writes at a time."""
 
 import errno
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from .errors import OutputError
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -56,12 +59,15 @@ def sole_writer(lock_path: Path, of_what: str, wait: bool = False) -> Iterator[N
         lock_path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(lock_path)
         try:
-            lock.acquire(timeout=-1 if wait else 0)
+            lock.acquire(timeout=0)
         except Timeout:
-            raise OutputError(
-                f"{of_what} is being written by another process (lock {lock_path}); "
-                "wait until it has ended, or choose another save_dir or name"
-            ) from None
+            if not wait:
+                raise OutputError(
+                    f"{of_what} is being written by another process (lock {lock_path}); "
+                    "wait until it has ended, or choose another save_dir or name"
+                ) from None
+            log.info("waiting for another process that is at %s", of_what)
+            lock.acquire()
     try:
         yield
     finally:

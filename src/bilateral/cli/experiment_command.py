@@ -42,12 +42,15 @@ def experiment(
     if workers is not None:
         overrides = [*overrides, f"workers={workers}"]
     config = read_config(path, overrides)
+    elsewhere = _elsewhere(executor, address, demand, workers)
     with distributed.process_group():
         work = Experiment(config, load_data(config))
         if plan:
-            _print_plan(work.preview(), as_json_text)
+            planned = distributed.from_first(work.preview)
+            if distributed.is_first():
+                _print_plan(planned, as_json_text)
             return
-        table = work.run(_executor(work, executor, address, demand))
+        table = work.run(elsewhere or local(work.runner, work.runs, config.workers))
         if not distributed.is_first():
             return
         folder = config.save_dir / f"{config.name}-experiment"
@@ -58,17 +61,23 @@ def experiment(
         raise RunsFailedError(f"{len(table.failures)} runs failed:\n" + "\n".join(map(str, table.failures)))
 
 
-def _executor(work: Experiment, name: str, address: str | None, demand: list[str]) -> Executor:
-    workers = work.config.workers
+def _elsewhere(name: str, address: str | None, demand: list[str], jobs: int | None) -> Executor | None:
+    """The executor of another machine that is asked for; None for this one."""
+    if name not in ("local", "dask", *cluster.QUEUES):
+        raise ConfigError(f"--executor: there is no {name!r}; allowed: local, dask, {', '.join(cluster.QUEUES)}")
+    if name != "dask" and (address or demand):
+        raise ConfigError(f"--address and --demand belong to --executor dask, not to {name}")
     if name == "local":
-        if address or demand:
-            raise ConfigError("--address and --demand belong to --executor dask or a batch system")
-        return local(work.runner, work.runs, workers)
+        return None
     if name == "dask":
-        return cluster.dask(address, None, 0, demand)
-    if name in cluster.QUEUES:
-        return cluster.dask(address, name, len(work.runs) if workers == "auto" else workers, demand)
-    raise ConfigError(f"--executor: there is no {name!r}; allowed: local, dask, {', '.join(cluster.QUEUES)}")
+        if address is None:
+            raise ConfigError("--executor dask needs --address, the scheduler's, such as tcp://10.0.0.1:8786")
+        if jobs is not None:
+            raise ConfigError("--workers: a Dask cluster has the workers that it has; start them with `dask worker`")
+        return cluster.dask(address, demand)
+    if jobs is None:
+        raise ConfigError(f"--executor {name} needs --workers, the number of jobs")
+    return cluster.batch_system(name, jobs)
 
 
 def _print_plan(planned: list[PlannedRun], as_json_text: bool) -> None:

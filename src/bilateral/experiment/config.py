@@ -12,7 +12,7 @@ from ..base.errors import ConfigError
 from ..base.section import Section, UserPath
 from ..data.config import DataConfig
 from ..models.config import ModelConfig
-from ..training.config import GIVEN_BY_RECIPES, CheckpointConfig, TrainingConfig
+from ..training.config import GIVEN_BY_RECIPES, RECIPES, CheckpointConfig, TrainingConfig
 from .documented_keys import DOCUMENTED_SECTIONS, translate
 
 
@@ -171,9 +171,18 @@ def dump_config(config: Config) -> str:
 def _own_problems(problems: list[Any]) -> list[Any]:
     """Leave out what only follows from another problem: what is inherited from `training`, what is missing for it."""
     if any(problem["loc"][:1] == ("training",) for problem in problems):
-        problems = [problem for problem in problems if problem["loc"][:1] != ("pretraining",)]
+        problems = [
+            problem
+            for problem in problems
+            if problem["loc"][:1] != ("pretraining",) and problem["loc"][:2] not in (_END_TO_END, _FINE_TUNING)
+        ]
+    elif any(problem["loc"][:2] == _END_TO_END for problem in problems):
+        problems = [problem for problem in problems if problem["loc"][:2] != _FINE_TUNING]
     first_hand = [problem for problem in problems if problem["type"] != "missing"]
     return first_hand or problems
+
+
+_END_TO_END, _FINE_TUNING = ("experiment", "end_to_end"), ("experiment", "fine_tuning")
 
 
 def _inherit(training: dict[str, Any], own: Any) -> Any:
@@ -184,9 +193,17 @@ def _inherit(training: dict[str, Any], own: Any) -> Any:
     if own.get("recipe", training.get("recipe", "fast")) != training.get("recipe", "fast"):
         # Another recipe brings settings of its own, which what was chosen for this one must not displace.
         training = {key: value for key, value in training.items() if key not in GIVEN_BY_RECIPES}
-    if own.get("optimizer", "muon") != "muon":
-        training = {key: value for key, value in training.items() if key != "muon_lr"}
+    if _optimizer(own, training) != _optimizer(training):
+        # Rates of one optimizer say nothing of another's.
+        training = {key: value for key, value in training.items() if key not in ("lr", "muon_lr")}
     return {**training, **own}
+
+
+def _optimizer(training: dict[str, Any], inherited: dict[str, Any] | None = None) -> Any:
+    """The optimizer that a section has, of its own or inherited, or from its recipe."""
+    recipe = training.get("recipe") or (inherited or {}).get("recipe") or "fast"
+    by_recipe = RECIPES[recipe]["optimizer"] if recipe in tuple(RECIPES) else None
+    return training.get("optimizer") or (inherited or {}).get("optimizer") or by_recipe
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -13,10 +13,17 @@ from ..training.device import autocast, choose_device, prepare
 from ..training.objective import losses
 from .execution import describe
 from .plan import Run
+from .runner import read_record
 
 STEPS = 4
 CPU_BATCH = 64
 """Images in a step that is timed on the CPU, where larger batches are no faster."""
+
+
+def threads_at_work(folder: Path) -> int:
+    """With how many threads of the CPU a finished run was trained; 1 on another device."""
+    machine = (read_record(folder) or {}).get("machine", {})
+    return int(machine.get("threads", 1)) if str(machine.get("device", "cpu")).startswith("cpu") else 1
 
 
 def training_seconds(folder: Path) -> float:
@@ -35,14 +42,18 @@ def epochs_done(folder: Path | None) -> int:
     return len(path.read_text(encoding="utf-8").splitlines()) if path and path.exists() else 0
 
 
-def seconds_per_flop(trained: Iterable[tuple[float, float]], run: Run, dataset: HierarchicalDataset) -> float:
-    """Give the time of one useful FLOP of training on this machine.
+def seconds_per_flop(trained: Iterable[tuple[float, Path]], run: Run, dataset: HierarchicalDataset) -> float:
+    """Give the time of one useful FLOP of training on this machine, when all of its threads are at work.
 
-    trained: (FLOPs, seconds) of finished runs; where there are none, a few steps of the (resolved) `run` are timed.
+    trained: FLOPs and folder of finished runs; where there are none, a few steps of the (resolved) `run` are timed.
     """
     pairs = list(trained)
-    flops, seconds = sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
-    return seconds / flops if flops else _measured(run, dataset)
+    flops = sum(flops for flops, _ in pairs)
+    if not flops:
+        return _measured(run, dataset)
+    on_cpu = choose_device(run.config.training.device).type == "cpu"
+    seconds = sum(training_seconds(folder) * threads_at_work(folder) for _, folder in pairs)
+    return seconds / flops / (torch.get_num_threads() if on_cpu else 1)
 
 
 def _measured(run: Run, dataset: HierarchicalDataset) -> float:

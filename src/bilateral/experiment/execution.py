@@ -90,7 +90,8 @@ def train_run(
     description = describe(config, dataset)
     for side, hemisphere in config.model.hemispheres.items():
         if hemisphere.freeze == "untrained":
-            chosen = training.images[:CALIBRATION_IMAGES]
+            # Over all of the set, which may be sorted by class.
+            chosen = training.images[:: max(1, len(training) // CALIBRATION_IMAGES)][:CALIBRATION_IMAGES]
             calibrate_batch_norm(network.hemispheres[side], description.normalise(chosen))
     train(
         TrainingJob(

@@ -74,7 +74,7 @@ class Experiment:
         self.config, self.dataset = config, dataset
         self.rows = plan_rows(config, dataset)
         self.references = reference_rows(config, self.rows)
-        self.runner = Runner(dataset)
+        self.runner = Runner(dataset, waits=True)
         self.runs = [run for row in self.rows for runs in row.runs.values() for run in runs]
         self.runner.check(self.runs)
         self.plan = with_parents(self.runner, self.runs)
@@ -86,7 +86,7 @@ class Experiment:
         folders = {identity: find_folder(resolve(run), identity) for identity, run in self.plan.items()}
         finished = {identity for identity, run in self.plan.items() if self.runner.find(run) is not None}
         trained = [
-            (costs[identity].training_flops, training_seconds(folder))
+            (costs[identity].training_flops, folder)
             for identity, folder in folders.items()
             if folder is not None and identity in finished
         ]
@@ -114,7 +114,7 @@ class Experiment:
             rows,
             compare_rows(measures, self.references),
             compare_images(predictions, self.references),
-            [each for each in done.values() if isinstance(each, Failure)],
+            [each for identity in self.plan if isinstance(each := done[identity], Failure)],
         )
 
     def cost(self, run: Run) -> RunCost:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..models.backbones import find_backbone
 from ..models.config import HemisphereConfig, ModelConfig
+from ..training import distributed
 from ..training.checkpoint import find
 from .config import Config
 
@@ -77,7 +78,7 @@ class Run:
             unread.add("feature_views")
         data = [data_fingerprint, config.data.validation_fraction, config.data.split_seed]
         weights = {"checkpoint": True, "members": True}
-        common = {
+        common: dict[str, object] = {
             "parents": {side: parent.kind(data_fingerprint) for side, parent in self.parents.items()},
             "protocol": config.protocol,
             "data": data,
@@ -88,6 +89,8 @@ class Run:
             "checkpoints": config.checkpoints.model_dump(mode="json", exclude={"save_last"}),
             "code": code_fingerprint(tuple(h.arch for h in config.model.hemispheres.values())),
         }
+        if distributed.world_size() > 1:  # which draw other masks where there is dropout
+            common["processes"] = distributed.world_size()
         return _digest(common)
 
 

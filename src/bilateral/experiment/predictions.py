@@ -48,6 +48,15 @@ class Predictions:
                 f"cannot read the predictions {path}: {error}; delete the run's folder to redo it"
             ) from error
 
+    @classmethod
+    def are_whole(cls, path: Path) -> bool:
+        """Whether there is such a file, undamaged."""
+        try:
+            cls.load(path)
+        except OutputError:
+            return False
+        return True
+
     def log_probabilities(self, level: str) -> Tensor:
         """Of every class of `level`: (N, classes)."""
         return self.logits[level].log_softmax(1)

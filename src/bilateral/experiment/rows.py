@@ -189,17 +189,19 @@ def plan_rows(config: Config, dataset: HierarchicalDataset) -> list[Row]:
         raise ConfigError(
             f"{given[0] if given else 'model.checkpoint'}: an experiment trains all of its networks itself"
         )
+    frozen = [side for side in SIDES if model.hemispheres[side].freeze not in (None, True)]
+    if frozen:
+        raise ConfigError(f"model.{frozen[0]}.freeze: has no effect, since each row says what it freezes; leave it out")
     if not config.evaluate:
         raise ConfigError("evaluate: an experiment's table is of tested networks; it must be true")
     networks = Networks(config, dataset)
     settings = networks.settings
-    _check_seeds(seeds, max(settings.ensemble_sizes))
     kinds: dict[str, Kind] = {}
     for name in settings.rows:
         if name not in settings.without:
             kinds |= ensemble_kinds(settings.ensemble_sizes) if name == "ensemble" else {name: KINDS[name]}
     _check_levels(model, kinds)
-    return [
+    rows = [
         Row(
             name,
             kind.title,
@@ -208,6 +210,8 @@ def plan_rows(config: Config, dataset: HierarchicalDataset) -> list[Row]:
         )
         for name, kind in kinds.items()
     ]
+    _check_seeds(rows)
+    return rows
 
 
 def reference_rows(config: Config, rows: Sequence[Row]) -> list[str]:
@@ -238,13 +242,18 @@ def _check_levels(model: ModelConfig, names: Iterable[str]) -> None:
             )
 
 
-def _check_seeds(seeds: Sequence[int], size: int) -> None:
+def _check_seeds(rows: Sequence[Row]) -> None:
     """See that no network of one seed is also one of another."""
-    for number in range(1, max(size, 2)):
-        for seed in seeds:
-            if seed + number * SEED_STEP in seeds:
-                raise ConfigError(
-                    f"seeds: {seed} and {seed + number * SEED_STEP} share networks, for the second hemisphere and the "
-                    f"members of an ensemble of seed s have the seeds s + {SEED_STEP}, s + {2 * SEED_STEP}, ...; "
-                    f"choose seeds that differ by no multiple of {SEED_STEP}"
-                )
+    used: dict[tuple[str, int], int] = {}
+    for row in rows:
+        for seed, runs in row.runs.items():
+            parents = [parent for run in runs for parent in run.parents.values()]
+            for each in (*runs, *parents):
+                other = used.setdefault((each.config.name + each.role, each.seed), seed)
+                if other != seed:
+                    first, second = sorted((seed, other))
+                    raise ConfigError(
+                        f"seeds: {first} and {second} share networks in the row {row.name}, for the second hemisphere "
+                        f"of a kind and the members of an ensemble of seed s have the seeds s + {SEED_STEP}, "
+                        f"s + {2 * SEED_STEP}, ...; choose seeds below {SEED_STEP}"
+                    )

@@ -6,7 +6,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterable
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,13 +60,14 @@ class Runner:
         self._results: dict[str, RunResult] = {}
 
     def check(self, runs: Iterable[Run]) -> None:
-        """Find what would stop any of `runs` before the first one starts.
+        """Find what would stop any of `runs`, or of their parents, before the first one starts.
 
         Raises ConfigError for a setting that its backbone, its heads, the images or this machine cannot take;
         CheckpointError for a checkpoint that is not there or does not fit.
         """
         for run in runs:
             run = resolve(run)
+            self.check(run.parents.values())
             if run.config.model.mode_hemis == "ensemble":
                 checkpoint.load_ensemble(run.config.model.members or [])
             else:
@@ -79,7 +80,7 @@ class Runner:
 
     def find(self, run: Run) -> RunResult | None:
         """Give the stored result of a run that is finished."""
-        return self._reuse(resolve(run), self.identity(run))
+        return distributed.from_first(lambda: self._reuse(resolve(run), self.identity(run)))
 
     def run(self, run: Run, check: bool = True) -> RunResult:
         """Give a run's result: the stored one if it is finished, else after training and testing it.
@@ -121,14 +122,15 @@ class Runner:
         record = read_record(folder) if folder else None
         if folder is None or record is None:
             return None
-        if run.config.evaluate and not (record["metrics"] and (folder / PREDICTIONS).is_file()):
+        if run.config.evaluate and not (record["metrics"] and Predictions.are_whole(folder / PREDICTIONS)):
             return None
         return RunResult(run, folder, _tested(run.config, folder), record["metrics"])
 
     def _run_alone(self, run: Run, identity: str, parents: dict[str, RunResult]) -> RunResult:
         group = run.config.save_dir / run.group
         lock = sole_writer(group / f".{identity}.lock", f"the run {run.title} in {group}", self.waits)
-        with lock if distributed.is_first() else nullcontext():
+        with ExitStack() as held:
+            distributed.from_first(lambda: held.enter_context(lock))
             # Another process may have finished it between our look and our lock.
             finished = distributed.from_first(lambda: self._reuse(run, identity))
             if finished is not None:
@@ -137,8 +139,9 @@ class Runner:
             try:
                 return self._do(run, folder, identity, parents)
             except Exception:
-                with suppress(OutputError):
-                    write_text(folder / FAILURE, traceback.format_exc())
+                if distributed.is_first():
+                    with suppress(OutputError):
+                        write_text(folder / FAILURE, traceback.format_exc())
                 raise
 
     def _do(self, run: Run, folder: Path, identity: str, parents: dict[str, RunResult]) -> RunResult:

@@ -8,16 +8,27 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base.errors import BilateralError
+from ..base.errors import BilateralError, WorkerError
+from ..training import distributed
 from .plan import Run
 from .runner import FAILURE, Runner, RunResult, find_folder
 
 log = logging.getLogger(__name__)
+KILLED = "its worker process was killed, perhaps for want of memory"
 
 Submit = Callable[[Run], "Future[RunResult]"]
 """Begins a run whose parents are finished."""
-Executor = Callable[[Mapping[str, Run]], AbstractContextManager[Submit]]
-"""Gets ready for the runs of a plan (by identity), and cleans up after them."""
+
+
+@dataclass(frozen=True)
+class Executor:
+    """Where runs are done. open: gets ready for the runs of a plan (by identity), and cleans up after them.
+
+    capacity: how many it does at the same time; None: it keeps a queue of its own.
+    """
+
+    open: Callable[[Mapping[str, Run]], AbstractContextManager[Submit]]
+    capacity: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,53 +58,89 @@ def run_plan(
 ) -> dict[str, RunResult | Failure]:
     """Do what of a plan is not finished; give each run's result, by identity. The plan must have been checked.
 
-    keep_going: a run that fails, and those that need it, are Failures in the result, while all others go on.
-    Otherwise the first failure is raised, and what else goes on is ended.
+    keep_going: a run that fails, and those that need it, are Failures in the result, while all others go on; runs whose
+    worker process is killed are tried once more, each alone. Otherwise, and where torchrun started us, the first
+    failure is raised, and what else goes on is ended.
     """
-    done: dict[str, RunResult | Failure] = {}
-    for identity, run in plan.items():
-        if (finished := runner.find(run)) is not None:
-            log.info("%s: finished before, reused: %s", run.title, finished.folder)
-            done[identity] = finished
-    waiting = {
-        identity: {runner.identity(parent) for parent in run.parents.values()}
-        for identity, run in plan.items()
-        if identity not in done
-    }
-    if not waiting:
-        return done
-    running: dict[Future[RunResult], str] = {}
-    with executor({identity: plan[identity] for identity in waiting}) as submit:
-        while waiting or running:
-            for identity in [name for name, parents in waiting.items() if parents <= set(done)]:
-                failed = [done[parent] for parent in waiting.pop(identity) if isinstance(done[parent], Failure)]
-                if failed:
-                    _note(done, identity, Failure(plan[identity], f"{failed[0].run.title}, which it needs, failed"))
-                else:
-                    running[submit(plan[identity])] = identity
-            for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
-                identity = running.pop(future)
-                try:
-                    done[identity] = future.result()
-                    if len(plan) > 1:
-                        log.info("%d of %d runs done: %s", len(done), len(plan), plan[identity].title)
-                except BrokenProcessPool:
+    schedule = _Schedule(runner, plan, keep_going)
+    if schedule.waiting:
+        with executor.open({identity: plan[identity] for identity in schedule.waiting}) as submit:
+            while schedule.begin(submit, executor.capacity):
+                schedule.finish()
+    return schedule.done
+
+
+class _Schedule:
+    """What of a plan is done, runs, or waits for its parents."""
+
+    def __init__(self, runner: Runner, plan: Mapping[str, Run], keep_going: bool) -> None:
+        self.runner, self.plan, self.keep_going = runner, plan, keep_going
+        self.done: dict[str, RunResult | Failure] = {}
+        for identity, run in plan.items():
+            if (finished := runner.find(run)) is not None:
+                log.info("%s: finished before, reused: %s", run.title, finished.folder)
+                self.done[identity] = finished
+        self.waiting = {
+            identity: {runner.identity(parent) for parent in run.parents.values()}
+            for identity, run in plan.items()
+            if identity not in self.done
+        }
+        self.running: dict[Future[RunResult], str] = {}
+        self.interrupted: list[str] = []
+        """Runs whose worker process was killed, by their own need of memory or by that of one beside them."""
+        self.retried: set[str] = set()
+
+    def begin(self, submit: Submit, capacity: int | None) -> bool:
+        """Submit what can begin, in the order of the plan; say whether anything is running."""
+        self._give_up_children()
+        alone = bool(self.interrupted) or any(identity in self.retried for identity in self.running.values())
+        ready = self.interrupted or [each for each, parents in self.waiting.items() if parents <= self.done.keys()]
+        free = (1 if alone else capacity or len(self.plan)) - len(self.running)
+        for identity in ready[: max(0, free)]:
+            if self.interrupted:
+                self.interrupted.remove(identity)
+                self.retried.add(identity)
+            self.waiting.pop(identity, None)
+            self.running[submit(self.plan[identity])] = identity
+        return bool(self.running)
+
+    def finish(self) -> None:
+        """Wait until some run ends, and note what came of it."""
+        for future in wait(self.running, return_when=FIRST_COMPLETED).done:
+            identity = self.running.pop(future)
+            try:
+                self.done[identity] = future.result()
+                if len(self.plan) > 1:
+                    log.info("%d of %d runs done: %s", len(self.done), len(self.plan), self.plan[identity].title)
+            except BrokenProcessPool:
+                if not self.keep_going:
                     raise
-                except Exception as error:
-                    if not keep_going:
-                        raise
-                    _note(done, identity, _failure(runner, plan[identity], identity, error))
-    return done
+                if identity in self.retried:
+                    self._fail(identity, WorkerError(KILLED))
+                else:
+                    self.interrupted.append(identity)
+            except Exception as error:
+                # Processes that train together must not disagree on what comes next: they end.
+                if not self.keep_going or distributed.world_size() > 1:
+                    raise
+                self._fail(identity, error)
 
+    def _give_up_children(self) -> None:
+        for identity, parents in list(self.waiting.items()):
+            failed = [self.done[each] for each in parents if isinstance(self.done.get(each), Failure)]
+            if failed:
+                del self.waiting[identity]
+                titles = sorted(failure.run.title for failure in failed)
+                self._note(identity, Failure(self.plan[identity], f"{titles[0]}, which it needs, failed"))
 
-def _failure(runner: Runner, run: Run, identity: str, error: Exception) -> Failure:
-    folder = find_folder(run, identity)
-    path = folder / FAILURE if folder and (folder / FAILURE).exists() else None
-    lines = str(error).strip().splitlines() or [repr(error)]
-    # An unforeseen error comes with its traceback, whose last line says what it is.
-    return Failure(run, lines[0] if isinstance(error, BilateralError) else lines[-1], path)
+    def _fail(self, identity: str, error: Exception) -> None:
+        run = self.plan[identity]
+        folder = find_folder(run, identity)
+        path = folder / FAILURE if folder and (folder / FAILURE).exists() else None
+        lines = str(error).strip().splitlines() or [repr(error)]
+        # An unforeseen error comes with its traceback, whose last line says what it is.
+        self._note(identity, Failure(run, lines[0] if isinstance(error, BilateralError) else lines[-1], path))
 
-
-def _note(done: dict[str, RunResult | Failure], identity: str, failure: Failure) -> None:
-    log.warning("%s", failure)
-    done[identity] = failure
+    def _note(self, identity: str, failure: Failure) -> None:
+        log.warning("%s", failure)
+        self.done[identity] = failure

@@ -28,7 +28,10 @@ def write(folder: Path, config: Config, data: str, table: Table, provenance: Map
         write_text(folder / f"table.{form}", "\n".join(parts))
     write_text(folder / "table.json", json.dumps({"title": title, **as_json(table)}, indent=1))
     for name, records in _records(table).items():
-        write_text(folder / f"{name}.csv", _csv(records))
+        if records:
+            write_text(folder / f"{name}.csv", _csv(records))
+        else:  # none is compared, and what an earlier execution compared is not of this table
+            (folder / f"{name}.csv").unlink(missing_ok=True)
     folders = {result.row.name: result.folders for result in table.rows}
     write_text(folder / "provenance.json", json.dumps({**provenance, "runs": folders}, indent=1))
 
@@ -102,7 +105,7 @@ def _records(table: Table) -> dict[str, list[dict[str, Any]]]:
 
 def _csv(records: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(records[0]) if records else [], lineterminator="\n")
+    writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
     return text.getvalue()

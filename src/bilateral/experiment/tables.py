@@ -1,5 +1,6 @@
 """An experiment's tables as people read them: plain text, Markdown, LaTeX."""
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -116,7 +117,7 @@ def render(block: Block, form: str) -> str:
         return f"\\begin{{table}}\n\\caption{{{caption}}}\n{body}\n\\end{{table}}\n"
     if form == "md":
         return f"### {block.title}\n\n{body}\n" + (f"\n{block.note}\n" if block.note else "")
-    return f"{block.title}\n{body}\n"
+    return f"{block.title}\n{body}\n" + (f"\n{textwrap.fill(block.note, 120)}\n" if block.note else "")
 
 
 def row_summary(result: RowResult, name: str) -> Summary | None:

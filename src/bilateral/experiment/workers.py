@@ -49,17 +49,21 @@ def local(runner: Runner, runs: Sequence[Run], workers: int | Literal["auto"]) -
     With one worker, and where torchrun started us, runs are done in this process.
     """
     plan = with_parents(runner, runs)
-    count = min(_automatic(plan.values()) if workers == "auto" else workers, len(plan))
+    count = (
+        1
+        if distributed.world_size() > 1
+        else min(_automatic(plan.values()) if workers == "auto" else workers, len(plan))
+    )
 
     @contextmanager
     def execute(missing: Mapping[str, Run]) -> Iterator[Submit]:
-        if count <= 1 or distributed.world_size() > 1:
+        if count == 1:
             yield partial(_run_here, runner)
         else:
             with _worker_processes(runner, count) as submit:
                 yield submit
 
-    return execute
+    return Executor(execute, count)
 
 
 def _automatic(plan: Collection[Run]) -> int:
@@ -82,9 +86,7 @@ def _run_here(runner: Runner, run: Run) -> "Future[RunResult]":
 @contextmanager
 def _worker_processes(runner: Runner, count: int) -> Iterator[Submit]:
     context = multiprocessing.get_context("spawn")
-    messages, numbers = context.Queue(), context.SimpleQueue()
-    for number in range(count):
-        numbers.put(number)
+    messages, numbers = context.Queue(), context.Queue()
     # Nobody else holds this end: when it is closed, by us or by our death, the workers end.
     workers_end, lifeline = context.Pipe(duplex=False)
     threads = max(1, torch.get_num_threads() // count)
@@ -92,11 +94,24 @@ def _worker_processes(runner: Runner, count: int) -> Iterator[Submit]:
         # The workers map one file: shared memory is small in many containers, and a pipe would hold up their start.
         path = Path(folder) / "dataset.pt"
         torch.save(runner.dataset, path)
-        executor = ProcessPoolExecutor(count, context, _start, (path, threads, numbers, messages, workers_end))
+        arguments = (path, runner.waits, threads, numbers, messages, workers_end)
+
+        def start() -> ProcessPoolExecutor:
+            for number in range(count):
+                numbers.put(number)
+            return ProcessPoolExecutor(count, context, _start, arguments)
+
+        executor = start()
 
         def submit(run: Run) -> "Future[RunResult]":
+            nonlocal executor
             with _uninterrupted():
-                return executor.submit(_run, run)
+                try:
+                    return executor.submit(_run, run)
+                except BrokenProcessPool:  # by a run before this one
+                    executor.shutdown()
+                    executor = start()
+                    return executor.submit(_run, run)
 
         finished = False
         try:
@@ -135,7 +150,7 @@ class _Forward(logging.Handler):
 _runner: Runner
 
 
-def _start(path: Path, threads: int, numbers: Any, messages: Any, lifeline: Connection) -> None:
+def _start(path: Path, waits: bool, threads: int, numbers: Any, messages: Any, lifeline: Connection) -> None:
     """Set up a worker process."""
     global _runner  # noqa: PLW0603, an executor's worker has no other place for it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where no mask is inherited; the main process ends us
@@ -146,7 +161,7 @@ def _start(path: Path, threads: int, numbers: Any, messages: Any, lifeline: Conn
     progress = MessengerProgress(messages)
     logging.basicConfig(level=logging.INFO, handlers=[_Forward(progress)], force=True)
     warnings.showwarning = lambda message, *_, **__: progress.log(f"warning: {message}")
-    _runner = Runner(torch.load(path, mmap=True, weights_only=False), progress)
+    _runner = Runner(torch.load(path, mmap=True, weights_only=False), progress, waits)
 
 
 def _run(run: Run) -> RunResult:

@@ -9,10 +9,10 @@ FORWARD_AND_BACKWARD = 3
 
 
 def training_flops(cost: NetworkCost, model: ModelConfig, config: TrainingConfig, images: int, held_out: int) -> int:
-    """Count the useful FLOPs of a training on `images` images, without validation.
+    """Count the useful FLOPs of a training on `images` images, without the passes that validate.
 
     A frozen hemisphere costs its forward pass in every epoch; where features are kept, once for each view, and once
-    for the `held_out` images that validate.
+    for the `held_out` images, whose features are kept with them.
     """
     frozen = {side for side, hemisphere in model.hemispheres.items() if hemisphere.freeze}
     kept = config.feature_views > 0 and frozen == set(model.hemispheres)

@@ -71,12 +71,20 @@ def add_up(value: Tensor) -> Tensor:
 
 
 def from_first(make: Callable[[], Shared]) -> Shared:
-    """Call `make` in the first process alone, and give what it gives in all of them."""
+    """Call `make` in the first process alone, and give in all of them what it gives, or raise what it raises."""
     if world_size() == 1:
         return make()
-    shared: list[Shared | None] = [make() if is_first() else None]
-    dist.broadcast_object_list(shared, device=torch.device("cpu"))
-    return shared[0]  # type: ignore[return-value]
+    outcome: list[Any] = [None, None]
+    if is_first():
+        try:
+            outcome[0] = make()
+        except Exception as error:
+            outcome[1] = error
+    dist.broadcast_object_list(outcome, device=torch.device("cpu"))
+    value, failure = outcome
+    if failure is not None:
+        raise failure
+    return value
 
 
 def synchronise_batch_norm(network: nn.Module) -> None:
