@@ -449,7 +449,8 @@ def test_random_trees_are_read_exactly(tmp_path_factory, tree, size, mode, suffi
             fine_name = dataset.hierarchy.fine_names[fine].removeprefix(f"{coarse_name}/")
             read.setdefault((split, coarse_name, fine_name), []).append(image.numpy().tobytes())
     expected = {}
-    for split, coarse, fine, file in sorted(written):
+    # Files are read in the order of their names, of which the suffix is part: "0-.png" before "0.png".
+    for split, coarse, fine, file in sorted(written, key=lambda key: (*key[:3], f"{key[3]}.{suffix}")):
         expected.setdefault((split, coarse, fine), []).append(written[split, coarse, fine, file])
     assert read == expected
 
