@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from bilateral.base.errors import ConfigError
-from bilateral.experiment.config import Row as RowName
-from bilateral.experiment.config import check_config
+from bilateral.experiment.config import RowName, check_config
 from bilateral.experiment.plan import WHOLE
 from bilateral.experiment.predictions import Predictions
 from bilateral.experiment.rows import KINDS, plan_rows, reference_rows

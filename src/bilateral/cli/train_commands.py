@@ -12,7 +12,7 @@ from ..data import sources
 from ..data.images import HierarchicalDataset
 from ..experiment.config import Config, read_config
 from ..experiment.plan import Run
-from ..experiment.results import COLUMNS, Row, cells, write_result_all
+from ..experiment.results import COLUMNS, SystemRow, cells, write_result_all
 from ..experiment.runner import Runner
 from ..experiment.system import run_system
 from ..experiment.workers import run_all
@@ -81,7 +81,7 @@ def load_data(config: Config) -> HierarchicalDataset:
     return dataset
 
 
-def print_table(rows: list[Row], title: str) -> None:
+def print_table(rows: list[SystemRow], title: str) -> None:
     """Print the table of accuracies on standard output."""
     table = Table(title=title, title_justify="left")
     table.add_column("network")

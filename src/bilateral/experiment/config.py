@@ -26,7 +26,7 @@ class PretrainingConfig(Section):
     right: TrainingConfig
 
 
-Row = Literal[
+RowName = Literal[
     "left",
     "right",
     "side_by_side",
@@ -47,9 +47,9 @@ Row = Literal[
 class ExperimentConfig(Section):
     """What `bilateral experiment` does beside the system: the rows of its table, and how their networks are trained."""
 
-    rows: list[Row] = Field(list(get_args(Row)), min_length=1)
+    rows: list[RowName] = Field(list(get_args(RowName)), min_length=1)
     """The table's rows, in order."""
-    without: list[Row] = Field([])
+    without: list[RowName] = Field([])
     """Rows to leave out."""
     ensemble_sizes: list[Annotated[int, Field(ge=2)]] = Field([2], min_length=1)
     """How many two-headed networks make an ensemble; one row for each number and kind of mean."""

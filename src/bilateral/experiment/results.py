@@ -16,7 +16,7 @@ COLUMNS = {"fine_pct": "fine", "coarse_pct": "coarse", "rollup_pct": "coarse by 
 
 
 @dataclass(frozen=True)
-class Row:
+class SystemRow:
     """One kind of network: its accuracies over seeds, by column of COLUMNS; a column that it lacks is absent."""
 
     name: str
@@ -35,7 +35,7 @@ def accuracies_pct(metrics: dict[str, float], mode_heads: str) -> dict[str, floa
     return found
 
 
-def tabulate(results: dict[str, list[RunResult]]) -> list[Row]:
+def tabulate(results: dict[str, list[RunResult]]) -> list[SystemRow]:
     """Make one row for every kind of network, from its runs of all seeds."""
     rows = []
     for name, runs in results.items():
@@ -45,7 +45,7 @@ def tabulate(results: dict[str, list[RunResult]]) -> list[Row]:
             for column in COLUMNS
             if by_run and all(column in accuracies for accuracies in by_run)
         }
-        rows.append(Row(name, columns))
+        rows.append(SystemRow(name, columns))
     return rows
 
 
@@ -78,7 +78,7 @@ def write_result_all(results: list[RunResult]) -> Path | None:
     return path
 
 
-def write_table(folder: Path, title: str, rows: list[Row], results: dict[str, list[RunResult]]) -> None:
+def write_table(folder: Path, title: str, rows: list[SystemRow], results: dict[str, list[RunResult]]) -> None:
     """Write the table as table.json (with every run behind it) and table.md. title: what it is of."""
     values = {
         "title": title,
@@ -94,7 +94,7 @@ def write_table(folder: Path, title: str, rows: list[Row], results: dict[str, li
     write_text(folder / "table.md", f"{title}\n\n{markdown(rows)}")
 
 
-def markdown(rows: list[Row]) -> str:
+def markdown(rows: list[SystemRow]) -> str:
     """The table in Markdown."""
     lines = ["| network | n | " + " | ".join(f"{title} %" for title in COLUMNS.values()) + " |"]
     lines.append("|---|---|" + "---|" * len(COLUMNS))
@@ -102,7 +102,7 @@ def markdown(rows: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def cells(row: Row) -> list[str]:
+def cells(row: SystemRow) -> list[str]:
     """A row as text: name, n, and mean ± sample deviation of each column."""
     count = next((summary["n"] for summary in row.columns.values()), 0)
     return [row.name, str(count), *(_cell(row.columns.get(column)) for column in COLUMNS)]

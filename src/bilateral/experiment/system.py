@@ -9,7 +9,7 @@ from ..models.config import SIDES
 from ..training import distributed
 from .config import Config
 from .plan import Run, hemisphere_config
-from .results import Row, tabulate, write_result_all, write_table
+from .results import SystemRow, tabulate, write_result_all, write_table
 from .runner import Runner, RunResult
 from .workers import run_all
 
@@ -38,7 +38,7 @@ def plan_system(config: Config, seed: int) -> dict[str, Run]:
     return {**alone, "bilateral": Run(joined, seed, "bilateral", parents)}
 
 
-def run_system(configs: list[Config], dataset: HierarchicalDataset, join: bool = True) -> tuple[list[Row], Path]:
+def run_system(configs: list[Config], dataset: HierarchicalDataset, join: bool = True) -> tuple[list[SystemRow], Path]:
     """Do every run, for every seed of every config, that is not finished.
 
     configs: more than one where each seed has hemispheres given as checkpoints. join: False trains the hemispheres
