@@ -9,7 +9,7 @@ quickstart: $(VENV)/.installed
 	$(BIN)/bilateral system
 
 test: lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

@@ -64,10 +64,13 @@ def test_a_finished_run_is_reused_and_a_changed_one_is_new(tiny, tmp_path):
 def test_a_finished_run_without_its_predictions_is_tested_again_and_not_trained(tiny, tmp_path):
     first = Runner(tiny).run(Run(config(tmp_path), 0))
     kept, timing = (first.folder / "predictions.npz").read_bytes(), (first.folder / "timing.jsonl").read_bytes()
+    record = (first.folder / "run.yaml").read_text()
+    (first.folder / "run.yaml").write_text(record.replace("threads: ", "threads: 9"))
     (first.folder / "predictions.npz").unlink()
     assert Runner(tiny).run(Run(config(tmp_path), 0)).metrics == first.metrics
     assert (first.folder / "predictions.npz").read_bytes() == kept
     assert (first.folder / "timing.jsonl").read_bytes() == timing
+    assert "threads: 9" in (first.folder / "run.yaml").read_text(), "the machine that trained it"
 
 
 def test_the_predictions_are_those_that_the_result_measures(tiny, tmp_path):

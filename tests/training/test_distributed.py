@@ -102,6 +102,35 @@ def test_a_run_that_torchrun_did_not_start_is_one_process():
         assert distributed.from_first(lambda: "made") == "made"
 
 
+FAIL = """
+import os, sys
+from bilateral.cli.main import main
+from bilateral.training import checkpoint
+
+def save(path, *_):
+    raise OSError(28, "No space left on device", str(path))
+
+if os.environ["RANK"] == "0":
+    checkpoint.save = save
+main(sys.argv[1:])
+"""
+
+
+def test_what_the_first_process_alone_fails_in_ends_all(tmp_path):
+    (tmp_path / "fail.py").write_text(FAIL)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "fail.py"]
+    command += ["experiment", str(Path(__file__).parents[2] / "configs/experiment/quick.yaml"), *SETTINGS]
+    command += [
+        "experiment.rows=[left, right]",
+        "experiment.fine_tuning={}",
+        "pretraining.left.epochs=1",
+        "pretraining.right.epochs=1",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode != 0 and "No space left on device" in done.stderr
+    assert not list(tmp_path.rglob("table.json"))
+
+
 def test_an_error_in_every_process_is_told_and_ends_them(tmp_path):
     _, done = run(tmp_path / "small", 2, "training.batch_size=2", "data.shapes.train_per_class=2")
     _, wrong = run(tmp_path / "wrong", 2, "training.epochs=0")

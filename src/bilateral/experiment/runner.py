@@ -167,13 +167,22 @@ class Runner:
         tested: Path | None,
         started: float,
     ) -> RunResult:
-        """Test the network, and write result.yaml, then run.yaml, whose presence says that the run is finished."""
+        """Test the network, and write result.yaml, then run.yaml, whose presence says that the run is finished.
+
+        Where only the test was missing, the record of the training stays.
+        """
         metrics = {}
         if run.config.evaluate:
             evaluation = evaluate_run(run, self.dataset, tested)
             metrics = evaluation.metrics("test", self.dataset.hierarchy)
             Predictions(evaluation.logits, evaluation.labels).save(folder / PREDICTIONS)
             write_text(folder / "result.yaml", yaml.safe_dump([metrics], sort_keys=False))
+        trained = read_record(folder) or {
+            "seconds_since_last_start": round(time.perf_counter() - started, 1),
+            "commit": commit(),
+            "machine": describe_machine(choose_device(run.config.training.device)),
+            "processes": distributed.world_size(),
+        }
         record = {
             "id": identity,
             "kind": run.kind(self.dataset.fingerprint),
@@ -182,11 +191,8 @@ class Runner:
             "parents": {part: str(parent.folder) for part, parent in parents.items()},
             "data": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint},
             "metrics": metrics,
-            "seconds_since_last_start": round(time.perf_counter() - started, 1),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "commit": commit(),
-            "machine": describe_machine(choose_device(run.config.training.device)),
-            "processes": distributed.world_size(),
+            **{key: trained.get(key) for key in ("seconds_since_last_start", "commit", "machine", "processes")},
         }
         if tested is not None:
             record["checkpoint"] = tested.stem
