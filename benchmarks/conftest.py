@@ -8,7 +8,7 @@ import torch
 
 from bilateral.benchmark.subject import measured_config, random_dataset
 from bilateral.data.images import HierarchicalImages
-from bilateral.experiment.config import Config, check_config
+from bilateral.runs.config import Config, check_config
 from bilateral.training.device import choose_device
 
 BATCH = 256

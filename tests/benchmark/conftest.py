@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from bilateral.benchmark.subject import HIERARCHY, measured_config
-from bilateral.experiment.config import Config, check_config
+from bilateral.runs.config import Config, check_config
 from bilateral.training.loop import TrainingJob
 
 COUNT = HIERARCHY.fine_count

@@ -1,7 +1,7 @@
 import pytest
 
 from bilateral.benchmark import head_stage
-from bilateral.experiment.config import check_config
+from bilateral.runs.config import check_config
 
 
 @pytest.mark.parametrize(("views_given", "views"), [(0, 1), (3, 3)])

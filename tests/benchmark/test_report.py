@@ -4,7 +4,7 @@ import pytest
 
 from bilateral.base.errors import ConfigError, DataError
 from bilateral.benchmark import report
-from bilateral.experiment.config import check_config
+from bilateral.runs.config import check_config
 
 MEASURED = {
     "peak_float32_flops_per_s": 100.0,

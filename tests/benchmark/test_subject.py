@@ -5,7 +5,7 @@ import torch
 
 from bilateral.base.errors import ConfigError
 from bilateral.benchmark.subject import epoch_seconds, measured_config, random_dataset, training_job
-from bilateral.experiment.config import check_config
+from bilateral.runs.config import check_config
 from bilateral.training.loop import train
 
 

@@ -93,7 +93,7 @@ def test_hemispheres_can_be_trained_first_and_joined_later(bilateral, tmp_path):
 def test_a_run_by_two_processes_at_once_is_refused(bilateral, tmp_path):
     import filelock
 
-    from bilateral.experiment.config import read_config
+    from bilateral.runs.config import read_config
 
     arguments = ["train", *TINY_DATA, *NETWORK]
     bilateral(*arguments)

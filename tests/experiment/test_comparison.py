@@ -5,7 +5,7 @@ import torch
 from scipy import stats
 
 from bilateral.experiment.comparison import compare_images, compare_rows
-from bilateral.experiment.predictions import Predictions
+from bilateral.runs.predictions import Predictions
 from conftest import COARSE_OF_FINE
 
 

@@ -6,7 +6,7 @@ import torch
 
 from bilateral.data.hierarchy import LabelHierarchy
 from bilateral.experiment.measures import MEASURES, measure
-from bilateral.experiment.predictions import Predictions
+from bilateral.runs.predictions import Predictions
 from conftest import COARSE_OF_FINE
 
 HIERARCHY = LabelHierarchy(tuple("abcdef"), ("x", "y", "z"), COARSE_OF_FINE)

@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from bilateral.base.errors import ConfigError
-from bilateral.experiment.config import RowName, check_config
-from bilateral.experiment.plan import WHOLE
-from bilateral.experiment.predictions import Predictions
 from bilateral.experiment.rows import KINDS, plan_rows, reference_rows
-from bilateral.experiment.runner import Runner
-from bilateral.experiment.scheduling import with_parents
-from bilateral.experiment.system import plan_system
 from bilateral.models.build import build_network
+from bilateral.runs.config import RowName, check_config
+from bilateral.runs.plan import WHOLE
+from bilateral.runs.predictions import Predictions
+from bilateral.runs.runner import Runner
+from bilateral.runs.scheduling import with_parents
+from bilateral.runs.system import plan_system
 from conftest import COARSE, COARSE_OF_FINE, FINE
 
 ALL_ROWS = [

@@ -4,15 +4,15 @@ import re
 
 import pytest
 
+from bilateral.base.statistics import Difference, McNemar
 from bilateral.experiment.comparison import Comparison, ImageComparison
-from bilateral.experiment.config import check_config
 from bilateral.experiment.experiment import RowResult, Table
 from bilateral.experiment.measures import MEASURES
-from bilateral.experiment.plan import Run
 from bilateral.experiment.rows import Row
-from bilateral.experiment.scheduling import Failure
-from bilateral.experiment.statistics import Difference, McNemar
 from bilateral.experiment.table_files import as_json, write
+from bilateral.runs.config import check_config
+from bilateral.runs.plan import Run
+from bilateral.runs.scheduling import Failure
 
 CONFIG = check_config({"name": "mine", "seeds": [0, 1, 2], "protocol": "original"}, "test")
 COSTS = {"parameters": 1_234_567, "trainable_parameters": 4_321, "multiply_adds": 987_654, "training_pflops": 1 / 7}

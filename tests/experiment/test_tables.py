@@ -2,10 +2,10 @@ import re
 
 import pytest
 
+from bilateral.base.statistics import Difference, McNemar
 from bilateral.experiment.comparison import Comparison, ImageComparison
 from bilateral.experiment.experiment import RowResult, Table
 from bilateral.experiment.rows import Row
-from bilateral.experiment.statistics import Difference, McNemar
 from bilateral.experiment.tables import blocks, render, row_summary, timing
 
 COSTS = {"parameters": 1_234_567, "trainable_parameters": 4_321, "multiply_adds": 987_654.0, "training_pflops": 1.23456}

@@ -7,10 +7,10 @@ import torch
 from bilateral.data.config import DataConfig, ShapesConfig
 from bilateral.data.shapes import load
 from bilateral.data.splits import hold_out
-from bilateral.experiment.config import check_config
-from bilateral.experiment.execution import describe, resolve
-from bilateral.experiment.plan import Run
 from bilateral.models.build import build_network
+from bilateral.runs.config import check_config
+from bilateral.runs.execution import describe, resolve
+from bilateral.runs.plan import Run
 from bilateral.training.config import CheckpointConfig
 from bilateral.training.loop import TrainingJob, train
 

@@ -8,9 +8,9 @@ import torch
 from bilateral.base.errors import ConfigError, TrainingDivergedError
 from bilateral.data.images import HierarchicalDataset
 from bilateral.data.splits import hold_out
-from bilateral.experiment.config import check_config
-from bilateral.experiment.execution import describe
 from bilateral.models.build import build_network
+from bilateral.runs.config import check_config
+from bilateral.runs.execution import describe
 from bilateral.training import checkpoint
 from bilateral.training.config import CheckpointConfig, TrainingConfig
 from bilateral.training.loop import TrainingJob, train

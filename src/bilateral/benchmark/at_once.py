@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from ..base.errors import WorkerError
-from ..experiment.config import Config
-from ..experiment.plan import Run
-from ..experiment.runner import Runner
-from ..experiment.workers import run_all
+from ..runs.config import Config
+from ..runs.plan import Run
+from ..runs.runner import Runner
+from ..runs.workers import run_all
 from .subject import random_dataset
 
 EPOCHS, MOST_WORKERS = 6, 4

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from ..base.errors import ConfigError
-from ..experiment.config import Config
+from ..runs.config import Config
 from ..training.loop import train
 from .child import in_child
 from .flops import training_flops

@@ -5,7 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ..experiment.config import Config
+from ..runs.config import Config
 from ..training.loop import train
 from .subject import epoch_seconds, training_job
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..base.errors import ConfigError
-from ..experiment.config import Config
+from ..runs.config import Config
 from ..training.device import choose_device
 from ..training.loop import train
 from .child import in_child

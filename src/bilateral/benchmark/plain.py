@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..data import cifar100
 from ..data.images import HierarchicalImages
-from ..experiment.config import Config
 from ..models.build import build_network
+from ..runs.config import Config
 from ..training.config import RECIPES
 from ..training.device import choose_device
 from ..training.objective import losses

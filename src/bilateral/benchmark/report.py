@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ..base.errors import BilateralError, ConfigError
-from ..experiment.config import Config
-from ..experiment.runner import commit
+from ..runs.config import Config
+from ..runs.runner import commit
 from ..training.device import choose_device, describe_machine
 from .at_once import measure_at_once
 from .compiled import measure_compiled

@@ -10,11 +10,11 @@ from ..base.errors import ConfigError
 from ..data import cifar100
 from ..data.hierarchy import LabelHierarchy
 from ..data.images import HierarchicalDataset, HierarchicalImages
-from ..experiment.checks import check_network
-from ..experiment.config import Config
-from ..experiment.execution import describe, resolve
-from ..experiment.plan import Run
 from ..models.build import build_network
+from ..runs.checks import check_network
+from ..runs.config import Config
+from ..runs.execution import describe, resolve
+from ..runs.plan import Run
 from ..training.config import CheckpointConfig
 from ..training.loop import TrainingJob
 

@@ -4,7 +4,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from ..experiment.config import Config
+from ..runs.config import Config
 from ..training.loop import train
 from .flops import training_flops
 from .subject import epoch_seconds, training_job

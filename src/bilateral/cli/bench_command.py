@@ -9,7 +9,7 @@ from rich.console import Console
 from ..base.errors import BilateralError
 from ..benchmark.report import measure
 from ..benchmark.table import report_table
-from ..experiment.config import read_config
+from ..runs.config import read_config
 
 BENCH = Path(str(files("bilateral.cli") / "bench.yaml"))
 

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from ..base.errors import ConfigError
-from ..experiment.config import Config, check_config, is_documented, override, read_config
 from ..models.config import SIDES
+from ..runs.config import Config, check_config, is_documented, override, read_config
 from ..training.config import TrainingConfig
 from .main import exit_with
 from .train_commands import run_and_print, train

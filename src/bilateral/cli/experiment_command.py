@@ -9,14 +9,14 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from ..base.errors import ConfigError, RunsFailedError
-from ..experiment import cluster
-from ..experiment.config import Config, read_config
 from ..experiment.experiment import Experiment, PlannedRun, Table
-from ..experiment.runner import commit
-from ..experiment.scheduling import Executor
 from ..experiment.table_files import as_json, write
 from ..experiment.tables import blocks, render, timing
-from ..experiment.workers import local
+from ..runs import cluster
+from ..runs.config import Config, read_config
+from ..runs.runner import commit
+from ..runs.scheduling import Executor
+from ..runs.workers import local
 from ..training import distributed
 from ..training.device import choose_device, describe_machine
 from .train_commands import load_data

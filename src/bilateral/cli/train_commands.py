@@ -10,12 +10,12 @@ from rich.table import Table
 from ..base.errors import ConfigError
 from ..data import sources
 from ..data.images import HierarchicalDataset
-from ..experiment.config import Config, read_config
-from ..experiment.plan import Run
-from ..experiment.results import COLUMNS, SystemRow, cells, write_result_all
-from ..experiment.runner import Runner
-from ..experiment.system import run_system
-from ..experiment.workers import run_all
+from ..runs.config import Config, read_config
+from ..runs.plan import Run
+from ..runs.results import COLUMNS, SystemRow, cells, write_result_all
+from ..runs.runner import Runner
+from ..runs.system import run_system
+from ..runs.workers import run_all
 from ..training import distributed
 
 log = logging.getLogger(__name__)

@@ -17,11 +17,11 @@ from ..base.files import whole_file
 from ..data import sources
 from ..data.image_files import read_image
 from ..data.prepare import prepare_cifar100
-from ..experiment.checks import check_labels
-from ..experiment.config import Config, dump_config, read_config
-from ..experiment.execution import resolve
-from ..experiment.plan import Run
 from ..models.backbones import BACKBONES
+from ..runs.checks import check_labels
+from ..runs.config import Config, dump_config, read_config
+from ..runs.execution import resolve
+from ..runs.plan import Run
 from ..training import checkpoint
 from ..training.checkpoint import Description
 from ..training.device import choose_device, describe_machine, resolve_precision

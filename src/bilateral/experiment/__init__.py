@@ -1,1 +1,1 @@
-"""From a config to runs with results: config, plan, runner, results."""
+"""The published experiment: its rows, what is measured of them, how they compare, its tables."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from .predictions import LEVELS, Predictions
-from .statistics import Difference, McNemar, holm, mcnemar, paired_difference
+from ..base.statistics import Difference, McNemar, holm, mcnemar, paired_difference
+from ..runs.predictions import LEVELS, Predictions
 
 COMPARED = ("fine_pct", "coarse_pct", "rollup_pct")
 """The measures that rows are compared by."""

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 from ..data.images import HierarchicalDataset
 from ..models.cost import network_cost
+from ..runs.config import Config
+from ..runs.estimate import epochs_done, seconds_per_flop, training_seconds
+from ..runs.execution import resolve, split
+from ..runs.plan import Run
+from ..runs.predictions import Predictions
+from ..runs.runner import PREDICTIONS, Runner, RunResult, find_folder
+from ..runs.scheduling import Executor, Failure, run_plan, with_parents
 from ..training.cost import training_flops
 from .comparison import Comparison, ImageComparison, compare_images, compare_rows
-from .config import Config
-from .estimate import epochs_done, seconds_per_flop, training_seconds
-from .execution import resolve, split
 from .measures import measure
-from .plan import Run
-from .predictions import Predictions
 from .rows import Row, plan_rows, reference_rows
-from .runner import PREDICTIONS, Runner, RunResult, find_folder
-from .scheduling import Executor, Failure, run_plan, with_parents
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..data.hierarchy import LabelHierarchy
-from .predictions import Predictions
+from ..runs.predictions import Predictions
 
 MEASURES = {
     "fine_pct": "fine",

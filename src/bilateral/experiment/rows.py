@@ -9,9 +9,9 @@ from ..data.hierarchy import LabelHierarchy
 from ..data.images import HierarchicalDataset
 from ..models.config import LEVEL_OF_SIDE, SIDES, HemisphereConfig, ModelConfig
 from ..models.cost import network_cost
-from .config import Config, ExperimentConfig
-from .plan import WHOLE, Run, hemisphere_config
-from .predictions import Predictions, ensemble, hemispheres_ensemble, side_by_side
+from ..runs.config import Config, ExperimentConfig
+from ..runs.plan import WHOLE, Run, hemisphere_config
+from ..runs.predictions import Predictions, ensemble, hemispheres_ensemble, side_by_side
 
 Combination = Callable[[Sequence[Predictions], LabelHierarchy], Predictions]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.files import write_text
-from .config import Config
+from ..runs.config import Config
 from .experiment import Table
 from .measures import MEASURES
 from .tables import FORMATS, blocks, render, row_summary

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
+from ..base.statistics import Summary, summarise
 from .experiment import RowResult, Table
 from .measures import MEASURES
-from .statistics import Summary, summarise
 
 COSTS = {
     "parameters": "parameters",

@@ -8,14 +8,14 @@ import yaml
 
 from bilateral.base.errors import BilateralError, CheckpointError, ConfigError, OutputError
 from bilateral.base.files import sole_writer
-from bilateral.experiment.config import Config, check_config, read_config
-from bilateral.experiment.execution import resolve, split
+from bilateral.runs.config import Config, check_config, read_config
+from bilateral.runs.execution import resolve, split
 from bilateral.experiment.measures import measure
-from bilateral.experiment.plan import WHOLE, Run
-from bilateral.experiment.predictions import Predictions
-from bilateral.experiment.results import write_result_all
-from bilateral.experiment.runner import Runner, RunResult
-from bilateral.experiment.system import plan_system, run_system
+from bilateral.runs.plan import WHOLE, Run
+from bilateral.runs.predictions import Predictions
+from bilateral.runs.results import write_result_all
+from bilateral.runs.runner import Runner, RunResult
+from bilateral.runs.system import plan_system, run_system
 from bilateral.models.build import build_network
 from bilateral.training.checkpoint import find, read
 
@@ -108,7 +108,7 @@ def test_untrained_hemispheres_are_frozen_as_initialised_with_calibrated_statist
 def test_a_failed_run_leaves_its_traceback_until_it_succeeds(tiny, tmp_path):
     run = Run(config(tmp_path), 0)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError):
-        patch.setattr("bilateral.experiment.runner.train_run", fail)
+        patch.setattr("bilateral.runs.runner.train_run", fail)
         Runner(tiny).run(run)
     (log,) = tmp_path.rglob("failure.log")
     assert "RuntimeError: no luck" in log.read_text()

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from bilateral.base.errors import ConfigError
-from bilateral.experiment import documented_keys
-from bilateral.experiment.config import Config, check_config, read_config
-from bilateral.experiment.documented_keys import translate
+from bilateral.runs import documented_keys
+from bilateral.runs.config import Config, check_config, read_config
+from bilateral.runs.documented_keys import translate
 
 CONFIG_YAML = yaml.safe_load((Path(__file__).parents[2] / "configs" / "config.yaml").read_text())
 BILATERAL = {"hparams.mode_hemis": "bilateral", "hparams.mode_heads": "both", "hparams.carch": "resnet9"}

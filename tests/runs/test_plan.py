@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from bilateral.base.errors import ConfigError
-from bilateral.experiment.config import check_config
-from bilateral.experiment.plan import Run, code_fingerprint
-from bilateral.experiment.system import plan_system
+from bilateral.runs.config import check_config
+from bilateral.runs.plan import Run, code_fingerprint
+from bilateral.runs.system import plan_system
 
 
 def run(seed: int = 0, **values: object) -> Run:

@@ -5,10 +5,10 @@ import pytest
 import yaml
 
 from bilateral.base.files import write_text
-from bilateral.experiment.config import check_config
-from bilateral.experiment.plan import Run
-from bilateral.experiment.results import accuracies_pct, cells, markdown, tabulate, write_result_all, write_table
-from bilateral.experiment.runner import RunResult
+from bilateral.runs.config import check_config
+from bilateral.runs.plan import Run
+from bilateral.runs.results import accuracies_pct, cells, markdown, tabulate, write_result_all, write_table
+from bilateral.runs.runner import RunResult
 
 
 def results(tmp_path: Path, heads: str, metrics: list[dict[str, float]]) -> list[RunResult]:

@@ -26,7 +26,7 @@ _COMPUTING = (
         "models/*.py",
         "training/*.py",
     ),
-    *("experiment/execution.py",),
+    *("runs/execution.py",),
 )
 _NOT_COMPUTING = {"__init__.py", "config.py", "cost.py", "progress.py", "records.py"}
 

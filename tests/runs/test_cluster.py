@@ -18,12 +18,12 @@ from distributed import Client
 
 from bilateral.base.errors import ConfigError
 from bilateral.data import sources
-from bilateral.experiment import cluster
-from bilateral.experiment.config import Config, check_config
-from bilateral.experiment.runner import Runner, RunResult
-from bilateral.experiment.scheduling import run_plan, with_parents
-from bilateral.experiment.system import plan_system
-from bilateral.experiment.workers import local
+from bilateral.runs import cluster
+from bilateral.runs.config import Config, check_config
+from bilateral.runs.runner import Runner, RunResult
+from bilateral.runs.scheduling import run_plan, with_parents
+from bilateral.runs.system import plan_system
+from bilateral.runs.workers import local
 
 DATA = {"name": "shapes", "shapes": {"train_per_class": 6, "test_per_class": 2}}
 SMALL = {"left": {"width": 0.0625}, "right": {"width": 0.0625}}

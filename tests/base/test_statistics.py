@@ -3,7 +3,7 @@ import math
 import pytest
 from scipy import stats
 
-from bilateral.experiment.statistics import holm, mcnemar, paired_difference, summarise
+from bilateral.base.statistics import holm, mcnemar, paired_difference, summarise
 
 
 def test_by_hand():

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from bilateral.base.errors import ConfigError
-from bilateral.experiment.config import check_config, dump_config, read_config
+from bilateral.runs.config import check_config, dump_config, read_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 PRESETS = sorted(path for path in CONFIGS.rglob("*.yaml") if path.name != "trained_models.yaml")

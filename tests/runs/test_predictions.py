@@ -4,7 +4,7 @@ import torch
 
 from bilateral.base.errors import OutputError
 from bilateral.data.hierarchy import LabelHierarchy
-from bilateral.experiment.predictions import Predictions, ensemble, hemispheres_ensemble, side_by_side
+from bilateral.runs.predictions import Predictions, ensemble, hemispheres_ensemble, side_by_side
 from conftest import COARSE_OF_FINE
 
 HIERARCHY = LabelHierarchy(tuple("abcdef"), ("x", "y", "z"), COARSE_OF_FINE)

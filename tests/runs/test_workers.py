@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from bilateral.base.errors import TrainingDivergedError
-from bilateral.experiment import workers
-from bilateral.experiment.config import Config, check_config
-from bilateral.experiment.plan import Run
-from bilateral.experiment.runner import Runner
-from bilateral.experiment.system import plan_system
-from bilateral.experiment.workers import run_all
+from bilateral.runs import workers
+from bilateral.runs.config import Config, check_config
+from bilateral.runs.plan import Run
+from bilateral.runs.runner import Runner
+from bilateral.runs.system import plan_system
+from bilateral.runs.workers import run_all
 
 SMALL = {"left": {"width": 0.0625}, "right": {"width": 0.0625}}
 

@@ -9,7 +9,7 @@ import yaml
 
 from ..base.files import write_text
 from .runner import RunResult, read_record
-from .statistics import Summary, summarise
+from ..base.statistics import Summary, summarise
 
 COLUMNS = {"fine_pct": "fine", "coarse_pct": "coarse", "rollup_pct": "coarse by roll-up"}
 """The table's columns: accuracies on the test set in percent."""

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from bilateral.base.errors import TrainingDivergedError
-from bilateral.experiment.config import Config, check_config
-from bilateral.experiment.plan import Run
-from bilateral.experiment.runner import Runner, RunResult
-from bilateral.experiment.scheduling import Executor, Failure, run_plan, with_parents
-from bilateral.experiment.system import plan_system
-from bilateral.experiment.workers import local, run_all
+from bilateral.runs.config import Config, check_config
+from bilateral.runs.plan import Run
+from bilateral.runs.runner import Runner, RunResult
+from bilateral.runs.scheduling import Executor, Failure, run_plan, with_parents
+from bilateral.runs.system import plan_system
+from bilateral.runs.workers import local, run_all
 
 SMALL = {"left": {"width": 0.0625}, "right": {"width": 0.0625}}
 
