@@ -16,8 +16,8 @@ COSTS = {
     "multiply_adds": "multiply-adds",
     "training_pflops": "PFLOPs of training",
 }
-_ACCURACIES = ("fine_pct", "coarse_pct", "rollup_pct", "restricted_pct", "both_pct", "agreement_pct")
-_QUALITIES = tuple(name for name in MEASURES if name not in _ACCURACIES)
+ACCURACIES = ("fine_pct", "coarse_pct", "rollup_pct", "restricted_pct", "both_pct", "agreement_pct")
+QUALITIES = tuple(name for name in MEASURES if name not in ACCURACIES)
 FORMATS = {"txt": "simple", "md": "pipe", "tex": "latex_booktabs"}
 
 
@@ -43,8 +43,8 @@ def _accuracies(table: Table) -> Block:
         "Accuracy on the test images, %",
         "Mean ± sample deviation over n seeds. Roll-up: the superclass of the fine prediction. Restriction: the best "
         "fine class within the predicted superclass.",
-        ["network", "n", *(MEASURES[name] for name in _ACCURACIES)],
-        [[*_name(row), *(_cell(row, name) for name in _ACCURACIES)] for row in table.rows],
+        ["network", "n", *(MEASURES[name] for name in ACCURACIES)],
+        [[*_name(row), *(_cell(row, name) for name in ACCURACIES)] for row in table.rows],
     )
 
 
@@ -54,11 +54,11 @@ def _quality_and_cost(table: Table) -> Block:
         "Severity: height of the lowest common ancestor over wrong fine predictions (1 to 2). NLL in nats. ECE: "
         "expected calibration error over 15 bins, %. Cost: of all networks of the row together; training with all that "
         "it builds on.",
-        ["network", "n", *(MEASURES[name] for name in _QUALITIES), *COSTS.values()],
+        ["network", "n", *(MEASURES[name] for name in QUALITIES), *COSTS.values()],
         [
             [
                 *_name(row),
-                *(_cell(row, name) for name in _QUALITIES),
+                *(_cell(row, name) for name in QUALITIES),
                 *(_cost(name, row.costs[name]) for name in COSTS),
             ]
             for row in table.rows
@@ -73,7 +73,7 @@ def _differences(table: Table) -> Block:
         found = each.difference
         pair = [titles[each.row], titles[each.reference], MEASURES[each.measure]]
         p = f"– ({found.note})" if found.p is None else _p(found.p)
-        cells.append([*pair, str(found.n), f"{found.mean:+.2f}", _bounds(found.ci95), p, _p(each.p_holm)])
+        cells.append([*pair, str(found.n), f"{found.mean:+.2f}", interval_text(found.ci95), p, _p(each.p_holm)])
     return Block(
         "Differences from the reference, paired by seed, points",
         "p: paired two-sided t-test; Holm: corrected over this table.",
@@ -103,8 +103,8 @@ def _intervals(table: Table) -> Block:
     return Block(
         "95 % intervals of the mean accuracy (Student's t), %",
         "",
-        ["network", "n", *(MEASURES[name] for name in _ACCURACIES)],
-        [[*_name(row), *(_interval(row_summary(row, name)) for name in _ACCURACIES)] for row in table.rows],
+        ["network", "n", *(MEASURES[name] for name in ACCURACIES)],
+        [[*_name(row), *(_interval(row_summary(row, name)) for name in ACCURACIES)] for row in table.rows],
     )
 
 
@@ -131,7 +131,11 @@ def _name(result: RowResult) -> list[str]:
 
 
 def _cell(result: RowResult, name: str) -> str:
-    summary = row_summary(result, name)
+    return summary_text(name, row_summary(result, name))
+
+
+def summary_text(name: str, summary: Summary | None) -> str:
+    """Mean ± sample deviation of a measure, with as many digits as it deserves."""
     if summary is None:
         return "–"
     deviation = "" if summary["std"] is None else f" ± {summary['std']:.{_digits(name)}f}"
@@ -143,10 +147,11 @@ def _digits(name: str) -> int:
 
 
 def _interval(summary: Summary | None) -> str:
-    return "–" if summary is None else _bounds(summary["ci95"])
+    return "–" if summary is None else interval_text(summary["ci95"])
 
 
-def _bounds(interval: tuple[float, float] | None) -> str:
+def interval_text(interval: tuple[float, float] | None) -> str:
+    """An interval's ends, as in a table."""
     return "–" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}"
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from ..base.files import write_text
-from .runner import RunResult, read_record
 from ..base.statistics import Summary, summarise
+from .runner import RunResult, read_record
 
 COLUMNS = {"fine_pct": "fine", "coarse_pct": "coarse", "rollup_pct": "coarse by roll-up"}
 """The table's columns: accuracies on the test set in percent."""

@@ -1,0 +1,80 @@
+"""What the stages of hemispheres say of images, in batches, so that memory stays bounded."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..models.macro import HemisphericNetwork
+from ..training.device import autocast, resolve_precision
+from .study import System
+
+BATCH = 250
+
+
+def native_precision(system: System) -> AbstractContextManager[object]:
+    """Compute in bfloat16 where the processor does so natively, else in float32.
+
+    For what is compared and averaged over thousands of images; logits and features come from `Study.evaluation`.
+    """
+    return autocast(resolve_precision("auto", system.device), system.device)
+
+
+@torch.no_grad()
+def stage_activations(system: System, images: Tensor) -> dict[tuple[str, str], Tensor]:
+    """The output of every stage, by (side, stage), of uint8 images (B, 3, H, W): (B, ...), in float32."""
+    with native_precision(system):
+        normalised = system.normalise(images)
+        return {
+            (side, stage): values.float()
+            for side, hemisphere in system.network.hemispheres.items()
+            for stage, values in hemisphere.activations(normalised).items()  # type: ignore[operator]
+        }
+
+
+def stage_means(system: System, images: Tensor) -> dict[tuple[str, str], Tensor]:
+    """The output of every stage, by (side, stage), maps averaged over their positions: (N, channels), on the CPU."""
+    parts: dict[tuple[str, str], list[Tensor]] = {}
+    for batch in images.split(BATCH):
+        for key, values in stage_activations(system, batch).items():
+            parts.setdefault(key, []).append(values.flatten(2).mean(2).cpu() if values.ndim > 2 else values.cpu())
+    return {key: torch.cat(values) for key, values in parts.items()}
+
+
+def spatial_stages(network: HemisphericNetwork, size: tuple[int, int]) -> dict[str, dict[str, int]]:
+    """Where on each side maps (B, C, h, w) are, in the order of the pass: by name, how many positions they have.
+
+    Names are of stages, and of the layers in a stage that is a sequence ("features.3").
+    """
+    device = next(network.parameters()).device
+    found: dict[str, dict[str, int]] = {}
+    with ExitStack() as hooks, torch.no_grad():
+        for side, hemisphere in network.hemispheres.items():
+            found[side] = {}
+            for name, module in _parts(hemisphere):
+                hooks.enter_context(module.register_forward_hook(_note_positions(found[side], name)))
+        network(torch.zeros(1, 3, *size, device=device))
+    return found
+
+
+def _parts(hemisphere: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    for stage in hemisphere.stages:  # type: ignore[union-attr]
+        module: nn.Module = getattr(hemisphere, stage)
+        if isinstance(module, nn.Sequential):
+            yield from ((f"{stage}.{name}", layer) for name, layer in module.named_children())
+        yield stage, module
+
+
+def _note_positions(found: dict[str, int], name: str) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
+            found[name] = output.shape[2] * output.shape[3]
+
+    return hook
+
+
+def spread(count: int, wanted: int) -> Tensor:
+    """Indices of `wanted` of `count` images, at even distances, which says nothing of their content."""
+    return torch.linspace(0, count - 1, min(count, wanted)).round().long()

@@ -1,0 +1,89 @@
+"""Calibration: does a network's certainty say how often it is right? (Guo et al. 2017, arXiv 1706.04599)"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ..experiment.measures import CALIBRATION_BINS
+from ..runs.predictions import LEVELS
+from .base import Analysis
+from .study import Study
+from .style import COLOURS, panels
+
+FEWEST = 20
+"""Images below which a bin is not drawn."""
+
+
+def compute(study: Study) -> pd.DataFrame:
+    """Certainty and accuracy (0 to 1) in bins of equal width, for each row, level and seed; empty bins are absent."""
+    lines = []
+    for name, row in study.rows.items():
+        for seed, predictions in study.predictions(name).items():
+            for level in [level for level in LEVELS if level in predictions.logits]:
+                certainty, predicted = predictions.logits[level].softmax(1).max(1)
+                right = (predicted == predictions.labels[level]).double().numpy()
+                bins = np.clip((certainty.double().numpy() * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
+                for which in np.unique(bins):
+                    own = bins == which
+                    values = (certainty.double().numpy()[own].mean(), right[own].mean())
+                    lines.append((name, row.title, level, seed, int(which), int(own.sum()), *values))
+    return pd.DataFrame(lines, columns=["row", "title", "level", "seed", "bin", "images", "certainty", "accuracy"])
+
+
+def calibration_error(table: pd.DataFrame) -> pd.Series:
+    """Expected calibration error, %, by row, level and seed."""
+    gap = table["images"] * (table["certainty"] - table["accuracy"]).abs()
+    keys = [table[key] for key in ("row", "level", "seed")]
+    return 100 * gap.groupby(keys, sort=False).sum() / table["images"].groupby(keys, sort=False).sum()
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Reliability diagrams of the main rows, all seeds together; the diagonal is ideal."""
+    figure, axes = panels(2, height=3.4, sharey=True)
+    shown = {
+        "left": COLOURS["left"],
+        "right": COLOURS["right"],
+        "specialised": COLOURS["bilateral"],
+        "unilateral_wide": COLOURS["extra"],
+        "hemispheres_ensemble": COLOURS["coarse"],
+    }
+    for panel, level in zip(axes, LEVELS):
+        panel.plot([0, 1], [0, 1], color=COLOURS["other"], linewidth=0.8)
+        for row, colour in shown.items():
+            own = table[(table["row"] == row) & (table["level"] == level)]
+            if own.empty:
+                continue
+            own = own[own.groupby("bin")["images"].transform("sum") >= FEWEST]
+            weighted = own.assign(c=own["certainty"] * own["images"], a=own["accuracy"] * own["images"])
+            bins = weighted.groupby("bin")[["c", "a", "images"]].sum()
+            title = own["title"].iloc[0]
+            panel.plot(
+                bins["c"] / bins["images"],
+                bins["a"] / bins["images"],
+                marker="o",
+                markersize=3,
+                color=colour,
+                label=title,
+            )
+        panel.set(title=f"{level} labels", xlabel="certainty", xlim=(0, 1), ylim=(0, 1))
+        panel.legend(fontsize=7)
+    axes[0].set_ylabel("share that is right")
+    return figure
+
+
+def tell(table: pd.DataFrame) -> str:
+    """Name the best and the worst calibrated row of each level."""
+    means = calibration_error(table).groupby(["row", "level"]).mean()
+    titles = table.drop_duplicates("row").set_index("row")["title"]
+    texts = []
+    for level in [level for level in LEVELS if level in means.index.get_level_values("level")]:
+        own = means.xs(level, level="level")
+        texts.append(
+            f"{level} labels {titles[own.idxmin()]} ({own.min():.1f} %) to {titles[own.idxmax()]} ({own.max():.1f} %)"
+        )
+    return f"Expected calibration error, best to worst: {'; '.join(texts)}."
+
+
+ANALYSIS = Analysis(
+    "calibration", "Calibration", "Does certainty say how often a network is right?", compute, draw, tell
+)

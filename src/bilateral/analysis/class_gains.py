@@ -1,0 +1,113 @@
+"""Which classes gain and which lose from the second hemisphere."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..base.statistics import CONFIDENCE, holm
+from .base import Analysis
+from .study import Study
+from .style import COLOURS, panels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SIGNIFICANT = 0.05
+
+
+def compute(study: Study) -> pd.DataFrame:
+    """One line a level and class: accuracy (%) of the hemisphere alone and of the bilateral head, and the gain.
+
+    The gain is paired by image, each image's being the mean over seeds; its 95 % interval (Student's t over images)
+    and p say whether other images of the class would show it, not other seeds. p_holm: corrected within the level.
+    """
+    frames = []
+    for level, side in (("fine", "left"), ("coarse", "right")):
+        alone = _right([getattr(system, side).predictions for system in study.systems], level)
+        joined = _right([system.bilateral.predictions for system in study.systems], level)
+        labels = study.systems[0].bilateral.predictions.labels[level].numpy()
+        names = study.hierarchy.fine_names if level == "fine" else study.hierarchy.coarse_names
+        lines = []
+        for label, name in enumerate(names):
+            own = labels == label
+            gain = (joined - alone)[own]
+            lines.append((name, int(own.sum()), 100 * alone[own].mean(), 100 * joined[own].mean(), *_interval(gain)))
+        columns = ["class", "images", "alone_pct", "bilateral_pct", "gain_points", "ci95_low", "ci95_high", "p"]
+        frame = pd.DataFrame(lines, columns=columns)
+        frame["p_holm"] = holm([None if np.isnan(p) else p for p in frame["p"]])
+        frame.insert(0, "level", level)
+        frame["seeds"] = len(study.systems)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def _right(predictions: list, level: str) -> "NDArray":
+    """The share of seeds that are right on each image: (N,)."""
+    every: list[Tensor] = [each.logits[level].argmax(1) == each.labels[level] for each in predictions]
+    return torch.stack(every).double().mean(0).numpy()
+
+
+def _interval(gains: "NDArray") -> tuple[float, float, float, float]:
+    """Mean gain of images, its 95 % interval, and the p of a t-test against 0, in points; NaN where all are equal."""
+    from scipy.stats import ttest_1samp  # takes a second to import
+
+    mean = 100 * float(gains.mean())
+    if len(gains) < 2 or np.ptp(gains) == 0:
+        return mean, float("nan"), float("nan"), float("nan")
+    test = ttest_1samp(100 * gains, 0)
+    interval = test.confidence_interval(CONFIDENCE)
+    return mean, float(interval.low), float(interval.high), float(test.pvalue)
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Every class's gain with its interval, in order; what stands out after Holm in colour and bold."""
+    figure, axes = panels(1, 2, height=3.2, width=9.5)
+    for panel, level, alone in zip(axes, ("fine", "coarse"), ("left", "right")):
+        own = table[table["level"] == level].sort_values("gain_points").reset_index(drop=True)
+        sure = own["p_holm"].fillna(1) < SIGNIFICANT
+        for chosen, colour, label in (
+            (~sure, COLOURS["other"], "interval, not corrected"),
+            (sure & (own["gain_points"] > 0), COLOURS["bilateral"], "gains (Holm p < 0.05)"),
+            (sure & (own["gain_points"] < 0), COLOURS["right"], "loses (Holm p < 0.05)"),
+        ):
+            some = own[chosen]
+            ends = [some["gain_points"] - some["ci95_low"], some["ci95_high"] - some["gain_points"]]
+            panel.errorbar(
+                some.index, some["gain_points"], ends, fmt="o", markersize=3, linewidth=0.8, color=colour, label=label
+            )
+        panel.axhline(0, color=COLOURS["other"], linewidth=0.8)
+        panel.set_xticks(own.index, own["class"], rotation=90, fontsize=6 if len(own) > 40 else 7)
+        panel.margins(x=0.01)
+        panel.set_title(f"{level} classes: bilateral minus {alone} alone, points")
+    axes[0].legend(fontsize=7)
+    return figure
+
+
+def tell(table: pd.DataFrame) -> str:
+    """Say how many classes gain and lose, and name the ends."""
+    texts = []
+    for level, alone in (("fine", "left"), ("coarse", "right")):
+        own = table[table["level"] == level]
+        sure = own[own["p_holm"].fillna(1) < SIGNIFICANT]
+        best, worst = own.loc[own["gain_points"].idxmax()], own.loc[own["gain_points"].idxmin()]
+        texts.append(
+            f"Over {alone} alone {(own['gain_points'] > 0).sum()} of {len(own)} {level} classes gain and "
+            f"{(own['gain_points'] < 0).sum()} lose; after Holm's correction {(sure['gain_points'] > 0).sum()} and "
+            f"{(sure['gain_points'] < 0).sum()} do so beyond chance. Most: {best['class']} "
+            f"({best['gain_points']:+.1f} points); least: {worst['class']} ({worst['gain_points']:+.1f})."
+        )
+    return " ".join(texts)
+
+
+ANALYSIS = Analysis(
+    "class_gains",
+    "Gain by class",
+    "Which classes gain, and which lose, from the second hemisphere?",
+    compute,
+    draw,
+    tell,
+)

@@ -1,0 +1,121 @@
+"""The original's cosine analysis: how far two images of one class are apart, to left, to right, and to both."""
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ..base.statistics import summarise
+from ..base.streams import derive_seed
+from .base import Analysis
+from .outcomes import judgements
+from .study import Study
+from .style import COLOURS, SEQUENTIAL, panels
+
+PAIRS = 400
+"""Of each outcome group and seed, at most; drawn at random where there are more."""
+
+
+def compute(study: Study) -> pd.DataFrame:
+    """One line a pair of test images of one fine class and one outcome group.
+
+    group: four digits, whether left, right, the fine and the coarse head were right. left, right, joined: cosine
+    distances (0 to 2) of the features that the heads get, of each hemisphere and of both together.
+    """
+    frames = []
+    for system in study.systems:
+        evaluation = study.evaluation(system)
+        cells = torch.stack(list(judgements(study, system).values()), 1).long()
+        group_of = (cells * torch.tensor([8, 4, 2, 1])).sum(1)
+        spaces = {
+            "left": evaluation.features["left"],
+            "right": evaluation.features["right"],
+            "joined": system.network.join(dict(evaluation.features)),
+        }
+        unit = {name: normalize(values, dim=1) for name, values in spaces.items()}
+        for group in range(16):
+            first, second = pairs(
+                group_of == group, evaluation.labels["fine"], derive_seed(system.seed, "pairs", group)
+            )
+            frame = pd.DataFrame(
+                {
+                    "seed": system.seed,
+                    "group": f"{group:04b}",
+                    "label": evaluation.labels["fine"][first].numpy(),
+                    "first_image": first.numpy(),
+                    "second_image": second.numpy(),
+                    **{name: (1 - (each[first] * each[second]).sum(1)).numpy() for name, each in unit.items()},
+                }
+            )
+            frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def pairs(chosen: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """Every two of the `chosen` (N,) images that have one label, PAIRS of them at most: their indices."""
+    first, second = [], []
+    for label in labels[chosen].unique():
+        members = ((labels == label) & chosen).nonzero().squeeze(1)
+        upper = torch.triu_indices(len(members), len(members), 1)
+        first.append(members[upper[0]])
+        second.append(members[upper[1]])
+    if not first:
+        return torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.long)
+    every = torch.stack([torch.cat(first), torch.cat(second)])
+    order = torch.randperm(every.shape[1], generator=torch.Generator().manual_seed(seed))[:PAIRS]
+    return every[0, order], every[1, order]
+
+
+_PANELS = {"both": "11", "left only": "10", "right only": "01", "neither": "00"}
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Left's distances against right's, coloured by those of both, by who was right alone; the first seed."""
+    first = table[table["seed"] == table["seed"].iloc[0]]
+    limit = float(np.ceil(10 * max(table["left"].max(), table["right"].max())) / 10)
+    figure, axes = panels(4, 2, height=1.9, width=9.5, gridspec_kw={"height_ratios": [0.35, 1]}, sharex=True)
+    shown = None
+    for column, (name, alone) in enumerate(_PANELS.items()):
+        own = first[first["group"].str.startswith(alone)]
+        margin, panel = axes[0, column], axes[1, column]
+        bins = np.linspace(0, limit, 31)
+        for side in ("left", "right"):
+            counts, _ = np.histogram(own[side], bins, density=bool(len(own)))
+            margin.stairs(counts, bins, color=COLOURS[side], label=side)
+        margin.set_title(f"right alone: {name}")
+        margin.set_yticks([])
+        shown = panel.scatter(
+            own["left"], own["right"], c=own["joined"], s=3, cmap=SEQUENTIAL, vmin=0, vmax=limit, rasterized=True
+        )
+        panel.plot([0, limit], [0, limit], color=COLOURS["other"], linewidth=0.8)
+        panel.set(xlim=(0, limit), ylim=(0, limit), xlabel="left")
+    axes[1, 0].set_ylabel("right")
+    axes[0, 0].legend(fontsize=7)
+    figure.colorbar(shown, ax=axes, shrink=0.7, label="both")
+    return figure
+
+
+def tell(table: pd.DataFrame) -> str:
+    """Say how far images of a class are apart in each space, and how much left and right agree on that."""
+    means = {
+        space: summarise(table.groupby("seed")[space].mean().tolist())["mean"] for space in ("left", "right", "joined")
+    }
+    correlations = [own["left"].corr(own["right"], method="spearman") for _, own in table.groupby("seed")]
+    alone = {
+        name: table.loc[table["group"].str.startswith(digits), ["left", "right"]].mean()
+        for name, digits in _PANELS.items()
+    }
+    return (
+        f"Two images of one class are {means['left']:.2f} apart in left, {means['right']:.2f} in right, "
+        f"{means['joined']:.2f} in both; the rank correlation of left's and right's distances is "
+        f"{summarise(correlations)['mean']:.2f}. Where left alone was right they are "
+        f"{alone['left only']['left']:.2f} (left) and {alone['left only']['right']:.2f} (right), where right alone "
+        f"was, {alone['right only']['left']:.2f} and {alone['right only']['right']:.2f}."
+    )
+
+
+ANALYSIS = Analysis(
+    "cosine", "Distances within a class", "Do left and right bring the same images together?", compute, draw, tell
+)

@@ -1,0 +1,109 @@
+"""What each row costs, beside what it reaches."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ..base.statistics import summarise
+from ..models.cost import network_cost
+from ..runs.estimate import training_seconds
+from ..runs.predictions import LEVELS
+from ..runs.stored import StoredRun
+from .base import Analysis
+from .study import Study
+from .style import COLOURS, panels
+
+_MARKERS = "osD^vP*X<>ph"
+_COLOURS = [COLOURS[name] for name in ("left", "right", "bilateral", "coarse", "extra", "fine", "other")]
+
+
+def compute(study: Study) -> pd.DataFrame:
+    """One line a row: cost of all its networks together, and accuracies (%) with their 95 % intervals over seeds.
+
+    training_pflops: 10^15 FLOPs of all trainings that it builds on, from the experiment's table; absent without one.
+    training_s: of the same trainings, as they were timed, mean over seeds.
+    """
+    recorded = {row["name"]: row for row in (study.table or {"rows": []})["rows"]}
+    lines = []
+    for name, row in study.rows.items():
+        first = next(iter(row.runs.values()))
+        costs = [
+            network_cost(each.model, each.fine_count, each.coarse_count, each.image_size)
+            for each in (run.description for run in first)
+        ]
+        line: dict[str, object] = {
+            "row": name,
+            "title": row.title,
+            "seeds": len(row.runs),
+            "parameters": sum(cost.parameters for cost in costs),
+            "trainable_parameters": sum(cost.trainable_parameters for cost in costs),
+            "multiply_adds": sum(cost.forward_flops // 2 for cost in costs),
+            "training_pflops": recorded.get(name, {}).get("training_pflops"),
+            "training_s": summarise([_seconds(runs) for runs in row.runs.values()])["mean"],
+        }
+        predictions = study.predictions(name)
+        for level in LEVELS:
+            values = [
+                100 * (each.logits[level].argmax(1) == each.labels[level]).double().mean().item()
+                for each in predictions.values()
+                if level in each.logits
+            ]
+            summary = summarise(values) if values else None
+            low, high = (summary and summary["ci95"]) or (None, None)
+            line |= {f"{level}_pct": summary and summary["mean"], f"{level}_low": low, f"{level}_high": high}
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def _seconds(runs: Sequence[StoredRun]) -> float:
+    every: dict[str, StoredRun] = {}
+
+    def collect(run: StoredRun) -> None:
+        every[str(run.folder.resolve())] = run
+        for parent in run.parents().values():
+            collect(parent)
+
+    for run in runs:
+        collect(run)
+    return sum(training_seconds(run.folder) for run in every.values())
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Accuracy against the arithmetic of an image's pass, and of training, where that is known."""
+    by = {"multiply_adds": "multiply-adds of an image"}
+    if table["training_pflops"].notna().any():
+        by["training_pflops"] = "PFLOPs of training"
+    figure, axes = panels(len(by), 2, height=2.5, width=9.5, sharey="row", squeeze=False)
+    markers = {
+        title: (_MARKERS[place % len(_MARKERS)], _COLOURS[place % len(_COLOURS)])
+        for place, title in enumerate(table["title"])
+    }
+    for line, level in enumerate(LEVELS):
+        for column, (cost, label) in enumerate(by.items()):
+            panel = axes[line, column]
+            for _, each in table.dropna(subset=[f"{level}_pct", cost]).iterrows():
+                marker, colour = markers[each["title"]]
+                mean, low, high = (each[f"{level}_{part}"] for part in ("pct", "low", "high"))
+                ends = None if pd.isna(low) else [[mean - low], [high - mean]]
+                panel.errorbar(each[cost], mean, ends, fmt=marker, color=colour, elinewidth=0.8, label=each["title"])
+            panel.set(xlabel=label, xscale="log" if cost == "training_pflops" else "linear")
+        axes[line, 0].set_ylabel(f"{level}, %")
+    handles = {label: line for panel in axes.flat for line, label in zip(*panel.get_legend_handles_labels())}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=7)
+    return figure
+
+
+def tell(table: pd.DataFrame) -> str:
+    """Name the best row for its cost at each level: no other is both cheaper and better."""
+    cost = "training_pflops" if table["training_pflops"].notna().any() else "multiply_adds"
+    texts = []
+    for level in LEVELS:
+        own = table.dropna(subset=[f"{level}_pct"]).sort_values([cost, f"{level}_pct"], ascending=[True, False])
+        best = own[own[f"{level}_pct"] > own[f"{level}_pct"].cummax().shift(fill_value=-1)]
+        texts.append(f"{level}: {', '.join(best['title'])}")
+    what = "training" if cost == "training_pflops" else "an image's pass"
+    return f"Not beaten by anything that costs less in {what}: {'; '.join(texts)}."
+
+
+ANALYSIS = Analysis("cost", "Cost and accuracy", "What does accuracy cost?", compute, draw, tell)

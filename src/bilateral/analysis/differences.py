@@ -1,0 +1,108 @@
+"""The question of the experiment: is the bilateral network better than each other row, and by how much?"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ..base.statistics import paired_difference
+from ..runs.predictions import LEVELS, Predictions
+from .base import Analysis
+from .study import NotApplicableError, Study
+from .style import COLOURS, panels
+
+BETTER, WORSE, OPEN = "better", "worse", "not shown to differ"
+SINGLE = ("unilateral",)
+SIZED = ("unilateral_wide", "nonspecialised", "two_left", "two_right", "ensemble_2")
+"""The controls: one hemisphere that does both, and networks about as large as the bilateral one."""
+
+
+def compute(study: Study) -> pd.DataFrame:
+    """One line a level and other row: the subject's accuracy minus the row's, in points, paired by seed.
+
+    ci95_low, ci95_high: Student's t over n pairs; absent for one. verdict: BETTER or WORSE where the interval leaves
+    out 0, else OPEN. Not corrected for the number of rows; the experiment's own comparisons are.
+    """
+    lines = []
+    subject = study.predictions(study.subject)
+    for name, row in study.rows.items():
+        other = {} if name == study.subject else study.predictions(name)
+        for level in LEVELS:
+            seeds = [s for s in subject if s in other and level in other[s].logits]
+            if not seeds:
+                continue
+            found = paired_difference(
+                [accuracy(subject[s], level) for s in seeds], [accuracy(other[s], level) for s in seeds]
+            )
+            low, high = found.ci95 or (None, None)
+            verdict = OPEN if low is None or high is None or low <= 0 <= high else BETTER if low > 0 else WORSE
+            lines.append((level, name, row.title, found.n, found.mean, low, high, verdict))
+    if not lines:
+        raise NotApplicableError("there is nothing to compare the bilateral network with")
+    columns = ["level", "row", "title", "n", "difference", "ci95_low", "ci95_high", "verdict"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def accuracy(predictions: Predictions, level: str) -> float:
+    """Of N images, %."""
+    return 100 * (predictions.logits[level].argmax(1) == predictions.labels[level]).double().mean().item()
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Every difference with its interval; right of the line the bilateral network is better."""
+    shown = table[table["row"] != "untrained"]  # tens of points away, which would flatten the rest
+    titles = list(dict.fromkeys(shown["title"]))
+    figure, axes = panels(2, height=0.9 + 0.28 * len(titles), sharey=True)
+    colours = {BETTER: COLOURS["bilateral"], WORSE: COLOURS["right"], OPEN: COLOURS["other"]}
+    for panel, level in zip(axes, LEVELS):
+        for _, each in shown[shown["level"] == level].iterrows():
+            ends = None
+            if pd.notna(each["ci95_low"]):
+                ends = [[each["difference"] - each["ci95_low"]], [each["ci95_high"] - each["difference"]]]
+            colour = colours[each["verdict"]]
+            panel.errorbar(each["difference"], titles.index(each["title"]), xerr=ends, fmt="o", color=colour)
+        panel.axvline(0, color=COLOURS["other"], linewidth=1)
+        panel.set(title=f"{level} labels", xlabel="points better than ...", ylim=(len(titles) - 0.5, -0.5))
+    axes[0].set_yticks(range(len(titles)), titles)
+    return figure
+
+
+def tell(table: pd.DataFrame) -> str:
+    """Give the verdict: against one hemisphere, and against networks of the same size."""
+    sized = table[table["row"].isin(SIZED)]
+    alone = table[table["row"].isin(SINGLE)]
+    if alone.empty:
+        alone = table[
+            ((table["row"] == "left") & (table["level"] == "fine"))
+            | ((table["row"] == "right") & (table["level"] == "coarse"))
+        ]
+    parts = [
+        f"{each['title']} {text(each)}" if each["row"] not in SINGLE else text(each) for _, each in alone.iterrows()
+    ]
+    against = "one hemisphere under both heads" if alone["row"].isin(SINGLE).any() else "what it is made of"
+    first = f"against {against} {', '.join(parts)}"
+    if sized.empty:
+        return f"{first[0].upper()}{first[1:]}; there is no network of its size to compare it with."
+    better, worse, unclear = ((sized["verdict"] == verdict).sum() for verdict in (BETTER, WORSE, OPEN))
+    verdict = (
+        "Yes"
+        if better == len(sized)
+        else "In part"
+        if better
+        else "Not beyond its size"
+        if (alone["verdict"] == BETTER).any()
+        else "Not shown"
+    )
+    return (
+        f"{verdict}: {first}; in {len(sized)} comparisons with networks of its size it is better in {better}, worse in "
+        f"{worse}, and not told apart in {unclear}."
+    )
+
+
+def text(line: pd.Series) -> str:
+    """One difference in words."""
+    ends = (
+        "one seed" if pd.isna(line["ci95_low"]) else f"95 % interval {line['ci95_low']:.2f} to {line['ci95_high']:.2f}"
+    )
+    return f"{line['difference']:+.2f} points on {line['level']} labels ({ends})"
+
+
+ANALYSIS = Analysis("differences", "The answer", "Is the bilateral network better, and than what?", compute, draw, tell)

@@ -1,0 +1,179 @@
+"""Examples of every outcome cell and every class, with each hemisphere's maps: for a person to look at."""
+
+import base64
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from ..models.config import SIDES
+from ..runs.predictions import Predictions
+from .activations import BATCH
+from .base import Analysis
+from .gradcam import chosen_stages, class_activation_maps, merge, resized, scaled
+from .heads import contributions
+from .outcomes import judgements
+from .study import Study
+from .style import SEQUENTIAL, no_grid, panels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PER_CLASS, PER_CELL, MOST = 6, 40, 900
+"""How many images of a fine class and of an outcome cell are wanted, and how many there are in all at most."""
+TOP = 3
+"""Labels of each prediction."""
+
+
+def compute(study: Study) -> pd.DataFrame:
+    """One line an image, of the first seed's networks.
+
+    image: its index in the test set. cell: four digits, whether left, right, the fine and the coarse head were right.
+    picture: PNG, base64. predictions: JSON, by judge the best labels with probabilities. shares: JSON, left's share of
+    each head. maps: JSON, by head and side `height`, `width` and `values` (base64 of uint8, row by row); under
+    `merged` the original's one map of the whole network.
+    """
+    system = study.systems[0]
+    judged = torch.stack(list(judgements(study, system).values()), 1).int()
+    cells = ["".join(map(str, line)) for line in judged.tolist()]
+    fine, coarse = study.images.fine.tolist(), study.images.coarse.tolist()
+    chosen = select(cells, fine)
+    said = {
+        "left": (system.left.predictions, "fine"),
+        "right": (system.right.predictions, "coarse"),
+        "fine": (system.bilateral.predictions, "fine"),
+        "coarse": (system.bilateral.predictions, "coarse"),
+    }
+    names = {"fine": study.hierarchy.fine_names, "coarse": study.hierarchy.coarse_names}
+    shares = {
+        level: contributions(system.network, level, study.evaluation(system).features).share
+        for level in system.network.heads
+    }
+    lines = []
+    maps = _maps(study, torch.tensor(chosen))
+    for image, own in zip(chosen, maps):
+        lines.append(
+            {
+                "seed": system.seed,
+                "image": image,
+                "fine": names["fine"][fine[image]],
+                "coarse": names["coarse"][coarse[image]],
+                "cell": cells[image],
+                "picture": png(study.images.images[image]),
+                "predictions": json.dumps({j: _best(p, level, image, names[level]) for j, (p, level) in said.items()}),
+                "shares": json.dumps({level: round(values[image].item(), 3) for level, values in shares.items()}),
+                "maps": json.dumps(own),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def select(cells: list[str], classes: list[int]) -> list[int]:
+    """Choose images, in order: the first of each cell and of each class, up to PER_CELL, PER_CLASS and MOST."""
+    places = pd.DataFrame({"cell": cells, "class": classes})
+    rank_in_cell = places.groupby("cell").cumcount()
+    rank_in_class = places.groupby("class").cumcount()
+    # What is needed first by either counts first, so that MOST cuts off the least needed.
+    urgency = np.minimum(rank_in_cell / PER_CELL, rank_in_class / PER_CLASS)
+    wanted = urgency[urgency < 1].sort_values(kind="stable").index[:MOST]
+    return sorted(int(index) for index in wanted)
+
+
+def png(image: Tensor) -> str:
+    """An image, uint8 (3, H, W), as a PNG in base64."""
+    file = io.BytesIO()
+    Image.fromarray(image.permute(1, 2, 0).cpu().numpy()).save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def packed(values: Tensor) -> dict[str, Any]:
+    """A map (h, w), 0 to 1, as `height`, `width` and `values`, base64 of uint8."""
+    levels = (255 * values.clamp(0, 1)).round().to(torch.uint8).cpu().numpy()
+    return {"height": values.shape[0], "width": values.shape[1], "values": base64.b64encode(levels.tobytes()).decode()}
+
+
+def unpacked(found: dict[str, Any]) -> Tensor:
+    """The map (h, w), 0 to 1, of what `packed` gave."""
+    values = np.frombuffer(base64.b64decode(found["values"]), np.uint8).reshape(found["height"], found["width"])
+    return torch.from_numpy(values.copy()) / 255
+
+
+def _maps(study: Study, chosen: Tensor) -> list[dict[str, dict[str, Any]]]:
+    system, found = study.systems[0], []
+    size = (study.images.images.shape[2], study.images.images.shape[3])
+    stages = chosen_stages(system.network, size)
+    for batch in study.images.images[chosen].split(BATCH):
+        maps, _ = class_activation_maps(system.network, system.normalise(batch), stages)
+        own = {
+            (level, side): scaled(maps[level, side, stages[side][-1]])
+            for level in system.network.heads
+            for side in SIDES
+        }
+        largest = max(values.shape[1:] for values in maps.values())
+        merged = resized(merge(maps, size), (largest[0], largest[1]))
+        for place in range(len(batch)):
+            by_level: dict[str, dict[str, Any]] = {"merged": {"both": packed(merged[place])}}
+            for (level, side), values in own.items():
+                by_level.setdefault(level, {})[side] = packed(values[place])
+            found.append(by_level)
+    return found
+
+
+def _best(predictions: Predictions, level: str, image: int, names: tuple[str, ...]) -> list[tuple[str, float]]:
+    probabilities, labels = predictions.logits[level][image].softmax(0).topk(min(TOP, len(names)))
+    return [(names[label], round(p, 3)) for label, p in zip(labels.tolist(), probabilities.tolist())]
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """An image of every cell: as it is, with left's map for the fine head, with right's map for the coarse head."""
+    figure, axes = panels(4, 4, height=0.95, width=9.5)
+    order, words = ("11", "10", "01", "00"), ("both", "{0} only", "{1} only", "neither")
+    for row, alone in enumerate(order):
+        for column, joined in enumerate(order):
+            panel = axes[row, column]
+            own = table[table["cell"].astype(str).str.zfill(4) == alone + joined]
+            if own.empty:
+                panel.text(0.5, 0.5, "none", ha="center", va="center")
+                panel.set_axis_off()
+            else:
+                panel.imshow(_strip(own.iloc[0]), aspect="equal")
+                panel.set_xlabel(own.iloc[0]["fine"], fontsize=7)
+            no_grid(panel)
+            panel.set_xticks([])
+            panel.set_yticks([])
+            for spine in panel.spines.values():
+                spine.set_visible(False)
+            if row == 0:
+                panel.set_title(f"heads: {words[column].format('fine', 'coarse')}", fontsize=8)
+            if column == 0:
+                panel.set_ylabel(f"alone:\n{words[row].format('left', 'right')}", fontsize=8)
+    return figure
+
+
+def _strip(line: pd.Series) -> "NDArray":
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(line["picture"]))).convert("RGB")) / 255
+    maps = json.loads(line["maps"])
+    parts = [picture]
+    for level, side in (("fine", "left"), ("coarse", "right")):
+        seen = resized(unpacked(maps[level][side])[None], picture.shape[:2])[0].numpy()
+        parts.append(0.45 * picture + 0.55 * colormaps[SEQUENTIAL](seen)[..., :3])
+    gap = np.ones((picture.shape[0], 2, 3))
+    return np.concatenate([parts[0], gap, parts[1], gap, parts[2]], axis=1)
+
+
+def tell(table: pd.DataFrame) -> str:
+    """Say what is shown."""
+    return (
+        f"{len(table)} test images with the networks of seed {table['seed'].iloc[0]}; the figure has the first of each "
+        "cell: as it is, with left's Grad-CAM map for the fine head, with right's for the coarse head."
+    )
+
+
+ANALYSIS = Analysis("gallery", "Examples", "What do the images look like?", compute, draw, tell)

@@ -1,0 +1,112 @@
+"""Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) of each head, for each hemisphere apart."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from ..models.macro import HemisphericNetwork
+from .activations import spatial_stages
+from .study import NotApplicableError
+
+ORIGINAL_STAGES = ("res1", "res2")
+"""The stages whose maps the original code merges, where a backbone has them."""
+FEWEST_POSITIONS = 16
+MERGED = "merged"
+
+Maps = dict[tuple[str, str, str], Tensor]
+"""By (level, side, stage): (B, h, w), 0 and above."""
+
+
+def chosen_stages(network: HemisphericNetwork, size: tuple[int, int]) -> dict[str, list[str]]:
+    """Where to look on each side: the original's stages where there are both, else the last place of 4x4 or more.
+
+    Raises NotApplicableError for a hemisphere in which nothing has positions.
+    """
+    chosen = {}
+    for side, places in spatial_stages(network, size).items():
+        if not places:
+            raise NotApplicableError(f"nothing in the {side} hemisphere has positions, so that it has no maps")
+        fit = [name for name, positions in places.items() if positions >= FEWEST_POSITIONS] or list(places)
+        chosen[side] = list(ORIGINAL_STAGES) if set(ORIGINAL_STAGES) <= set(places) else fit[-1:]
+    return chosen
+
+
+def class_activation_maps(
+    network: HemisphericNetwork, images: Tensor, stages: Mapping[str, Sequence[str]]
+) -> tuple[Maps, dict[str, Tensor]]:
+    """Where each head's best class comes from, in each hemisphere, and the logits by level.
+
+    images: normalised (B, 3, H, W). A map is the positive part of the sum over channels of activation times the mean
+    gradient of the logit of the class that this head predicts. The level `merged` has as its target what the original
+    code has: the sum of both heads' best logits; it is there where there are two heads.
+    """
+    with _recording(network, stages) as recorded, torch.enable_grad():
+        output = network(images)
+    keys = list(recorded)
+    best = {level: logits.amax(1).sum() for level, logits in output.logits.items()}
+    gradients = {
+        level: torch.autograd.grad(target, [recorded[key] for key in keys], retain_graph=True)
+        for level, target in best.items()
+    }
+    if len(best) == 2:
+        fine, coarse = gradients.values()
+        gradients[MERGED] = tuple(first + second for first, second in zip(fine, coarse))
+    maps = {
+        (level, *key): _weighted(recorded[key].detach().float(), gradient.float().mean((2, 3)))
+        for level, found in gradients.items()
+        for key, gradient in zip(keys, found)
+    }
+    return maps, {level: logits.detach().float() for level, logits in output.logits.items()}
+
+
+def _weighted(activations: Tensor, weights: Tensor) -> Tensor:
+    """The positive part of the sum over channels, (B, C, h, w) and (B, C) -> (B, h, w); in float32 wherever it runs."""
+    return (activations * weights[:, :, None, None]).sum(1).relu()
+
+
+def merge(maps: Maps, size: tuple[int, int]) -> Tensor:
+    """The original's one map of a network, (B, H, W), 0 to 1: the mean of all stages' and hemispheres' merged maps.
+
+    Each is brought to the size of the images and to a maximum of 1 before.
+    """
+    found = [scaled(resized(values, size)) for (level, _, _), values in maps.items() if level == MERGED]
+    return torch.stack(found).mean(0)
+
+
+def resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Maps (B, h, w) at another size, (B, H, W), bilinear."""
+    return interpolate(maps[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def scaled(maps: Tensor) -> Tensor:
+    """Maps (B, h, w) with a maximum of 1 each; those that are 0 everywhere stay so."""
+    return maps / maps.amax((1, 2), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
+
+
+@contextmanager
+def _recording(
+    network: HemisphericNetwork, stages: Mapping[str, Sequence[str]]
+) -> Iterator[dict[tuple[str, str], Tensor]]:
+    """Record the outputs of stages, by (side, stage), during a pass; gradients go back to the first one of each side.
+
+    The network runs as it always does, whatever lies between its hemispheres.
+    """
+    recorded: dict[tuple[str, str], Tensor] = {}
+
+    def keep(key: tuple[str, str]) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+        def hook(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+            recorded[key] = output if output.requires_grad else output.detach().requires_grad_()
+            return recorded[key].clone()  # which the next layer may change in place
+
+        return hook
+
+    with ExitStack() as hooks:
+        for side, names in stages.items():
+            for name in names:
+                stage = network.hemispheres[side].get_submodule(name)
+                hooks.enter_context(stage.register_forward_hook(keep((side, name))))
+        yield recorded

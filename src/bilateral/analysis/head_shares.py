@@ -1,0 +1,155 @@
+"""Who is listened to: what of each head's logits comes from left and what from right, and does the image matter?"""
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+
+from ..base.statistics import Summary, summarise
+from .base import Analysis
+from .heads import contributions
+from .outcomes import judgements
+from .study import Study
+from .style import COLOURS, panels
+
+LEVELS = ("fine", "coarse")
+
+
+def compute(study: Study) -> pd.DataFrame:
+    """One line a seed, level and test image.
+
+    label, predicted, right: of the head. left_logit, right_logit, bias: of the predicted class, which add up to
+    `logit`. left_weight_norm, right_weight_norm: of that class. share: left's in the strength of both (see
+    `heads.Contributions`). fixed_right: whether the head would be right if left had the mean share on every image.
+    left_right, right_right: whether each hemisphere alone was right, on its own labels.
+    """
+    frames = []
+    for system in study.systems:
+        evaluation, alone = study.evaluation(system), judgements(study, system)
+        for level in LEVELS:
+            parts = contributions(system.network, level, evaluation.features)
+            logits, labels = parts.logits, evaluation.labels[level]
+            predicted = logits.argmax(1)
+            chosen = (torch.arange(len(predicted)), predicted)
+            fixed = parts.at_fixed_share(parts.share.mean().item()).argmax(1)
+            columns = {
+                "label": labels,
+                "predicted": predicted,
+                "right": (predicted == labels).int(),
+                "left_logit": parts.left[chosen],
+                "right_logit": parts.right[chosen],
+                "bias": parts.bias[predicted],
+                "logit": logits[chosen],
+                "left_weight_norm": parts.left_norms[predicted],
+                "right_weight_norm": parts.right_norms[predicted],
+                "share": parts.share,
+                "fixed_right": (fixed == labels).int(),
+                "left_right": alone["left"].int(),
+                "right_right": alone["right"].int(),
+            }
+            frame = pd.DataFrame({name: values.numpy() for name, values in columns.items()})
+            frame.insert(0, "image", range(len(frame)))
+            frame.insert(0, "level", level)
+            frame.insert(0, "seed", system.seed)
+            frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def weighting(table: pd.DataFrame, level: str) -> dict[str, Summary]:
+    """Summarise over seeds how a head weights the hemispheres.
+
+    share_pct: left's mean share; share_right_pct, share_wrong_pct: where the head is right and wrong. deviation_pct:
+    of the share over images. norm_pct: left's part of the norms of the predicted classes' weights. logit_pct: its part
+    of their logits without bias, by means.
+    between_classes_pct: of the variance of the share over images, what its label explains (eta squared). auc: the
+    probability that the share is higher on an image that left alone got right and right wrong than on one where it is
+    the other way round (one half: it does not follow them). fixed_points: what the head's accuracy loses, in points,
+    if every image has the mean share.
+    """
+    values: dict[str, list[float]] = {}
+    for _, own in table[table["level"] == level].groupby("seed"):
+        share, classes = own["share"], own.groupby("label")["share"].transform("mean")
+        left, both = own["left_logit"].mean(), (own["left_logit"] + own["right_logit"]).mean()
+        norms = own["left_weight_norm"] + own["right_weight_norm"]
+        found = {
+            "share_pct": 100 * share.mean(),
+            "share_right_pct": 100 * share[own["right"] == 1].mean(),
+            "share_wrong_pct": 100 * share[own["right"] == 0].mean(),
+            "norm_pct": 100 * (own["left_weight_norm"] / norms).mean(),
+            "deviation_pct": 100 * share.std(),
+            "logit_pct": 100 * left / both,
+            "between_classes_pct": 100 * classes.var() / share.var() if share.var() else 0.0,
+            "auc": _auc(own),
+            "fixed_points": 100 * (own["right"].mean() - own["fixed_right"].mean()),
+        }
+        for name, value in found.items():
+            if not np.isnan(value):  # as where a head is never wrong
+                values.setdefault(name, []).append(float(value))
+    return {name: summarise(each) for name, each in values.items()}
+
+
+def _auc(own: pd.DataFrame) -> float:
+    left_only = own.loc[(own["left_right"] == 1) & (own["right_right"] == 0), "share"]
+    right_only = own.loc[(own["left_right"] == 0) & (own["right_right"] == 1), "share"]
+    if left_only.empty or right_only.empty:
+        return 0.5
+    from sklearn.metrics import roc_auc_score  # takes a second to import
+
+    truth = np.repeat([1, 0], [len(left_only), len(right_only)])
+    return float(roc_auc_score(truth, pd.concat([left_only, right_only])))
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """The share over images; by who was right alone; by class."""
+    figure, (images, groups, classes) = panels(3, height=3.2, width=9.5)
+    bins = np.linspace(0, 1, 41)
+    named = {(1, 1): "both", (1, 0): "left only", (0, 1): "right only", (0, 0): "neither"}
+    for offset, level in enumerate(LEVELS):
+        own, colour = table[table["level"] == level], COLOURS[level]
+        density, _ = np.histogram(own["share"], bins)
+        images.stairs(100 * density / len(own), bins, color=colour, label=f"{level} head", linewidth=1.5)
+        by_group = own.groupby(["left_right", "right_right", "seed"])["share"].mean().unstack("seed")
+        by_group = by_group.reindex(pd.MultiIndex.from_tuples(list(named)))
+        places = np.arange(len(named)) + 0.16 * (2 * offset - 1)
+        groups.errorbar(places, by_group.mean(1), by_group.std(axis=1), fmt="o", color=colour, label=level)
+        by_class = own.groupby("label")["share"].agg(["mean", "std"]).sort_values("mean")
+        place = np.linspace(0, 100, len(by_class))
+        classes.plot(place, by_class["mean"], color=colour)
+        low, high = by_class["mean"] - by_class["std"], by_class["mean"] + by_class["std"]
+        classes.fill_between(place, low, high, color=colour, alpha=0.2, linewidth=0)
+    images.set(xlabel="left's share", ylabel="% of images", title="over images", xlim=(0, 1))
+    images.legend()
+    groups.set_xticks(range(len(named)), list(named.values()), fontsize=8)
+    groups.set(xlabel="who was right alone", ylabel="left's mean share", title="follows who is right?")
+    classes.set(xlabel="classes by share, %", ylabel="left's share", title="by class (± deviation of images)")
+    for axes in (images, groups, classes):
+        axes.axvline(0.5, color=COLOURS["other"], linewidth=0.8) if axes is images else axes.axhline(
+            0.5, color=COLOURS["other"], linewidth=0.8
+        )
+    return figure
+
+
+def tell(table: pd.DataFrame) -> str:
+    """Say how large left's share is, what it depends on, and what that is worth."""
+    texts = []
+    for level in LEVELS:
+        found = {name: summary["mean"] for name, summary in weighting(table, level).items()}
+        texts.append(
+            f"The {level} head gives left {found['share_pct']:.0f} % of the weight ({found['norm_pct']:.0f} % of its "
+            f"weights' norm; {found['share_right_pct']:.0f} % where it is right, {found['share_wrong_pct']:.0f} % "
+            f"where wrong), with a deviation of {found['deviation_pct']:.0f} points over images, of which the class "
+            f"explains {found['between_classes_pct']:.0f} %; the share tells which hemisphere is right with an AUC of "
+            f"{found['auc']:.2f} (0.5: not at all), and holding it fixed changes the head's accuracy by "
+            f"{-found['fixed_points']:+.2f} points."
+        )
+    return " ".join(texts)
+
+
+ANALYSIS = Analysis(
+    "head_shares",
+    "Who is listened to",
+    "How much of each head's logits comes from left, and does that depend on the image?",
+    compute,
+    draw,
+    tell,
+)

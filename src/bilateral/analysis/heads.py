@@ -1,0 +1,79 @@
+"""The heads taken apart: what of each logit comes from which hemisphere. Exact, since the heads are linear."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..models.macro import HemisphericNetwork
+from .study import NotApplicableError
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """The parts of one head's logits on N images: `left` + `right` + `bias` is the logits.
+
+    left, right: (N, classes). bias: (classes,). left_norms, right_norms: of the weights of each class, (classes,).
+    """
+
+    left: Tensor
+    right: Tensor
+    bias: Tensor
+    left_norms: Tensor
+    right_norms: Tensor
+
+    @property
+    def logits(self) -> Tensor:
+        """What the head says, (N, classes)."""
+        return self.left + self.right + self.bias
+
+    @property
+    def strengths(self) -> tuple[Tensor, Tensor]:
+        """How far each hemisphere sets the classes apart: the norm over classes of its part of the logits, (N,) each.
+
+        The mean over classes is taken off before, since it changes no probability.
+        """
+        return _centred(self.left).norm(dim=1), _centred(self.right).norm(dim=1)
+
+    @property
+    def share(self) -> Tensor:
+        """Of the left hemisphere in the `strengths` of both, 0 to 1, (N,)."""
+        left, right = self.strengths
+        return left / (left + right).clamp(min=torch.finfo(left.dtype).tiny)
+
+    def at_fixed_share(self, share: float) -> Tensor:
+        """The logits (N, classes) if on every image left had `share` of the strength: nothing else is changed."""
+        left, right = self.strengths
+        tiny = torch.finfo(left.dtype).tiny
+        total = left + right
+        scaled_left = _centred(self.left) * (share * total / left.clamp(min=tiny))[:, None]
+        return scaled_left + _centred(self.right) * ((1 - share) * total / right.clamp(min=tiny))[:, None] + self.bias
+
+
+def contributions(network: HemisphericNetwork, level: str, features: Mapping[str, Tensor]) -> Contributions:
+    """Take the logits of the head of `level` apart. features: by side, (N, D), float32.
+
+    Raises NotApplicableError for a network whose head is not one linear layer on the features of left and right.
+    """
+    linear = head_layer(network, level)
+    if linear is None or set(features) != {"left", "right"}:
+        raise NotApplicableError("its heads are not linear in the features of a left and a right hemisphere")
+    weight, bias = linear.weight.detach().cpu().float(), linear.bias.detach().cpu().float()
+    left, right = weight.split([features["left"].shape[1], features["right"].shape[1]], dim=1)
+    return Contributions(
+        features["left"] @ left.T, features["right"] @ right.T, bias, left.norm(dim=1), right.norm(dim=1)
+    )
+
+
+def head_layer(network: HemisphericNetwork, level: str) -> nn.Linear | None:
+    """The one layer of a head that computes, if it is linear."""
+    head = network.heads[level]
+    layers = [
+        layer for layer in (head if isinstance(head, nn.Sequential) else [head]) if not isinstance(layer, nn.Dropout)
+    ]
+    return layers[0] if len(layers) == 1 and isinstance(layers[0], nn.Linear) else None
+
+
+def _centred(logits: Tensor) -> Tensor:
+    return logits - logits.mean(1, keepdim=True)

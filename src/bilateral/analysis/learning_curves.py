@@ -1,0 +1,76 @@
+"""Learning curves over epochs, with bands over seeds."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .base import Analysis
+from .study import NotApplicableError, Study
+from .style import COLOURS, panels
+
+_LINES = ("-", "--", "-.", ":")
+
+
+def compute(study: Study) -> pd.DataFrame:
+    """Loss and accuracy (0 to 1) of every epoch, for each row that is one network: row, seed, epoch, metric, value.
+
+    metric: by the original's names (`val_acc`, with two heads `val_acc_fine`, ...). Training metrics are of augmented
+    images, while the network changes; validation metrics of held-out images, or of the test images under
+    `protocol: original`.
+    """
+    lines = []
+    for name, row in study.rows.items():
+        for seed, runs in row.runs.items():
+            for run in runs if len(runs) == 1 else []:
+                for epoch in run.epochs():
+                    number = int(epoch.pop("epoch"))
+                    lines += [(name, row.title, seed, number, metric, value) for metric, value in epoch.items()]
+    if not lines:
+        raise NotApplicableError("the runs have no metrics.jsonl")
+    return pd.DataFrame(lines, columns=["row", "title", "seed", "epoch", "metric", "value"])
+
+
+def accuracies(table: pd.DataFrame, level: str, head: str = "val") -> pd.DataFrame:
+    """Accuracy at a level, %, of the rows that have it: row, title, seed, epoch, value."""
+    own = "left" if level == "fine" else "right"
+    one_head = (table["metric"] == f"{head}_acc") & (table["row"] == own)
+    found = table[one_head | (table["metric"] == f"{head}_acc_{level}")]
+    return found.assign(value=100 * found["value"])
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Validation accuracy, mean and lowest to highest seed."""
+    figure, axes = panels(2, height=3.4, width=9.5)
+    titles = list(dict.fromkeys(table["title"]))
+    colours = [COLOURS[name] for name in ("left", "right", "bilateral", "coarse", "extra", "fine", "other")]
+    for panel, level in zip(axes, ("fine", "coarse")):
+        for title, own in accuracies(table, level).groupby("title", sort=False):
+            place = titles.index(str(title))
+            curve = own.groupby("epoch")["value"].agg(["mean", "min", "max"])
+            colour, line = colours[place % len(colours)], _LINES[place // len(colours) % len(_LINES)]
+            panel.plot(curve.index, curve["mean"], line, color=colour, label=title)
+            panel.fill_between(curve.index, curve["min"], curve["max"], color=colour, alpha=0.15, linewidth=0)
+        panel.set(title=f"{level} labels", xlabel="epoch", ylabel="validation accuracy, %")
+    handles = {label: line for panel in axes for line, label in zip(*panel.get_legend_handles_labels())}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=7)
+    return figure
+
+
+def tell(table: pd.DataFrame) -> str:
+    """Say where each level's best network ends, and when the bilateral heads were nearly there."""
+    texts = []
+    for level in ("fine", "coarse"):
+        last = accuracies(table, level).sort_values("epoch").groupby(["title", "seed"])["value"].last()
+        means = last.groupby("title").mean()
+        if not means.empty:
+            texts.append(f"{means.idxmax()} ends highest on {level} labels ({means.max():.1f} %)")
+    heads = accuracies(table, "fine")
+    heads = heads[heads["row"] == "specialised"].groupby("epoch")["value"].mean()
+    if not heads.empty:
+        near = heads.index[heads >= heads.max() - 1][0]
+        texts.append(
+            f"the heads on frozen hemispheres are within a point of their best after epoch {near} of {heads.index[-1]}"
+        )
+    return f"On validation images {'; '.join(texts)}."
+
+
+ANALYSIS = Analysis("learning_curves", "Learning curves", "How do the networks learn?", compute, draw, tell)

@@ -1,0 +1,141 @@
+"""Occlusion (Zeiler and Fergus 2013, arXiv 1311.2901), which needs no gradient, as a check of the Grad-CAM maps."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..base.statistics import Summary, summarise
+from ..models.config import SIDES
+from .activations import native_precision, spread
+from .base import Analysis
+from .gradcam import chosen_stages, class_activation_maps, resized
+from .study import Study, System
+from .style import COLOURS, panels
+
+IMAGES = 200
+"""Test images, at most, at even distances."""
+WINDOW, STRIDE = 4, 8
+"""The grey window is a quarter of the image wide, and moves by an eighth."""
+
+
+def compute(study: Study) -> pd.DataFrame:
+    """How far occlusion and Grad-CAM rank the places of an image alike, for each seed, head and hemisphere.
+
+    correlation: mean Spearman correlation over images between the fall of the predicted class's logit when a window is
+    grey, for this hemisphere alone, and the Grad-CAM map of its last stage, averaged in the same windows.
+    correlation_other: with the map of another image. images: with maps that are not constant.
+    """
+    images = study.images.images[spread(len(study.images), IMAGES)]
+    size = (images.shape[2], images.shape[3])
+    lines = []
+    for system in study.systems:
+        stages = {side: names[-1:] for side, names in chosen_stages(system.network, size).items()}
+        normalised = system.normalise(images)
+        with native_precision(system):
+            maps, _ = class_activation_maps(system.network, normalised, stages)
+        falls = logit_falls(system, normalised)
+        for level in system.network.heads:
+            for side in SIDES:
+                seen = windows_of(resized(maps[level, side, stages[side][0]], size)).float().cpu()
+                fall = falls[level, side].cpu()
+                own = spearman(seen, fall)
+                other = spearman(seen.roll(1, 0), fall)
+                known = ~(own.isnan() | other.isnan())
+                means = [each[known].mean().item() for each in (own, other)]
+                lines.append((system.seed, level, side, int(known.sum()), *means))
+    return pd.DataFrame(lines, columns=["seed", "level", "side", "images", "correlation", "correlation_other"])
+
+
+@torch.no_grad()
+def logit_falls(system: System, images: Tensor) -> dict[tuple[str, str], Tensor]:
+    """By (level, side): how much the logit of the predicted class falls for each window that this side sees grey.
+
+    images: normalised (B, 3, H, W), in which grey is 0. Gives (B, windows).
+    """
+    with native_precision(system):
+        clean = system.network.features(images)
+        best = {level: logits.float().max(1) for level, logits in system.network.classify(clean).logits.items()}
+        falls: dict[tuple[str, str], list[Tensor]] = {}
+        for rows, columns in windows((images.shape[2], images.shape[3])):
+            covered = images.clone()
+            covered[:, :, rows, columns] = 0
+            changed = system.network.features(covered)
+            for side in SIDES:
+                logits = system.network.classify({**clean, side: changed[side]}).logits
+                for level, (values, classes) in best.items():
+                    now = logits[level].float().gather(1, classes[:, None])[:, 0]
+                    falls.setdefault((level, side), []).append((values - now).float())
+    return {key: torch.stack(values, 1) for key, values in falls.items()}
+
+
+def windows(size: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+    """The places of the window in images of `size` (H, W), row by row."""
+    height, width = (max(1, extent // WINDOW) for extent in size)
+    for top in range(0, size[0] - height + 1, max(1, size[0] // STRIDE)):
+        for left in range(0, size[1] - width + 1, max(1, size[1] // STRIDE)):
+            yield slice(top, top + height), slice(left, left + width)
+
+
+def windows_of(maps: Tensor) -> Tensor:
+    """The mean of maps (B, H, W) in every window: (B, windows)."""
+    size = (maps.shape[1], maps.shape[2])
+    return torch.stack([maps[:, rows, columns].mean((1, 2)) for rows, columns in windows(size)], 1)
+
+
+def spearman(first: Tensor, second: Tensor) -> Tensor:
+    """The rank correlation of each line of (B, n) with that of the other; NaN where one is constant."""
+    from scipy.stats import rankdata  # takes a second to import
+
+    ranks = [torch.from_numpy(rankdata(values.numpy(), axis=1)) for values in (first, second)]
+    one, other = (rank - rank.mean(1, keepdim=True) for rank in ranks)
+    return (one * other).sum(1) / (one.norm(dim=1) * other.norm(dim=1))
+
+
+def agreement(table: pd.DataFrame, level: str, side: str, column: str = "correlation") -> Summary:
+    """Summarise a correlation over seeds."""
+    return summarise(table.loc[(table["level"] == level) & (table["side"] == side), column].tolist())
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """The correlations, every seed a dot, beside those with maps of other images."""
+    figure, axes = panels(height=2.6, width=6.0)
+    labels = []
+    for place, (level, side) in enumerate((level, side) for level in table["level"].unique() for side in SIDES):
+        own = table[(table["level"] == level) & (table["side"] == side)]
+        axes.scatter(own["correlation"], [place] * len(own), color=COLOURS[side])
+        axes.scatter(
+            own["correlation_other"],
+            [place] * len(own),
+            facecolors="none",
+            edgecolors=COLOURS["other"],
+            label="other image",
+        )
+        labels.append(f"{level} head, {side}")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.axvline(0, color=COLOURS["other"], linewidth=0.8)
+    axes.set(
+        xlim=(-0.3, 1), ylim=(len(labels) - 0.5, -0.5), xlabel="rank correlation (○: with the map of another image)"
+    )
+    return figure
+
+
+def tell(table: pd.DataFrame) -> str:
+    """Say whether the check bears the maps out."""
+    texts = [
+        f"{level} head, {side} {agreement(table, level, side)['mean']:.2f}"
+        for level in table["level"].unique()
+        for side in SIDES
+    ]
+    others = table["correlation_other"].mean()
+    return (
+        f"Covering parts of the image ranks its places like Grad-CAM with a rank correlation of {', '.join(texts)} "
+        f"(with the map of another image {others:.2f})."
+    )
+
+
+ANALYSIS = Analysis(
+    "occlusion", "A check without gradients", "Does occlusion bear the Grad-CAM maps out?", compute, draw, tell
+)

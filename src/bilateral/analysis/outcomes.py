@@ -1,0 +1,124 @@
+"""Outcome groups, as in the original code: who was right, of left, right, and the bilateral network's two heads."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..base.statistics import summarise
+from .base import Analysis
+from .study import Study, System
+from .style import COLOURS, INK, SEQUENTIAL, annotate_cells, no_grid, panels
+
+if TYPE_CHECKING:
+    from ..base.statistics import Summary
+
+JUDGES = ("left", "right", "fine", "coarse")
+"""Left alone (on fine labels), right alone (on coarse ones), the bilateral network's fine and coarse head."""
+_RATES = {
+    # name: (head, whether the head's own hemisphere was right, the other hemisphere, what the head then does)
+    "fine rescued": ("fine", "left", 0, "right", 1),
+    "fine spoilt": ("fine", "left", 1, "right", 0),
+    "coarse rescued": ("coarse", "right", 0, "left", 1),
+    "coarse spoilt": ("coarse", "right", 1, "left", 0),
+}
+
+
+def judgements(study: Study, system: System) -> dict[str, Tensor]:
+    """Whether each of JUDGES was right on each test image: bool (N,). It needs no network."""
+    said = {
+        "left": (system.left.predictions, "fine"),
+        "right": (system.right.predictions, "coarse"),
+        "fine": (system.bilateral.predictions, "fine"),
+        "coarse": (system.bilateral.predictions, "coarse"),
+    }
+    return {
+        judge: predictions.logits[level].argmax(1) == predictions.labels[level]
+        for judge, (predictions, level) in said.items()
+    }
+
+
+def compute(study: Study) -> pd.DataFrame:
+    """Count the test images in each of the 16 cells, for each seed: JUDGES as 0 or 1, `count`, `share_pct`."""
+    frames = []
+    for system in study.systems:
+        right = pd.DataFrame({judge: values.int().numpy() for judge, values in judgements(study, system).items()})
+        every = pd.MultiIndex.from_product([(0, 1)] * len(JUDGES), names=JUDGES)
+        counts = right.groupby(list(JUDGES)).size().reindex(every, fill_value=0)
+        frame = counts.rename("count").reset_index()
+        frames.append(frame.assign(seed=system.seed, share_pct=100 * frame["count"] / len(right)))
+    return pd.concat(frames)[["seed", *JUDGES, "count", "share_pct"]]
+
+
+def rates(table: pd.DataFrame) -> pd.DataFrame:
+    """Of the images that a head's own hemisphere got wrong (right), the share that the head gets right (wrong), %.
+
+    One line a seed, rate ("fine rescued", ...) and `other`: whether the other hemisphere was right (1), wrong (0), or
+    either (-1).
+    """
+    lines = []
+    for seed, own in table.groupby("seed"):
+        for rate, (head, side, was_right, other, becomes) in _RATES.items():
+            for condition in (-1, 0, 1):
+                among = own[(own[side] == was_right) & ((own[other] == condition) | (condition == -1))]
+                turned = among.loc[among[head] == becomes, "count"].sum()
+                total = among["count"].sum()
+                lines.append((seed, rate, condition, 100 * turned / total if total else float("nan")))
+    return pd.DataFrame(lines, columns=["seed", "rate", "other", "pct"])
+
+
+def rate_summary(table: pd.DataFrame, rate: str, other: int) -> "Summary":
+    """Summarise one of `rates` over seeds."""
+    found = rates(table)
+    return summarise(found.loc[(found["rate"] == rate) & (found["other"] == other), "pct"].dropna().tolist() or [0.0])
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """The 16 cells, mean share over seeds; and the rates of rescue and spoiling."""
+    figure, (cells, bars) = panels(2, height=3.4, gridspec_kw={"width_ratios": [1, 1.1]})
+    shares = table.groupby(list(JUDGES))["share_pct"].mean().unstack(["fine", "coarse"])
+    order = [(1, 1), (1, 0), (0, 1), (0, 0)]
+    values = shares.reindex(index=order, columns=order).to_numpy()
+    cells.imshow(values, cmap=SEQUENTIAL, aspect="auto")
+    annotate_cells(cells, values, threshold=values.max() / 2)
+    words = ["both", "{0} only", "{1} only", "neither"]
+    cells.set_xticks(range(4), [word.format("fine", "coarse") for word in words])
+    cells.set_yticks(range(4), [word.format("left", "right") for word in words])
+    cells.set_xlabel("right in the bilateral network")
+    cells.set_ylabel("right alone")
+    cells.set_title("share of the test images, %")
+    no_grid(cells)
+    found = rates(table)
+    for offset, (condition, label, colour) in enumerate(
+        ((1, "other hemisphere right", COLOURS["bilateral"]), (0, "other hemisphere wrong", COLOURS["other"]))
+    ):
+        chosen = found[found["other"] == condition].groupby("rate")["pct"]
+        means, spread = chosen.mean().reindex(list(_RATES)), chosen.std().reindex(list(_RATES)).fillna(0)
+        places = [place + 0.4 * offset - 0.2 for place in range(len(_RATES))]
+        bars.bar(places, means, 0.38, yerr=spread, ecolor=INK, color=colour, label=label)
+    bars.set_xticks(range(len(_RATES)), [rate.replace(" ", "\n") for rate in _RATES])
+    bars.set_ylabel("% of such images")
+    bars.set_title("what the heads change (± deviation over seeds)")
+    bars.set_ylim(0, 118)
+    bars.set_yticks(range(0, 101, 20))
+    bars.legend(loc="upper left", fontsize=8)
+    return figure
+
+
+def tell(table: pd.DataFrame) -> str:
+    """Say how much is rescued and spoilt, and whether the other hemisphere makes the difference."""
+
+    def mean(rate: str, other: int) -> str:
+        return f"{rate_summary(table, rate, other)['mean']:.1f} %"
+
+    return (
+        f"Of what left alone gets wrong, the fine head gets {mean('fine rescued', -1)} right: "
+        f"{mean('fine rescued', 1)} where right knew the superclass, {mean('fine rescued', 0)} where it did not. "
+        f"Of what left gets right it spoils {mean('fine spoilt', -1)}. The coarse head rescues "
+        f"{mean('coarse rescued', -1)} of right's mistakes ({mean('coarse rescued', 1)} where left knew the "
+        f"fine class, {mean('coarse rescued', 0)} where not) and spoils {mean('coarse spoilt', -1)}."
+    )
+
+
+ANALYSIS = Analysis("outcomes", "Outcome groups", "Who was right, and what do the heads change?", compute, draw, tell)

@@ -1,0 +1,78 @@
+"""Where a bilateral network's parameters and arithmetic lie: stage by stage, and in the heads."""
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..models.build import build_network
+from ..models.config import SIDES
+from .base import Analysis
+from .study import Study
+from .style import COLOURS, panels
+
+
+def compute(study: Study) -> pd.DataFrame:
+    """One line a part: the shape of what it gives for an image, parameters, trainable ones, multiply-adds of a pass."""
+    description = study.systems[0].bilateral.description
+    with torch.device("meta"):
+        network = build_network(description.model, description.fine_count, description.coarse_count)
+    network.to("meta").eval()
+    lines, features = [], {}
+    for side, hemisphere in network.hemispheres.items():
+        values = torch.empty(1, 3, *description.image_size, device="meta")
+        for stage in hemisphere.stages:  # type: ignore[union-attr]
+            module: nn.Module = getattr(hemisphere, stage)
+            with FlopCounterMode(display=False) as counter:
+                values = module(values)
+            lines.append(
+                (side, stage, "x".join(map(str, values.shape[1:])), *_count(module), counter.get_total_flops() // 2)
+            )
+        features[side] = values
+    for level, head in network.heads.items():
+        with FlopCounterMode(display=False) as counter:
+            logits = head(network.join(features))
+        lines.append(("heads", level, str(logits.shape[1]), *_count(head), counter.get_total_flops() // 2))
+    return pd.DataFrame(
+        lines, columns=["where", "part", "output", "parameters", "trainable_parameters", "multiply_adds"]
+    )
+
+
+def _count(module: nn.Module) -> tuple[int, int]:
+    parameters = list(module.parameters())
+    return sum(p.numel() for p in parameters), sum(p.numel() for p in parameters if p.requires_grad)
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Parameters and multiply-adds of every part."""
+    figure, axes = panels(2, height=1.0 + 0.22 * len(table), width=9.5, sharey=True)
+    labels = [
+        f"{where}: {part} ({output})" for where, part, output in zip(table["where"], table["part"], table["output"])
+    ]
+    colours = [COLOURS[where] if where in SIDES else COLOURS["bilateral"] for where in table["where"]]
+    for panel, (column, title) in zip(
+        axes, (("parameters", "parameters"), ("multiply_adds", "multiply-adds of an image"))
+    ):
+        bars = panel.barh(range(len(table)), table[column], color=colours)
+        panel.bar_label(bars, [f" {value:,}" for value in table[column]], fontsize=6)
+        panel.set(title=title, ylim=(len(table) - 0.5, -0.5))
+        panel.margins(x=0.25)
+    axes[0].set_yticks(range(len(table)), labels, fontsize=7)
+    return figure
+
+
+def tell(table: pd.DataFrame) -> str:
+    """Say how much there is, what of it is trained, and where most of it lies."""
+    largest = table.loc[table["parameters"].idxmax()]
+    total, trained = table["parameters"].sum(), table["trainable_parameters"].sum()
+    return (
+        f"The bilateral network has {total:,} parameters, of which {trained:,} are trained after joining, and takes "
+        f"{table['multiply_adds'].sum():,} multiply-adds an image; the largest part is {largest['part']} of "
+        f"{largest['where']} ({100 * largest['parameters'] / total:.0f} % of the parameters)."
+    )
+
+
+ANALYSIS = Analysis(
+    "parts", "Parameters and arithmetic", "Where do parameters and arithmetic lie?", compute, draw, tell
+)

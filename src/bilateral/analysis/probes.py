@@ -1,0 +1,98 @@
+"""Linear probes (Alain and Bengio 2016, arXiv 1610.01644): what can be read from each stage of each hemisphere.
+
+Multinomial logistic regression on the stage's maps averaged over their positions, each channel standardised.
+"""
+
+import warnings
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ..base.statistics import summarise
+from ..models.config import SIDES
+from .activations import spread, stage_means
+from .base import Analysis
+from .study import Study
+from .style import COLOURS, panels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TRAINING_IMAGES = 5000
+"""Training images, at most, that a probe learns from; at even distances, not augmented."""
+PENALTY = 0.01
+"""scikit-learn's C, the same for all probes; not chosen on anything."""
+ITERATIONS = 100
+LEVELS = ("fine", "coarse")
+
+
+def compute(study: Study) -> pd.DataFrame:
+    """Accuracy on the test images, %, of a probe for every seed, side, stage and level. channels: its inputs."""
+    train, test = study.dataset.train, study.images
+    chosen = train.select(spread(len(train), TRAINING_IMAGES))
+    lines = []
+    for system in study.systems:
+        learnt, tested = (stage_means(system, images.images) for images in (chosen, test))
+        for (side, stage), values in learnt.items():
+            for level in LEVELS:
+                labels = [getattr(images, level).numpy() for images in (chosen, test)]
+                accuracy = probe(values.numpy(), labels[0], tested[side, stage].numpy(), labels[1])
+                lines.append((system.seed, side, stage, level, values.shape[1], 100 * accuracy))
+    return pd.DataFrame(lines, columns=["seed", "side", "stage", "level", "channels", "accuracy_pct"])
+
+
+def probe(train: "NDArray", train_labels: "NDArray", test: "NDArray", test_labels: "NDArray") -> float:
+    """Fit a probe to `train` (N, D) with labels (N,), and give its accuracy (0 to 1) on `test` (M, D)."""
+    from sklearn.exceptions import ConvergenceWarning  # takes a second to import
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    fitted = make_pipeline(StandardScaler(), LogisticRegression(C=PENALTY, max_iter=ITERATIONS))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted.fit(train, train_labels)
+    return float(fitted.score(test, test_labels))
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Accuracy over the stages: left and right, fine and coarse; band: lowest to highest seed."""
+    figure, axes = panels(2, height=3.2)
+    for panel, level in zip(axes, LEVELS):
+        for side in SIDES:
+            own = table[(table["side"] == side) & (table["level"] == level)]
+            by_stage = own.groupby("stage", sort=False)["accuracy_pct"].agg(["mean", "min", "max"])
+            panel.plot(by_stage.index, by_stage["mean"], marker="o", color=COLOURS[side], label=side)
+            panel.fill_between(
+                by_stage.index, by_stage["min"], by_stage["max"], color=COLOURS[side], alpha=0.2, linewidth=0
+            )
+        panel.set(title=f"{level} labels", ylim=(0, None))
+        panel.tick_params(axis="x", rotation=60)
+    axes[0].set_ylabel("accuracy of a linear probe, %")
+    axes[0].legend()
+    return figure
+
+
+def tell(table: pd.DataFrame) -> str:
+    """Say what can be read from each hemisphere's last stage, and where the other one's labels are read best."""
+
+    def mean(side: str, level: str, stage: str) -> float:
+        chosen = (table["side"] == side) & (table["level"] == level) & (table["stage"] == stage)
+        return summarise(table.loc[chosen, "accuracy_pct"].tolist())["mean"]
+
+    last = {side: table.loc[table["side"] == side, "stage"].iloc[-1] for side in SIDES}
+    ends = {(side, level): mean(side, level, last[side]) for side in SIDES for level in LEVELS}
+    stages = list(dict.fromkeys(table.loc[table["side"] == "right", "stage"]))
+    best = max(stages, key=lambda stage: mean("right", "fine", stage))
+    return (
+        f"From the last stage a linear probe reads fine labels to {ends['left', 'fine']:.1f} % in left and "
+        f"{ends['right', 'fine']:.1f} % in right, coarse ones to {ends['left', 'coarse']:.1f} % and "
+        f"{ends['right', 'coarse']:.1f} %. In right, fine labels are read best at {best} "
+        f"({mean('right', 'fine', best):.1f} %)."
+    )
+
+
+ANALYSIS = Analysis(
+    "probes", "Linear probes", "What can be read from each stage of each hemisphere?", compute, draw, tell
+)

@@ -1,0 +1,64 @@
+"""How bad the mistakes are: within the right superclass, or outside."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .base import Analysis
+from .study import Study
+from .style import COLOURS, panels
+
+OUTCOMES = {
+    "right": COLOURS["bilateral"],
+    "wrong class, right superclass": COLOURS["coarse"],
+    "wrong superclass": COLOURS["right"],
+}
+
+
+def compute(study: Study) -> pd.DataFrame:
+    """The share of the test images (%) by outcome of the fine prediction, for each row that has one, and seed."""
+    lines = []
+    for name, row in study.rows.items():
+        for seed, predictions in study.predictions(name).items():
+            if "fine" not in predictions.logits:
+                continue
+            predicted, labels = predictions.logits["fine"].argmax(1), predictions.labels
+            right = predicted == labels["fine"]
+            within = ~right & (study.hierarchy.roll_up(predicted) == labels["coarse"])
+            shares = (right, within, ~right & ~within)
+            lines += [
+                (name, row.title, seed, outcome, 100 * chosen.double().mean().item())
+                for outcome, chosen in zip(OUTCOMES, shares)
+            ]
+    return pd.DataFrame(lines, columns=["row", "title", "seed", "outcome", "share_pct"])
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """One bar a row of the table, divided by outcome; means over seeds."""
+    means = table.groupby(["title", "outcome"], sort=False)["share_pct"].mean().unstack()
+    means = means.loc[list(dict.fromkeys(table["title"]))[::-1]]
+    figure, axes = panels(height=0.8 + 0.28 * len(means))
+    start = pd.Series(0.0, index=means.index)
+    for outcome, colour in OUTCOMES.items():
+        bars = axes.barh(means.index, means[outcome], left=start, color=colour, label=outcome)
+        axes.bar_label(bars, fmt="%.1f", label_type="center", fontsize=7, color="#1a1a1a")
+        start += means[outcome]
+    axes.set(xlabel="% of the test images", xlim=(0, 100))
+    axes.grid(False)
+    figure.legend(loc="outside upper center", ncols=3)
+    return figure
+
+
+def tell(table: pd.DataFrame) -> str:
+    """Compare the shares of mistakes that stay within the superclass."""
+    means = table.groupby(["row", "outcome"])["share_pct"].mean().unstack()
+    wrong = 100 - means["right"]
+    within = 100 * means["wrong class, right superclass"] / wrong
+    titles = table.drop_duplicates("row").set_index("row")["title"]
+    best, worst = within.idxmax(), within.idxmin()
+    return (
+        f"Of the wrong fine predictions, the share within the right superclass goes from {within[worst]:.1f} % "
+        f"({titles[worst]}) to {within[best]:.1f} % ({titles[best]})."
+    )
+
+
+ANALYSIS = Analysis("severity", "Severity of mistakes", "How far from the truth are the mistakes?", compute, draw, tell)

@@ -1,0 +1,229 @@
+"""What analyses are made of: finished runs, the networks in them, and the images that they were tested on."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..base.errors import ConfigError, DataError, OutputError
+from ..data import sources
+from ..data.hierarchy import LabelHierarchy
+from ..data.images import HierarchicalDataset, HierarchicalImages
+from ..experiment.rows import DEFAULT_REFERENCES, KINDS, Combination, ensemble_kinds
+from ..models.config import SIDES
+from ..models.macro import HemisphericNetwork
+from ..runs.config import Config, check_config, override, read_config
+from ..runs.predictions import Predictions, hemispheres_ensemble, side_by_side
+from ..runs.stored import StoredRun, beside
+from ..training.device import choose_device
+from ..training.evaluation import Evaluation, evaluate
+
+
+class NotApplicableError(Exception):
+    """An analysis has nothing to say of these runs. The text is a clause that says why."""
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One line of the table: the runs of each seed, and how their predictions make the row's."""
+
+    name: str
+    title: str
+    runs: Mapping[int, Sequence[StoredRun]]
+    combine: Combination
+
+
+@dataclass(frozen=True)
+class System:
+    """A bilateral network of one seed, and the runs that trained its hemispheres."""
+
+    seed: int
+    left: StoredRun
+    right: StoredRun
+    bilateral: StoredRun
+    device: torch.device
+
+    @cached_property
+    def network(self) -> HemisphericNetwork:
+        """The bilateral network, in evaluation mode."""
+        return self.bilateral.network().to(self.device).requires_grad_(False)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Make of uint8 images (B, 3, H, W) what the network takes, on its device."""
+        return self.bilateral.description.normalise(images.to(self.device))
+
+
+@dataclass(frozen=True)
+class Study:
+    """Finished runs that belong together, most often an experiment's.
+
+    folder: where they are; results of analyses go into its `analysis`. rows: by name, as in the experiment's table.
+    subject: the row whose networks are looked into, a bilateral one. table: the experiment's table.json, if there is
+    one.
+    """
+
+    name: str
+    folder: Path
+    rows: Mapping[str, StudyRow]
+    subject: str
+    config: Config
+    table: Mapping[str, Any] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    _evaluations: dict[int, Evaluation] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @cached_property
+    def dataset(self) -> HierarchicalDataset:
+        """The data set that the runs were trained and tested on. Raises DataError if the images are others now."""
+        dataset = sources.load(self.config.data)
+        trained_on = self.systems[0].bilateral.record["data"]["fingerprint"]
+        if dataset.fingerprint != trained_on:
+            raise DataError(
+                f"the data set {dataset.name} at {self.config.data.root or 'its defaults'} is not the one that "
+                f"{self.systems[0].bilateral.folder} was trained and tested on; give that one by data.KEY=VALUE"
+            )
+        return dataset
+
+    @property
+    def images(self) -> HierarchicalImages:
+        """The test images."""
+        return self.dataset.test
+
+    @cached_property
+    def hierarchy(self) -> LabelHierarchy:
+        """The labels, which the checkpoints name too, so that no image is needed for them."""
+        return self.systems[0].bilateral.description.hierarchy or self.dataset.hierarchy
+
+    @cached_property
+    def systems(self) -> list[System]:
+        """The bilateral networks under study with their hemispheres, by seed."""
+        device = choose_device(self.config.training.device)
+        systems = []
+        for seed, (bilateral,) in self.rows[self.subject].runs.items():
+            parents = bilateral.parents()
+            systems.append(System(seed, parents["left"], parents["right"], bilateral, device))
+        return systems
+
+    @cached_property
+    def references(self) -> list[str]:
+        """The names of the rows that others are compared with."""
+        given = self.config.experiment.references if self.config.experiment else None
+        return [name for name in given or DEFAULT_REFERENCES if name in self.rows]
+
+    def predictions(self, row: str) -> dict[int, Predictions]:
+        """What a row says of the test images, by seed."""
+        found = self.rows[row]
+        return {
+            seed: found.combine([run.predictions for run in runs], self.hierarchy) for seed, runs in found.runs.items()
+        }
+
+    def evaluation(self, system: System) -> Evaluation:
+        """Features and logits of the test images in float32, computed once."""
+        if system.seed not in self._evaluations:
+            self._evaluations[system.seed] = evaluate(
+                system.network, self.images, system.bilateral.description.normalise
+            )
+        return self._evaluations[system.seed]
+
+
+def open_study(
+    paths: Sequence[Path], overrides: list[str], subject: str | None = None, own_backbones: Collection[str] = ()
+) -> Study:
+    """Open an experiment's or a system's folder, or the folders of bilateral runs of several seeds.
+
+    overrides: `data.KEY=VALUE` and `training.device=NAME`. subject: the row to look into; `specialised` if not given.
+    Raises OutputError for what is no such folder; ConfigError for a row that cannot be looked into.
+    """
+    for text in overrides:
+        if not text.startswith(("data.", "training.device=")):
+            raise ConfigError(f"{text}: here only data.KEY=VALUE and training.device=NAME can be set")
+    if len(paths) == 1 and (paths[0] / "provenance.json").is_file():
+        return _open_experiment(paths[0], overrides, subject, own_backbones)
+    if subject is not None:
+        raise ConfigError("--row: only an experiment has rows to choose from")
+    runs = [StoredRun.open(folder, own_backbones) for path in paths for folder in _bilateral_folders(path)]
+    return _study_of_runs(runs, paths[0], overrides)
+
+
+def _open_experiment(path: Path, overrides: list[str], subject: str | None, own: Collection[str]) -> Study:
+    provenance, table = _read_json(path / "provenance.json"), _read_json(path / "table.json")
+    titles = {row["name"]: row["title"] for row in table["rows"]}
+    rows = {}
+    for name, folders in provenance["runs"].items():
+        runs = {
+            int(seed): [StoredRun.open(beside(path.parent, Path(folder)), own) for folder in group]
+            for seed, group in folders.items()
+        }
+        if runs:
+            size = max(len(group) for group in runs.values())
+            kinds = KINDS | ensemble_kinds([size])
+            rows[name] = StudyRow(name, titles[name], runs, kinds[name].combine)
+    joined = [name for name, row in rows.items() if all(_is_joined(group) for group in row.runs.values())]
+    chosen = subject or ("specialised" if "specialised" in joined else joined[0] if joined else "specialised")
+    if chosen not in joined:
+        which = f"it has {', '.join(joined)}" if joined else "it has none"
+        raise ConfigError(f"--row: {path} has no row {chosen!r} of two hemispheres that were trained apart; {which}")
+    config = check_config(override(provenance["config"], overrides), str(path / "provenance.json"))
+    return Study(config.name, path, rows, chosen, config, table, provenance)
+
+
+def _study_of_runs(runs: Sequence[StoredRun], path: Path, overrides: list[str]) -> Study:
+    by_seed = {run.seed: run for run in sorted(runs, key=lambda run: run.seed)}
+    if len(by_seed) < len(runs):
+        raise OutputError(f"{path}: two of the runs have the same seed; name one folder a seed")
+    if len({run.record["kind"] for run in runs}) > 1:
+        raise OutputError(f"{path}: the runs are not of one kind (config, data or code differ); name those of one")
+    for run in runs:
+        if not _is_joined([run]):
+            raise OutputError(
+                f"{run.folder} is no bilateral network whose hemispheres were trained by runs of their own; "
+                "give a run of `bilateral system` or of an experiment"
+            )
+    parents = {seed: run.parents() for seed, run in by_seed.items()}
+    pairs = {seed: [parents[seed][side] for side in SIDES] for seed in by_seed}
+    made = {
+        "left": StudyRow("left", KINDS["left"].title, {s: pair[:1] for s, pair in pairs.items()}, _only),
+        "right": StudyRow("right", KINDS["right"].title, {s: pair[1:] for s, pair in pairs.items()}, _only),
+        "side_by_side": StudyRow("side_by_side", KINDS["side_by_side"].title, pairs, side_by_side),
+        "specialised": StudyRow("specialised", "bilateral", {s: [run] for s, run in by_seed.items()}, _only),
+        "hemispheres_ensemble": StudyRow(
+            "hemispheres_ensemble", KINDS["hemispheres_ensemble"].title, pairs, hemispheres_ensemble
+        ),
+    }
+    config = read_config(runs[0].folder / "config.yaml", overrides)
+    return Study(config.name, path, made, "specialised", config)
+
+
+def _only(predictions: Sequence[Predictions], _: LabelHierarchy) -> Predictions:
+    return predictions[0]
+
+
+def _bilateral_folders(path: Path) -> list[Path]:
+    """The folders of bilateral runs that a path stands for: itself, those in it, or those a system's table names."""
+    if (path / "run.yaml").is_file():
+        return [path]
+    if (path / "table.json").is_file():
+        runs = _read_json(path / "table.json").get("runs", [])
+        return [beside(path.parent, Path(run["folder"])) for run in runs if run["row"] == "bilateral"]
+    found = sorted(record.parent for record in path.glob("*/run.yaml"))
+    if not found:
+        raise OutputError(
+            f"{path} holds no finished runs; give the folder of an experiment ({{name}}-experiment), "
+            "of a system ({name}-system), or of a bilateral run"
+        )
+    return found
+
+
+def _is_joined(runs: Sequence[StoredRun]) -> bool:
+    return len(runs) == 1 and set(runs[0].record.get("parents", {})) == set(SIDES)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot read {path}: {error}; run the command that made it again") from error

@@ -1,0 +1,1 @@
+"""Runs: their config, plan and execution, one after another or many at once, and what each leaves behind."""
