@@ -8,15 +8,15 @@ import yaml
 
 from bilateral.base.errors import BilateralError, CheckpointError, ConfigError, OutputError
 from bilateral.base.files import sole_writer
+from bilateral.experiment.measures import measure
+from bilateral.models.build import build_network
 from bilateral.runs.config import Config, check_config, read_config
 from bilateral.runs.execution import resolve, split
-from bilateral.experiment.measures import measure
 from bilateral.runs.plan import WHOLE, Run
 from bilateral.runs.predictions import Predictions
 from bilateral.runs.results import write_result_all
 from bilateral.runs.runner import Runner, RunResult
 from bilateral.runs.system import plan_system, run_system
-from bilateral.models.build import build_network
 from bilateral.training.checkpoint import find, read
 
 TRAINING = {"epochs": 2, "batch_size": 32, "precision": "float32", "device": "cpu", "lr": 0.02}

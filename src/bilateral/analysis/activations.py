@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from ..models.macro import HemisphericNetwork
 from ..training.device import autocast, resolve_precision
-from .study import System
+from .study import NotApplicableError, System
 
 BATCH = 250
 
@@ -24,7 +25,12 @@ def native_precision(system: System) -> AbstractContextManager[object]:
 
 @torch.no_grad()
 def stage_activations(system: System, images: Tensor) -> dict[tuple[str, str], Tensor]:
-    """The output of every stage, by (side, stage), of uint8 images (B, 3, H, W): (B, ...), in float32."""
+    """The output of every stage, by (side, stage), of uint8 images (B, 3, H, W): (B, ...), in float32.
+
+    Raises NotApplicableError for a backbone that names no stages.
+    """
+    if not all(hasattr(hemisphere, "activations") for hemisphere in system.network.hemispheres.values()):
+        raise NotApplicableError("a backbone names no stages")
     with native_precision(system):
         normalised = system.normalise(images)
         return {
@@ -46,7 +52,8 @@ def stage_means(system: System, images: Tensor) -> dict[tuple[str, str], Tensor]
 def spatial_stages(network: HemisphericNetwork, size: tuple[int, int]) -> dict[str, dict[str, int]]:
     """Where on each side maps (B, C, h, w) are, in the order of the pass: by name, how many positions they have.
 
-    Names are of stages, and of the layers in a stage that is a sequence ("features.3").
+    Names are of stages, and of the layers in a stage that is a sequence ("features.3"). What is larger than something
+    before it, such as a pool that repeats one position, shows no place of the image and is left out.
     """
     device = next(network.parameters()).device
     found: dict[str, dict[str, int]] = {}
@@ -56,11 +63,16 @@ def spatial_stages(network: HemisphericNetwork, size: tuple[int, int]) -> dict[s
             for name, module in _parts(hemisphere):
                 hooks.enter_context(module.register_forward_hook(_note_positions(found[side], name)))
         network(torch.zeros(1, 3, *size, device=device))
-    return found
+    return {side: _shrinking(places) for side, places in found.items()}
+
+
+def _shrinking(places: dict[str, int]) -> dict[str, int]:
+    least = accumulate(places.values(), min)
+    return {name: count for (name, count), smallest in zip(places.items(), least) if 1 < count <= smallest}
 
 
 def _parts(hemisphere: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    for stage in hemisphere.stages:  # type: ignore[union-attr]
+    for stage in getattr(hemisphere, "stages", ()):
         module: nn.Module = getattr(hemisphere, stage)
         if isinstance(module, nn.Sequential):
             yield from ((f"{stage}.{name}", layer) for name, layer in module.named_children())
@@ -69,7 +81,7 @@ def _parts(hemisphere: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def _note_positions(found: dict[str, int], name: str) -> Callable[[nn.Module, Any, Any], None]:
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-        if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
+        if isinstance(output, Tensor) and output.ndim == 4:
             found[name] = output.shape[2] * output.shape[3]
 
     return hook

@@ -18,7 +18,7 @@ from .style import COLOURS, panels
 
 TOP = 0.25
 """Share of a map's positions that counts as where the network looks most."""
-PAIRS = ("left-right", "left-left", "right-right", "fine-coarse left", "fine-coarse right")
+PAIRS = ("left-right", "left-left", "right-right", "both heads, left", "both heads, right")
 """Compared: the hemispheres of a network; one side in two seeds; two heads in one hemisphere."""
 
 Key = tuple[int, str, str, int]
@@ -110,7 +110,7 @@ def _compared(keys: list[Key]) -> Iterator[tuple[str, str, Key, Key]]:
         elif seed != other_seed and level == other_level and side == other_side:
             yield level, f"{side}-{side}", first, second
         elif seed == other_seed and side == other_side:
-            yield level, f"fine-coarse {side}", first, second
+            yield level, f"both heads, {side}", first, second
 
 
 def _head_was_right(study: Study, seed: int, level: str) -> Tensor:
@@ -120,10 +120,9 @@ def _head_was_right(study: Study, seed: int, level: str) -> Tensor:
 
 
 def mean_overlap(table: pd.DataFrame, pair: str, level: str, column: str = "overlap") -> Summary | None:
-    """Summarise a column over seeds (or pairs of seeds) at the last stage; None where there is no such pair."""
-    last = table["stage"].iloc[-1]
-    chosen = (table["pair"] == pair) & (table["level"] == level) & (table["outcome"] == "all")
-    values = table.loc[chosen & (table["stage"] == last), column].dropna().tolist()
+    """Summarise a column over seeds (or pairs of seeds) at the pair's last stage; None where there is no such pair."""
+    own = table[(table["pair"] == pair) & (table["level"] == level) & (table["outcome"] == "all")]
+    values = own.loc[own["stage"] == own["stage"].iloc[-1], column].dropna().tolist() if len(own) else []
     return summarise(values) if values else None
 
 
@@ -134,7 +133,7 @@ def draw(table: pd.DataFrame) -> Figure:
     for panel, stage in zip(axes[0], stages):
         own = table[(table["stage"] == stage) & (table["outcome"] == "all")]
         for row, pair in enumerate(PAIRS):
-            levels = ("fine", "coarse") if not pair.startswith("fine") else ("fine",)
+            levels = ("fine", "coarse") if not pair.startswith("both") else ("fine",)
             for offset, level in enumerate(levels):
                 found = own[(own["pair"] == pair) & (own["level"] == level)]
                 place = row + (0.14 * (2 * offset - 1) if len(levels) == 2 else 0)
@@ -172,8 +171,9 @@ def tell(table: pd.DataFrame) -> str:
             f"for the {level} head the maps of left and right overlap by {own['mean']:.2f} (maps of different images: "
             f"{chance['mean']:.2f}{beside})"
         )
-    text = "; ".join(texts)
-    return f"At {table['stage'].iloc[-1]}, {text}." if text else "The maps of left and right have different sizes."
+    if not texts:
+        return "There is no image on which both left and right have a map."
+    return f"At {table.loc[table['pair'] == PAIRS[0], 'stage'].iloc[-1]}, {'; '.join(texts)}."
 
 
 ANALYSIS = Analysis(

@@ -26,6 +26,7 @@ def compute(study: Study) -> pd.DataFrame:
     and p say whether other images of the class would show it, not other seeds. p_holm: corrected within the level.
     """
     frames = []
+    study.systems[0].check_specialised()
     for level, side in (("fine", "left"), ("coarse", "right")):
         alone = _right([getattr(system, side).predictions for system in study.systems], level)
         joined = _right([system.bilateral.predictions for system in study.systems], level)

@@ -16,6 +16,7 @@ def compute(study: Study) -> pd.DataFrame:
     of the images of the true class. seeds: how many.
     """
     hierarchy, frames = study.hierarchy, []
+    study.systems[0].check_specialised()
     networks = {
         "left": [system.left.predictions for system in study.systems],
         "bilateral": [system.bilateral.predictions for system in study.systems],

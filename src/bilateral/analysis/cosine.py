@@ -11,7 +11,7 @@ from ..base.statistics import summarise
 from ..base.streams import derive_seed
 from .base import Analysis
 from .outcomes import judgements
-from .study import Study
+from .study import NotApplicableError, Study
 from .style import COLOURS, SEQUENTIAL, panels
 
 PAIRS = 400
@@ -50,7 +50,10 @@ def compute(study: Study) -> pd.DataFrame:
                 }
             )
             frames.append(frame)
-    return pd.concat(frames, ignore_index=True)
+    table = pd.concat(frames, ignore_index=True)
+    if table.empty:
+        raise NotApplicableError("no two test images of one class have one outcome")
+    return table
 
 
 def pairs(chosen: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
@@ -102,18 +105,20 @@ def tell(table: pd.DataFrame) -> str:
     means = {
         space: summarise(table.groupby("seed")[space].mean().tolist())["mean"] for space in ("left", "right", "joined")
     }
-    correlations = [own["left"].corr(own["right"], method="spearman") for _, own in table.groupby("seed")]
-    alone = {
-        name: table.loc[table["group"].str.startswith(digits), ["left", "right"]].mean()
-        for name, digits in _PANELS.items()
-    }
-    return (
+    text = (
         f"Two images of one class are {means['left']:.2f} apart in left, {means['right']:.2f} in right, "
-        f"{means['joined']:.2f} in both; the rank correlation of left's and right's distances is "
-        f"{summarise(correlations)['mean']:.2f}. Where left alone was right they are "
-        f"{alone['left only']['left']:.2f} (left) and {alone['left only']['right']:.2f} (right), where right alone "
-        f"was, {alone['right only']['left']:.2f} and {alone['right only']['right']:.2f}."
+        f"{means['joined']:.2f} in both"
     )
+    correlations = [own["left"].corr(own["right"], method="spearman") for _, own in table.groupby("seed")]
+    known = [value for value in correlations if not np.isnan(value)]
+    if known:
+        text += f"; the rank correlation of left's and right's distances is {summarise(known)['mean']:.2f}"
+    sentences = [f"{text}."]
+    for name in ("left", "right"):
+        own = table.loc[table["group"].str.startswith(_PANELS[f"{name} only"]), ["left", "right"]].mean()
+        if own.notna().all():
+            sentences.append(f"Where {name} alone was right they are {own['left']:.2f} and {own['right']:.2f} apart.")
+    return " ".join(sentences)
 
 
 ANALYSIS = Analysis(

@@ -67,34 +67,29 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def tell(table: pd.DataFrame) -> str:
     """Give the verdict: against one hemisphere, and against networks of the same size."""
-    sized = table[table["row"].isin(SIZED)]
-    alone = table[table["row"].isin(SINGLE)]
-    if alone.empty:
-        alone = table[
-            ((table["row"] == "left") & (table["level"] == "fine"))
-            | ((table["row"] == "right") & (table["level"] == "coarse"))
-        ]
-    parts = [
-        f"{each['title']} {text(each)}" if each["row"] not in SINGLE else text(each) for _, each in alone.iterrows()
-    ]
-    against = "one hemisphere under both heads" if alone["row"].isin(SINGLE).any() else "what it is made of"
-    first = f"against {against} {', '.join(parts)}"
+    own_labels = ((table["row"] == "left") & (table["level"] == "fine")) | (
+        (table["row"] == "right") & (table["level"] == "coarse")
+    )
+    single, sized = table[table["row"].isin(SINGLE)], table[table["row"].isin(SIZED)]
+    if single.empty:
+        single = table[own_labels]
+    smaller = "; ".join(f"against {title} {texts(own)}" for title, own in single.groupby("title", sort=False))
     if sized.empty:
-        return f"{first[0].upper()}{first[1:]}; there is no network of its size to compare it with."
-    better, worse, unclear = ((sized["verdict"] == verdict).sum() for verdict in (BETTER, WORSE, OPEN))
-    verdict = (
-        "Yes"
-        if better == len(sized)
-        else "In part"
-        if better
-        else "Not beyond its size"
-        if (alone["verdict"] == BETTER).any()
-        else "Not shown"
-    )
+        return f"{smaller[0].upper()}{smaller[1:]}. There is no network of its size to compare it with."
+    better, worse, unclear = (int((sized["verdict"] == verdict).sum()) for verdict in (BETTER, WORSE, OPEN))
+    if better:
+        verdict = "Yes" if better == len(sized) else "In part"
+    else:
+        verdict = "Not beyond its size" if (single["verdict"] == BETTER).any() else "Not shown"
     return (
-        f"{verdict}: {first}; in {len(sized)} comparisons with networks of its size it is better in {better}, worse in "
-        f"{worse}, and not told apart in {unclear}."
+        f"{verdict}: {smaller}; in {len(sized)} comparisons with networks of its size it is better in {better}, worse "
+        f"in {worse}, and not told apart in {unclear}."
     )
+
+
+def texts(table: pd.DataFrame) -> str:
+    """Differences in words."""
+    return ", ".join(text(line) for _, line in table.iterrows())
 
 
 def text(line: pd.Series) -> str:

@@ -49,7 +49,10 @@ def class_activation_maps(
     keys = list(recorded)
     best = {level: logits.amax(1).sum() for level, logits in output.logits.items()}
     gradients = {
-        level: torch.autograd.grad(target, [recorded[key] for key in keys], retain_graph=True)
+        # Zeros for a hemisphere that a head does not hear.
+        level: torch.autograd.grad(
+            target, [recorded[key] for key in keys], retain_graph=True, allow_unused=True, materialize_grads=True
+        )
         for level, target in best.items()
     }
     if len(best) == 2:

@@ -134,13 +134,17 @@ def tell(table: pd.DataFrame) -> str:
     texts = []
     for level in LEVELS:
         found = {name: summary["mean"] for name, summary in weighting(table, level).items()}
+        outcomes = [
+            f"{found[f'share_{outcome}_pct']:.0f} % where it is {outcome}"
+            for outcome in ("right", "wrong")
+            if f"share_{outcome}_pct" in found
+        ]
         texts.append(
             f"The {level} head gives left {found['share_pct']:.0f} % of the weight ({found['norm_pct']:.0f} % of its "
-            f"weights' norm; {found['share_right_pct']:.0f} % where it is right, {found['share_wrong_pct']:.0f} % "
-            f"where wrong), with a deviation of {found['deviation_pct']:.0f} points over images, of which the class "
-            f"explains {found['between_classes_pct']:.0f} %; the share tells which hemisphere is right with an AUC of "
-            f"{found['auc']:.2f} (0.5: not at all), and holding it fixed changes the head's accuracy by "
-            f"{-found['fixed_points']:+.2f} points."
+            f"weights' norm; {', '.join(outcomes)}), with a deviation of {found['deviation_pct']:.0f} points over "
+            f"images, of which the class explains {found['between_classes_pct']:.0f} %; the share tells which "
+            f"hemisphere is right with an AUC of {found['auc']:.2f} (0.5: not at all), and holding it fixed changes "
+            f"the head's accuracy by {-found['fixed_points']:+.2f} points."
         )
     return " ".join(texts)
 

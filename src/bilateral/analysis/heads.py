@@ -57,9 +57,11 @@ def contributions(network: HemisphericNetwork, level: str, features: Mapping[str
     Raises NotApplicableError for a network whose head is not one linear layer on the features of left and right.
     """
     linear = head_layer(network, level)
-    if linear is None or set(features) != {"left", "right"}:
+    concatenates = type(network).join is HemisphericNetwork.join
+    if linear is None or not concatenates or set(features) != {"left", "right"}:
         raise NotApplicableError("its heads are not linear in the features of a left and a right hemisphere")
-    weight, bias = linear.weight.detach().cpu().float(), linear.bias.detach().cpu().float()
+    weight = linear.weight.detach().cpu().float()
+    bias = torch.zeros(len(weight)) if linear.bias is None else linear.bias.detach().cpu().float()
     left, right = weight.split([features["left"].shape[1], features["right"].shape[1]], dim=1)
     return Contributions(
         features["left"] @ left.T, features["right"] @ right.T, bias, left.norm(dim=1), right.norm(dim=1)

@@ -94,9 +94,10 @@ def spearman(first: Tensor, second: Tensor) -> Tensor:
     return (one * other).sum(1) / (one.norm(dim=1) * other.norm(dim=1))
 
 
-def agreement(table: pd.DataFrame, level: str, side: str, column: str = "correlation") -> Summary:
-    """Summarise a correlation over seeds."""
-    return summarise(table.loc[(table["level"] == level) & (table["side"] == side), column].tolist())
+def agreement(table: pd.DataFrame, level: str, side: str, column: str = "correlation") -> Summary | None:
+    """Summarise a correlation over seeds; None where no image has a map."""
+    values = table.loc[(table["level"] == level) & (table["side"] == side), column].dropna().tolist()
+    return summarise(values) if values else None
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -124,11 +125,12 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def tell(table: pd.DataFrame) -> str:
     """Say whether the check bears the maps out."""
-    texts = [
-        f"{level} head, {side} {agreement(table, level, side)['mean']:.2f}"
-        for level in table["level"].unique()
-        for side in SIDES
-    ]
+    found = {
+        f"{level} head, {side}": agreement(table, level, side) for level in table["level"].unique() for side in SIDES
+    }
+    texts = [f"{name} {summary['mean']:.2f}" for name, summary in found.items() if summary]
+    if not texts:
+        return "No image has a Grad-CAM map to compare with."
     others = table["correlation_other"].mean()
     return (
         f"Covering parts of the image ranks its places like Grad-CAM with a rank correlation of {', '.join(texts)} "

@@ -26,7 +26,11 @@ _RATES = {
 
 
 def judgements(study: Study, system: System) -> dict[str, Tensor]:
-    """Whether each of JUDGES was right on each test image: bool (N,). It needs no network."""
+    """Whether each of JUDGES was right on each test image: bool (N,). It needs no network.
+
+    Raises NotApplicableError where left and right were trained on other labels.
+    """
+    system.check_specialised()
     said = {
         "left": (system.left.predictions, "fine"),
         "right": (system.right.predictions, "coarse"),

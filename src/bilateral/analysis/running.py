@@ -104,7 +104,7 @@ def _inputs(study: Study, analysis: Analysis) -> str:
         for row in study.rows.values()
     }
     digest = hashlib.sha256(json.dumps([runs, study.subject, study.table]).encode())
-    shared = ("study.py", "style.py", "activations.py", "gradcam.py")
+    shared = ("study.py", "style.py", "activations.py", "gradcam.py", "heads.py", "outcomes.py")
     here = Path(__file__).parent
     for source in [*(here / name for name in shared), Path(inspect.getfile(analysis.compute))]:
         digest.update(ast.dump(ast.parse(source.read_text(encoding="utf-8"))).encode())

@@ -52,7 +52,9 @@ def tell(table: pd.DataFrame) -> str:
     """Compare the shares of mistakes that stay within the superclass."""
     means = table.groupby(["row", "outcome"])["share_pct"].mean().unstack()
     wrong = 100 - means["right"]
-    within = 100 * means["wrong class, right superclass"] / wrong
+    within = (100 * means["wrong class, right superclass"] / wrong)[wrong > 0]
+    if within.empty:
+        return "No network has a wrong fine prediction."
     titles = table.drop_duplicates("row").set_index("row")["title"]
     best, worst = within.idxmax(), within.idxmin()
     return (

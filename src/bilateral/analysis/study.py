@@ -53,6 +53,11 @@ class System:
         """The bilateral network, in evaluation mode."""
         return self.bilateral.network().to(self.device).requires_grad_(False)
 
+    def check_specialised(self) -> None:
+        """Raise NotApplicableError unless left has a fine head of its own and right a coarse one."""
+        if "fine" not in self.left.predictions.logits or "coarse" not in self.right.predictions.logits:
+            raise NotApplicableError("left and right were not trained on fine and on coarse labels")
+
     def normalise(self, images: Tensor) -> Tensor:
         """Make of uint8 images (B, 3, H, W) what the network takes, on its device."""
         return self.bilateral.description.normalise(images.to(self.device))
@@ -141,6 +146,7 @@ def open_study(
     for text in overrides:
         if not text.startswith(("data.", "training.device=")):
             raise ConfigError(f"{text}: here only data.KEY=VALUE and training.device=NAME can be set")
+    paths = [path if path.name else path.resolve() for path in paths]
     if len(paths) == 1 and (paths[0] / "provenance.json").is_file():
         return _open_experiment(paths[0], overrides, subject, own_backbones)
     if subject is not None:
@@ -150,7 +156,7 @@ def open_study(
 
 
 def _open_experiment(path: Path, overrides: list[str], subject: str | None, own: Collection[str]) -> Study:
-    provenance, table = _read_json(path / "provenance.json"), _read_json(path / "table.json")
+    provenance, table = _read_json(path / "provenance.json", "runs"), _read_json(path / "table.json", "rows")
     titles = {row["name"]: row["title"] for row in table["rows"]}
     rows = {}
     for name, folders in provenance["runs"].items():
@@ -208,8 +214,9 @@ def _bilateral_folders(path: Path) -> list[Path]:
         return [path]
     if (path / "table.json").is_file():
         runs = _read_json(path / "table.json").get("runs", [])
-        return [beside(path.parent, Path(run["folder"])) for run in runs if run["row"] == "bilateral"]
-    found = sorted(record.parent for record in path.glob("*/run.yaml"))
+        found = [beside(path.parent, Path(run["folder"])) for run in runs if run["row"] == "bilateral"]
+    else:
+        found = sorted(record.parent for record in path.glob("*/run.yaml"))
     if not found:
         raise OutputError(
             f"{path} holds no finished runs; give the folder of an experiment ({{name}}-experiment), "
@@ -222,8 +229,12 @@ def _is_joined(runs: Sequence[StoredRun]) -> bool:
     return len(runs) == 1 and set(runs[0].record.get("parents", {})) == set(SIDES)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path, key: str | None = None) -> dict[str, Any]:
+    """Read an object, which has the key, if one is given."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict) or (key and key not in found):
+            raise ValueError(f"it has no {key}")
     except (OSError, ValueError) as error:
         raise OutputError(f"cannot read {path}: {error}; run the command that made it again") from error
+    return found

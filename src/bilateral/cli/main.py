@@ -33,6 +33,12 @@ OwnBackbones = Annotated[
     Parameter(name="--own-backbone", negative="", help="A `module:Class` that the checkpoint may name and run."),
 ]
 
+Also = Annotated[
+    list[str] | None,
+    Parameter(negative="", consume_multiple=True, help="Analyses of your own, `package.module:OBJECT`."),
+]
+Row = Annotated[str | None, Parameter(help="The experiment's row to look into; `specialised` if not given.")]
+
 
 @app.command(sort_key=1)
 def system(
@@ -84,6 +90,54 @@ def experiment(
     from . import experiment_command
 
     experiment_command.experiment(*_split(arguments), plan, workers, executor, address, demand or [], json)
+
+
+@app.command(sort_key=2.3)
+def analyse(
+    *runs: Arguments,
+    only: Annotated[
+        list[str] | None, Parameter(negative="", consume_multiple=True, help="Do these analyses alone, by name.")
+    ] = None,
+    also: Also = None,
+    row: Row = None,
+    output: Annotated[Path | None, Parameter(help="Folder for tables and figures, in place of RUNS/analysis.")] = None,
+    own_backbones: OwnBackbones = None,
+    json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
+) -> None:
+    """Look into finished runs, without training: tables (CSV) and figures (SVG, PNG), and what is to be seen in them.
+
+    What was computed of the same runs by the same code is not computed again.
+
+    Parameters
+    ----------
+    runs
+        The folder of an experiment ({name}-experiment), of a system ({name}-system), or of bilateral runs; then
+        `data.KEY=VALUE` where the images lie elsewhere now.
+    """
+    from . import analysis_commands
+
+    analysis_commands.analyse(runs, only or [], also or [], row, output, own_backbones or [], json)
+
+
+@app.command(sort_key=2.6)
+def report(
+    *runs: Arguments,
+    output: Annotated[Path, Parameter(alias="-o", help="The file to write.")] = Path("report.html"),
+    images: Annotated[bool, Parameter(help="Show test images; without, the page holds no data.")] = True,
+    also: Also = None,
+    row: Row = None,
+    own_backbones: OwnBackbones = None,
+) -> None:
+    """Write one page on finished runs: the answer, the table, all analyses, and images to explore. Opens offline.
+
+    Parameters
+    ----------
+    runs
+        As for `analyse`, which is done first where it was not done before.
+    """
+    from . import analysis_commands
+
+    analysis_commands.report(runs, output, images, also or [], row, own_backbones or [])
 
 
 @app.command(sort_key=3)
@@ -147,6 +201,32 @@ def predict(
     from . import use_commands
 
     use_commands.predict(checkpoint, images, top, own_backbones or [], json)
+
+
+@app.command(sort_key=5.5)
+def explore(
+    checkpoint: Path,
+    /,
+    *,
+    host: Annotated[
+        str, Parameter(help="Where to listen; the default is reached from this machine alone.")
+    ] = "127.0.0.1",
+    port: Annotated[int, Parameter(help="0 takes any that is free.")] = 8765,
+    open: Annotated[bool, Parameter(help="Open the page in the browser.")] = False,
+    own_backbones: OwnBackbones = None,
+) -> None:
+    """Show a trained network your own pictures in the browser, see where it looks, and silence its hemispheres.
+
+    Serves a page until Ctrl-C. Pictures go to this program alone, and are not stored.
+
+    Parameters
+    ----------
+    checkpoint
+        A checkpoint file, or a run's folder.
+    """
+    from . import explore_command
+
+    explore_command.explore(checkpoint, host, port, open, own_backbones or [])
 
 
 @app.command(sort_key=6)

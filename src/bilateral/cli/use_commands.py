@@ -12,12 +12,12 @@ import torch
 import yaml
 
 from .. import __version__
-from ..base.errors import CheckpointError, ConfigError
+from ..base.errors import ConfigError
 from ..base.files import whole_file
 from ..data import sources
-from ..data.image_files import read_image
 from ..data.prepare import prepare_cifar100
 from ..models.backbones import BACKBONES
+from ..runs.answers import predictions, read_pixels
 from ..runs.checks import check_labels
 from ..runs.config import Config, dump_config, read_config
 from ..runs.execution import resolve
@@ -35,7 +35,7 @@ PREDICTION_BATCH = 250
 def evaluate(path: Path, overrides: list[str], features: Path | None, own_backbones: list[str], as_json: bool) -> None:
     """Do `bilateral evaluate`."""
     read = checkpoint.read(path)
-    _tell(read.description)
+    tell(read.description)
     config = _data_config(path, overrides)
     network = checkpoint.build(read, path, own_backbones=own_backbones).to(choose_device(config.training.device))
     dataset = sources.load(config.data)
@@ -56,11 +56,14 @@ def predict(path: Path, images: Sequence[Path], top: int, own_backbones: list[st
     if top < 1:
         raise ConfigError(f"--top: must be 1 or more, not {top}")
     read = checkpoint.read(path)
-    _tell(read.description)
+    tell(read.description)
     network = checkpoint.build(read, path, own_backbones=own_backbones)
     answers: list[dict[str, Any]] = []
     for start in range(0, len(images), PREDICTION_BATCH):
-        answers += _predict(network, read.description, images[start : start + PREDICTION_BATCH], top)
+        files = images[start : start + PREDICTION_BATCH]
+        pixels = torch.stack([read_pixels(file, read.description) for file in files])
+        said = predictions(network, pixels, read.description, top)
+        answers += [{"image": str(file), **answer} for file, answer in zip(files, said)]
     if as_json:
         print(json.dumps(answers, indent=1))
         return
@@ -125,42 +128,10 @@ def _data_config(path: Path, overrides: list[str]) -> Config:
     return read_config(run_config, overrides)
 
 
-@torch.inference_mode()
-def _predict(
-    network: torch.nn.Module, description: Description, images: Sequence[Path], top: int
-) -> list[dict[str, Any]]:
-    pixels = torch.stack([_fit(file, description.image_size) for file in images])
-    output = network(description.normalise(pixels))
-    answers: list[dict[str, Any]] = [{"image": str(file)} for file in images]
-    for level, logits in output.logits.items():
-        names = _names(description, level)
-        probabilities, labels = logits.softmax(1).topk(min(top, logits.shape[1]))
-        for answer, likely, which in zip(answers, probabilities.tolist(), labels.tolist()):
-            answer[level] = [
-                {"label": names[label], "id": label, "probability": round(probability, 6)}
-                for probability, label in zip(likely, which)
-            ]
-    return answers
-
-
-def _tell(description: Description) -> None:
+def tell(description: Description) -> None:
+    """Say on the log what was changed on reading a checkpoint."""
     for note in description.notes:
         log.info("note: %s", note)
-
-
-def _fit(file: Path, size: tuple[int, int]) -> torch.Tensor:
-    if not file.is_file():
-        raise ConfigError(f"there is no image {file}")
-    if size[0] != size[1]:
-        raise CheckpointError(f"the network was trained on {size[0]}x{size[1]} images; predict needs square ones")
-    return torch.from_numpy(read_image(file, size[0]).transpose(2, 0, 1).copy())
-
-
-def _names(description: Description, level: str) -> Sequence[str]:
-    if description.hierarchy is None:
-        count = description.fine_count if level == "fine" else description.coarse_count
-        return [str(label) for label in range(count)]
-    return description.hierarchy.fine_names if level == "fine" else description.hierarchy.coarse_names
 
 
 def _write_npz(path: Path, evaluation: Evaluation) -> None:

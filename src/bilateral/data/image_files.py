@@ -53,17 +53,29 @@ def read_images(files: Sequence[Path], image_size: int | None = None, num_worker
 
 
 def read_image(file: Path, image_size: int | None = None) -> np.ndarray:
-    """Decode one file into uint8 (H, W, 3).
+    """Decode one file into uint8 (H, W, 3), as `decode_image` does.
+
+    Raises DataError, naming the file, if it cannot be read or decoded.
+    """
+    try:
+        # Reading the whole file at once keeps threads from passing the interpreter's lock to and fro.
+        content = file.read_bytes()
+    except Exception as error:
+        raise DataError(f"cannot read image {file}: {_reason(error)}") from None
+    return decode_image(content, str(file), image_size)
+
+
+def decode_image(content: bytes, what: str, image_size: int | None = None) -> np.ndarray:
+    """Decode the bytes of an image file into uint8 (H, W, 3).
 
     Grey, palette, CMYK and 16-bit images become 8-bit RGB (of 16 bits the upper 8), transparency is laid over
     white, the EXIF orientation is applied, and of an animation the first frame is taken. With `image_size` the
     shorter side is scaled to that many pixels (bicubic, antialiased) and the centred square is kept.
 
-    Raises DataError, naming the file, if it cannot be decoded or has more than MAX_PIXELS pixels.
+    Raises DataError, naming the image by `what`, if it cannot be decoded or has more than MAX_PIXELS pixels.
     """
     try:
-        # Reading the whole file at once keeps threads from passing the interpreter's lock to and fro.
-        with Image.open(io.BytesIO(file.read_bytes()), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             if image_size is not None:
@@ -78,11 +90,13 @@ def read_image(file: Path, image_size: int | None = None) -> np.ndarray:
         reason = f"it has more than {MAX_PIXELS} pixels"
     except UnidentifiedImageError:
         reason = f"its content is none of {', '.join(FORMATS)}, or is damaged"
-    except OSError as error:
-        reason = error.strerror or str(error)
     except Exception as error:  # damaged bytes make decoders raise errors of any kind
-        reason = str(error) or type(error).__name__
-    raise DataError(f"cannot read image {file}: {reason}")
+        reason = _reason(error)
+    raise DataError(f"cannot read image {what}: {reason}")
+
+
+def _reason(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -60,8 +60,9 @@ class StoredRun:
         return checkpoint.load(self.folder, own_backbones=self.own_backbones)
 
     def epochs(self) -> list[dict[str, float]]:
-        """The metrics of every epoch, as in metrics.jsonl."""
-        return [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+        """The metrics of every epoch, as in metrics.jsonl; none where there is no such file."""
+        path = self.folder / "metrics.jsonl"
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
     def parents(self) -> dict[str, "StoredRun"]:
         """The runs that it was made from, by side."""

@@ -1,0 +1,32 @@
+"""The command that shows a network in the browser."""
+
+import logging
+import warnings
+import webbrowser
+from pathlib import Path
+
+from ..explore.about import describe, run_name
+from ..explore.answering import Explorer
+from ..explore.hosts import is_loopback
+from ..explore.server import ExploreServer
+from ..training import checkpoint
+from .use_commands import tell
+
+log = logging.getLogger(__name__)
+
+
+def explore(path: Path, host: str, port: int, open_browser: bool, own_backbones: list[str]) -> None:
+    """Do `bilateral explore`."""
+    read = checkpoint.read(path)
+    tell(read.description)
+    explorer = Explorer(checkpoint.build(read, path, own_backbones=own_backbones), read.description)
+    with ExploreServer(explorer, describe(explorer, path), host, port) as server:
+        if not is_loopback(host):
+            warnings.warn(f"whoever reaches {host} over the network can use this page too", stacklevel=1)
+        print(f"exploring {run_name(path)} at {server.url} (Ctrl-C ends)", flush=True)
+        if open_browser:
+            webbrowser.open(server.url)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()

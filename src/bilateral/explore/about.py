@@ -1,0 +1,54 @@
+"""What the page says of the network that it asks."""
+
+from pathlib import Path
+from typing import Any
+
+from ..training import checkpoint
+from ..training.checkpoint import Description
+from .answering import Explorer
+
+
+def describe(explorer: Explorer, path: Path) -> dict[str, Any]:
+    """Name the run that the checkpoint at `path` belongs to, its architecture and labels, and what can be asked."""
+    description = explorer.description
+    return {
+        "run": run_name(path),
+        "architecture": _architecture(description),
+        "sides": explorer.sides,
+        "levels": explorer.levels,
+        "silenceable": explorer.silenceable,
+        "has_maps": explorer.has_maps,
+        "image_size": explorer.image_size,
+        "counts": {"fine": description.fine_count, "coarse": description.coarse_count},
+        "kinds": _kinds(description),
+    }
+
+
+def run_name(path: Path) -> str:
+    """The name of the run's folder, or of a checkpoint file that stands alone."""
+    file = checkpoint.find(path).resolve()
+    return file.parent.parent.name if file.parent.name == "checkpoints" else file.name
+
+
+def _architecture(description: Description) -> str:
+    backbones = {}
+    for side, hemisphere in description.model.hemispheres.items():
+        width = f" at width {hemisphere.width:g}" if hemisphere.width != 1 else ""
+        backbones[side] = f"{hemisphere.arch}{width}"
+    if len(backbones) == 2 and len(set(backbones.values())) == 1:
+        backbones = {"left and right": backbones["left"]}
+    return f"{description.model.mode_hemis}, {', '.join(f'{side} {name}' for side, name in backbones.items())}"
+
+
+def _kinds(description: Description) -> list[dict[str, Any]] | None:
+    """Each coarse label with its fine ones; None where the checkpoint does not name them."""
+    hierarchy = description.hierarchy
+    if hierarchy is None:
+        return None
+    return [
+        {
+            "coarse": name,
+            "fine": [fine for fine, own in zip(hierarchy.fine_names, hierarchy.coarse_of_fine) if own == coarse],
+        }
+        for coarse, name in enumerate(hierarchy.coarse_names)
+    ]

@@ -1,0 +1,159 @@
+"""What a trained network says of one picture, where it looks, and what changes when a hemisphere is silenced."""
+
+import base64
+import io
+import threading
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..analysis.gradcam import MERGED, Maps, chosen_stages, class_activation_maps, merge, resized, scaled
+from ..analysis.heads import contributions
+from ..analysis.study import NotApplicableError
+from ..base.errors import CheckpointError, ConfigError
+from ..models.macro import HemisphericNetwork
+from ..runs.answers import decode_pixels, entry, label_names, named, side_length
+from ..training.checkpoint import Description
+from .silencing import Silenced, silence
+
+TOP = 5
+"""How many labels of each level are named."""
+
+
+class Explorer:
+    """A trained network that answers about one picture at a time, from whatever thread it is asked.
+
+    Raises CheckpointError for a network that gives features alone, or was trained on images that are not square.
+    """
+
+    def __init__(self, network: HemisphericNetwork, description: Description) -> None:
+        if network.outputs_features:
+            raise CheckpointError(
+                "the network gives features and no predictions (mode_out: feature); nothing to explore"
+            )
+        self.network = network.eval().requires_grad_(False)
+        self.description = description
+        self.image_size = side_length(description)
+        self.levels = [level for level in ("fine", "coarse") if level in network.heads]
+        self.sides = list(network.hemispheres)
+        self._stages = _stages(network, description.image_size)
+        self._one_at_a_time = threading.Lock()
+
+    @property
+    def silenceable(self) -> list[str]:
+        """The sides that can be silenced: none where there is one hemisphere alone."""
+        return self.sides if len(self.sides) > 1 else []
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether the hemispheres have stages with positions to make maps of."""
+        return bool(self._stages)
+
+    def answer(self, content: bytes, silenced: Collection[str] = (), what: str = "") -> dict[str, Any]:
+        """Say all about the picture in the bytes of an image file, as plain values for JSON.
+
+        picture: as the network sees it. levels: by level, `predictions`, `changes` against the intact network (None
+        where nothing is silenced), `left_share` in what the head hears (None without two hemispheres that speak),
+        and `maps` by side. merged: the original's one map of both heads, or None. what: names the picture in errors.
+
+        Raises DataError for what is no image, ConfigError for a side that cannot be silenced.
+        """
+        for side in silenced:
+            if side not in self.silenceable:
+                allowed = " or ".join(self.silenceable) or "nothing, since the network has one hemisphere"
+                raise ConfigError(f"cannot silence {side!r}; allowed: {allowed}")
+        with self._one_at_a_time:
+            pixels = decode_pixels(content, what, self.description)
+            images = self.description.normalise(pixels[None])
+            levels = self._levels(images, silenced)
+            maps = self._maps(images, silenced)
+        for level in self.levels:
+            levels[level]["maps"] = {side: _encoded(found) for side, found in maps.get(level, {}).items()}
+        return {
+            "picture": {"height": pixels.shape[1], "width": pixels.shape[2], "png": _png(pixels)},
+            "silenced": [side for side in self.sides if side in silenced],
+            "levels": levels,
+            "merged": _encoded(maps[MERGED]["both"]) if MERGED in maps else None,
+        }
+
+    @torch.no_grad()
+    def _levels(self, images: Tensor, silenced: Collection[str]) -> dict[str, dict[str, Any]]:
+        intact = self.network.features(images)
+        heard = silence(intact, silenced)
+        logits = self.network.classify(heard).logits
+        [predictions] = named(logits, self.description, TOP)
+        found: dict[str, dict[str, Any]] = {level: {"predictions": predictions[level]} for level in self.levels}
+        before = self.network.classify(intact).logits if silenced else None
+        for level, values in found.items():
+            values["changes"] = before and self._changes(level, before[level][0], logits[level][0])
+            values["left_share"] = self._left_share(level, heard) if set(self.sides) - set(silenced) else None
+        return found
+
+    def _changes(self, level: str, before: Tensor, after: Tensor) -> dict[str, Any]:
+        """What silencing changes in a head's logits (classes,).
+
+        best_before: the intact network's answer. probability_now: of that label. same: whether it is still the answer.
+        before: what the intact network gave the labels that are named now.
+        """
+        names = label_names(self.description, level)
+        old, new = before.softmax(0), after.softmax(0)
+        best = int(old.argmax())
+        shown = new.topk(min(TOP, len(new))).indices
+        return {
+            "best_before": entry(names, best, old[best].item()),
+            "probability_now": round(new[best].item(), 6),
+            "same": best == int(shown[0]),
+            "before": [round(probability, 6) for probability in old[shown].tolist()],
+        }
+
+    def _left_share(self, level: str, features: Mapping[str, Tensor]) -> float | None:
+        try:
+            return round(contributions(self.network, level, features).share.item(), 6)
+        except NotApplicableError:
+            return None
+
+    def _maps(self, images: Tensor, silenced: Collection[str]) -> dict[str, dict[str, Tensor]]:
+        """Maps (H, W), 0 to 1, by level and side, and by MERGED and "both" if there are two heads; or none."""
+        if not self.has_maps:
+            return {}
+        found, _ = class_activation_maps(Silenced(self.network, silenced), images, self._stages)
+        size = self.description.image_size
+        maps = {
+            level: {side: _mean_over_stages(found, level, side, size) for side in self.sides} for level in self.levels
+        }
+        if len(self.levels) == 2:
+            maps[MERGED] = {"both": merge(found, size)[0]}
+        return maps
+
+
+def _stages(network: HemisphericNetwork, size: tuple[int, int]) -> dict[str, list[str]]:
+    """The stages that maps are made of, by side; none for backbones that do not give any."""
+    try:
+        return chosen_stages(network, size)
+    except NotApplicableError:
+        return {}
+
+
+def _mean_over_stages(maps: Maps, level: str, side: str, size: tuple[int, int]) -> Tensor:
+    """One hemisphere's map for one head, (H, W), made as `merge` makes that of both."""
+    own = [scaled(resized(values, size)) for key, values in maps.items() if key[:2] == (level, side)]
+    return torch.stack(own).mean(0)[0]
+
+
+def _encoded(values: Tensor) -> dict[str, Any]:
+    """A map (H, W), 0 to 1, as bytes, row by row."""
+    levels = (255 * values).round().to(torch.uint8)
+    return {"height": levels.shape[0], "width": levels.shape[1], "values": _text(levels.numpy().tobytes())}
+
+
+def _png(pixels: Tensor) -> str:
+    file = io.BytesIO()
+    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(file, "PNG")
+    return _text(file.getvalue())
+
+
+def _text(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")

@@ -1,0 +1,127 @@
+// One picture at a time goes to the server; what it says is drawn. Asking anew cancels what was asked before.
+
+import { drawPicture, drawRamp, showMaps } from "./maps.js";
+import { showPredictions, summary } from "./predictions.js";
+
+const NO_ANSWER = "The program behind this page does not answer. Is it still running?";
+const part = (id) => document.getElementById(id);
+const switches = [...document.querySelectorAll("#switches input")];
+const state = { about: null, picture: null, asking: null, answer: null };
+
+function tell(message) {
+  part("message").textContent = message.replace(/^./, (first) => first.toUpperCase());
+  part("message").hidden = !message;
+}
+
+async function json(response) {
+  const said = await response.json();
+  if (!response.ok) throw new Error(said.error);
+  return said;
+}
+
+async function describe() {
+  const about = (state.about = await json(await fetch("about")));
+  const counts = about.levels.map((level) => `${about.counts[level]} ${level}`).join(" and ");
+  part("run").textContent = about.run;
+  const size = `${about.image_size}×${about.image_size} pixels`;
+  part("about").textContent = [about.architecture, `${counts} labels`, size].join(" · ");
+  document.title = `${about.run} · bilateral explore`;
+  part("switches").hidden = !about.silenceable.length;
+  const heads = about.levels.length === 2 ? [...about.levels, "merged"] : about.levels;
+  for (const head of heads) {
+    const input = Object.assign(document.createElement("input"), {
+      type: "radio", name: "head", value: head, checked: head === heads[0], onchange: drawMaps,
+    });
+    const label = document.createElement("label");
+    label.append(input, head === "merged" ? "both, one map" : head);
+    part("heads").append(label);
+  }
+  part("heads").hidden = heads.length === 1;
+  if (about.kinds) {
+    for (const { coarse, fine } of about.kinds) {
+      for (const [tag, text] of [["dt", coarse], ["dd", fine.join(", ")]]) {
+        part("labels").querySelector("dl").append(Object.assign(document.createElement(tag), { textContent: text }));
+      }
+    }
+    part("labels").hidden = false;
+  }
+}
+
+function take(files) {
+  const [file] = files;
+  if (!file) return tell("That was no file. Save the picture first, then drop or choose it.");
+  const megabytes = (bytes) => `${Math.ceil(bytes / 2 ** 20)} MB`;
+  const most = state.about?.max_upload;
+  if (file.size > most) return tell(`The file ${file.name} has ${megabytes(file.size)}; ${megabytes(most)} is the most.`);
+  return ask(file);
+}
+
+async function ask(file) {
+  state.asking?.abort();
+  const asking = (state.asking = new AbortController());
+  const query = new URLSearchParams({ name: file.name });
+  for (const input of switches) if (!input.checked) query.append("silenced", input.name);
+  part("results").setAttribute("aria-busy", "true");
+  try {
+    const post = { method: "POST", body: file, signal: asking.signal };
+    const answer = await json(await fetch(`answer?${query}`, post));
+    if (state.asking !== asking) return;
+    state.picture = file;
+    await show(answer, file.name);
+    tell("");
+  } catch (error) {
+    if (state.asking !== asking) return;
+    tell(error instanceof TypeError ? NO_ANSWER : error.message);
+  } finally {
+    if (state.asking === asking) part("results").setAttribute("aria-busy", "false");
+  }
+}
+
+async function show(answer, name) {
+  const image = new Image();
+  image.src = `data:image/png;base64,${answer.picture.png}`;
+  await image.decode();
+  state.answer = { ...answer, image };
+  const { width, height } = answer.picture;
+  drawPicture(part("picture"), image);
+  part("name").textContent = name;
+  part("seen-note").textContent = `As the network sees it: the middle square, at ${width}×${height} pixels.`;
+  part("seen").hidden = false;
+  part("summary").textContent = summary(answer);
+  part("shares").hidden = Object.values(answer.levels).every(({ left_share: share }) => share === null);
+  part("marks").hidden = !answer.silenced.length;
+  showPredictions(part("predictions"), answer, state.about);
+  drawMaps();
+}
+
+function drawMaps() {
+  if (!state.answer || !state.about.has_maps) return;
+  part("looks").hidden = false;
+  const head = document.querySelector("#heads input:checked").value;
+  showMaps(part("maps"), state.answer, head, part("opacity").value / 100);
+}
+
+part("file").addEventListener("change", ({ target }) => {
+  if (target.files.length) take([...target.files]);
+  target.value = ""; // the same file may be chosen again
+});
+addEventListener("paste", ({ clipboardData }) => clipboardData.files.length && take(clipboardData.files));
+addEventListener("dragover", (event) => {
+  event.preventDefault();
+  part("drop").classList.add("over");
+});
+addEventListener("dragleave", ({ relatedTarget }) => relatedTarget || part("drop").classList.remove("over"));
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  part("drop").classList.remove("over");
+  take(event.dataTransfer.files);
+});
+for (const input of switches) {
+  input.addEventListener("change", () => {
+    input.parentElement.querySelector("output").textContent = input.checked ? "on" : "off";
+    if (state.picture) ask(state.picture);
+  });
+}
+part("opacity").addEventListener("input", drawMaps);
+drawRamp(part("ramp"));
+describe().catch(() => tell(NO_ANSWER));

@@ -1,0 +1,74 @@
+// Labels as bars, what changed against the intact network, and how much each hemisphere contributes.
+
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const sentence = (text) => text[0].toUpperCase() + text.slice(1);
+
+function made(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+export function summary({ levels, silenced }) {
+  const best = Object.entries(levels).map(([level, { predictions: [first] }]) => {
+    return `${level}: ${first.label}, ${percent(first.probability)}`;
+  });
+  const without = silenced.length ? `without ${silenced.join(" and ")}, ` : "";
+  return sentence(`${without}${best.join("; ")}.`);
+}
+
+export function showPredictions(place, { levels, silenced }, { sides }) {
+  const speaking = sides.filter((side) => !silenced.includes(side));
+  // The colour says who speaks: both hemispheres, one, or none.
+  const speaker = speaking.length === 2 ? "bilateral" : speaking[0] ?? "none";
+  place.replaceChildren(
+    ...Object.entries(levels).map(([level, said]) => {
+      const parts = [made("h3", { textContent: `${sentence(level)} label` })];
+      if (said.changes) parts.push(change(said));
+      parts.push(made("ol", {}, ...said.predictions.map((entry, rank) => bar(entry, said.changes?.before[rank]))));
+      if (said.left_share !== null) parts.push(share(said.left_share));
+      if (!speaking.length) parts.push(made("p", { className: "hint" }, "Both are off: this is the head's bias alone."));
+      return made("div", { className: `level ${speaker}` }, ...parts);
+    }),
+  );
+}
+
+function bar({ label, probability }, before) {
+  const filled = made("i");
+  filled.style.width = `${100 * probability}%`;
+  const track = made("div", { className: "bar", ariaHidden: "true" }, filled);
+  const number = made("span", { className: "number", textContent: percent(probability) });
+  if (before !== undefined) {
+    const tick = made("b");
+    tick.style.left = `${100 * before}%`;
+    track.append(tick);
+    number.prepend(made("small", { textContent: `${percent(before)} → ` }));
+  }
+  return made("li", {}, made("span", { textContent: label }), number, track);
+}
+
+function change({ changes: { best_before: best, probability_now: now, same }, predictions: [first] }) {
+  const moved = `${percent(best.probability)} → ${percent(now)}`;
+  const text = made("p", { className: "change" });
+  const strong = ({ label }) => made("strong", { textContent: label });
+  if (same) text.append("Still ", strong(best), `: ${moved}.`);
+  else text.append("No longer ", strong(best), ` (${moved}), but `, strong(first), ".");
+  return text;
+}
+
+function share(left) {
+  const parts = [["left", left], ["right", 1 - left]];
+  const ends = parts.map(([side, part]) => made("span", { className: side, textContent: `${side} ${percent(part)}` }));
+  const bars = parts.filter(([, part]) => part > 0).map(([side, part]) => {
+    const piece = made("i", { className: side });
+    piece.style.width = `${100 * part}%`;
+    return piece;
+  });
+  return made(
+    "div",
+    { className: "share" },
+    made("span", { textContent: "Share of each hemisphere" }),
+    made("div", { className: "parts", ariaHidden: "true" }, ...bars),
+    made("div", { className: "ends" }, ...ends),
+  );
+}

@@ -1,0 +1,201 @@
+"""What a report says of a study: from its rows and the results of its analyses to a page."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from ..analysis.differences import SIZED, texts
+from ..analysis.running import AnalysisResult
+from ..analysis.study import Study
+from ..base.statistics import Summary, summarise
+from ..experiment.measures import MEASURES, measure
+from ..experiment.tables import ACCURACIES, QUALITIES, interval_text, summary_text
+from .claims import findings
+from .page import EMBEDDED_BYTES, Cell, Gallery, Page, PageTable, Section
+
+QUESTION = "Does it help a network that its two hemispheres are trained on different labels, and against what?"
+HERO = "differences"
+_NOTE = (
+    "Mean ± sample deviation over n seeds. Roll-up: the superclass of the fine prediction. Restriction: the best fine "
+    "class within the predicted superclass."
+)
+_HERO_NOTE = (
+    "The bilateral network's accuracy minus that of each other one, mean and 95 % interval over seeds: right of the "
+    "line it is better."
+)
+_QUALITY_NOTE = (
+    "Severity: height of the lowest common ancestor over wrong fine predictions (1 to 2). NLL in nats. ECE: expected "
+    "calibration error over 15 bins, %."
+)
+_COMPARISON_NOTE = (
+    "Row minus reference, paired by seed. p: two-sided t-test; Holm: corrected over this table. With few seeds, look "
+    "at the interval."
+)
+_MCNEMAR_NOTE = (
+    "Test images that only the network, or only the reference, gets right, within a seed. p: exact McNemar test; Holm: "
+    "corrected over this table."
+)
+
+
+def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with_images: bool = True) -> Page:
+    """Compose the page of a study from what its analyses left in `folder`.
+
+    with_images: show test images. Without them the page has none, for data that may not be handed on.
+    """
+    measures = {
+        name: [measure(each, study.hierarchy) for each in study.predictions(name).values()] for name in study.rows
+    }
+    shown = [result for result in results if with_images or result.name != "gallery"]
+    sections = [_section(result, folder) for result in shown]
+    hero = next(section for section in sections if section.name == HERO)
+    return Page(
+        title=f"{study.name}: two hemispheres, looked into",
+        question=QUESTION,
+        answer=_answer(folder, hero),
+        main_table=_measure_table(study, measures, "Accuracy on the test images, %", ACCURACIES, _NOTE),
+        hero=replace(hero, sentence=_HERO_NOTE),
+        findings=findings(folder),
+        sections=[section for section in sections if section.name != HERO],
+        tables=[
+            _measure_table(study, measures, "Mistakes and calibration", QUALITIES, _QUALITY_NOTE),
+            *_recorded_tables(study),
+        ],
+        gallery=_gallery(study, folder) if with_images else None,
+        config_yaml=yaml.safe_dump(study.config.model_dump(mode="json", exclude_none=True), sort_keys=False),
+        provenance=_provenance(study, results),
+        notes=_notes(study, with_images),
+    )
+
+
+def _answer(folder: Path, hero: Section) -> list[str]:
+    """The verdict, then the difference from every control of the bilateral network's size."""
+    table = pd.read_csv(folder / f"{HERO}.csv")
+    lines = [hero.sentence]
+    for _, own in table[table["row"].isin(SIZED)].groupby("row", sort=False):
+        lines.append(f"Against {own['title'].iloc[0]}: {texts(own)}.")
+    return lines
+
+
+def _measure_table(
+    study: Study, measures: Mapping[str, list[dict[str, float]]], title: str, names: Sequence[str], note: str
+) -> PageTable:
+    rows = []
+    for name, row in study.rows.items():
+        cells = [Cell(row.title), Cell(str(len(row.runs)), len(row.runs))]
+        for column in names:
+            summary = _summary(measures[name], column)
+            cells.append(Cell(summary_text(column, summary), summary and summary["mean"]))
+        rows.append(cells)
+    return PageTable(title, note, ["network", "n", *(MEASURES[name] for name in names)], rows)
+
+
+def _summary(measures: Sequence[Mapping[str, float]], name: str) -> Summary | None:
+    values = [each[name] for each in measures if name in each]
+    return summarise(values) if values else None
+
+
+def _recorded_tables(study: Study) -> list[PageTable]:
+    """The experiment's comparisons with its reference rows, if it has any."""
+    table = study.table or {}
+    titles = {name: row.title for name, row in study.rows.items()}
+    tables = []
+    if table.get("comparisons"):
+        rows = []
+        for each in table["comparisons"]:
+            found = each["difference"]
+            words = [titles.get(each[key], each[key]) for key in ("row", "reference")]
+            ends = interval_text(tuple(found["ci95"]) if found["ci95"] else None)
+            numbers = [
+                Cell(str(found["n"]), found["n"]),
+                Cell(f"{found['mean']:+.2f}", found["mean"]),
+                Cell(ends, found["ci95"][0] if found["ci95"] else None),
+                _p(found["p"]),
+                _p(each["p_holm"]),
+            ]
+            rows.append([*(Cell(word) for word in words), Cell(MEASURES[each["measure"]]), *numbers])
+        headings = ["network", "reference", "measure", "n", "difference", "95 % interval", "p", "p (Holm)"]
+        tables.append(PageTable("Differences from the references, points", _COMPARISON_NOTE, headings, rows, words=3))
+    if table.get("mcnemar"):
+        rows = []
+        for each in table["mcnemar"]:
+            words = [titles.get(each[key], each[key]) for key in ("row", "reference")]
+            counts = [Cell(f"{each['test'][key]:,}", each["test"][key]) for key in ("first_only", "second_only")]
+            p_values = [_p(each["test"]["p"]), _p(each["p_holm"])]
+            seed = Cell(str(each["seed"]), each["seed"])
+            rows.append([*(Cell(word) for word in words), Cell(each["level"]), seed, *counts, *p_values])
+        headings = ["network", "reference", "level", "seed", "network only", "reference only", "p", "p (Holm)"]
+        tables.append(PageTable("By image: McNemar's test", _MCNEMAR_NOTE, headings, rows, words=3))
+    return tables
+
+
+def _p(value: float | None) -> Cell:
+    return Cell("–" if value is None else f"{value:.2g}", value)
+
+
+def _section(result: AnalysisResult, folder: Path) -> Section:
+    figure, table = "", None
+    if not result.skipped:
+        figure = (folder / f"{result.name}.svg").read_text(encoding="utf-8")
+        path = folder / f"{result.name}.csv"
+        table = path.read_text(encoding="utf-8") if path.stat().st_size <= EMBEDDED_BYTES else None
+    machine = result.machine
+    provenance = (
+        f"Computed {result.finished} in {result.seconds:.1f} s on {machine['device']}, {machine['threads']} threads, "
+        f"torch {machine['torch']}; code {result.commit or 'outside a checkout'}."
+    )
+    return Section(
+        result.name, result.title, result.question, result.sentence, result.skipped, figure, table, provenance
+    )
+
+
+def _gallery(study: Study, folder: Path) -> Gallery | None:
+    path = folder / "gallery.csv"
+    if not path.is_file():
+        return None
+    table = pd.read_csv(path, dtype={"cell": str, "fine": str, "coarse": str})
+    images: list[dict[str, Any]] = []
+    for line in table.to_dict("records"):
+        line |= {key: json.loads(line[key]) for key in ("predictions", "shares", "maps")}
+        images.append({str(key): value for key, value in line.items() if key != "seed"})
+    hierarchy = study.hierarchy
+    return Gallery(
+        int(table["seed"].iloc[0]), hierarchy.fine_names, hierarchy.coarse_names, hierarchy.coarse_of_fine, images
+    )
+
+
+def _provenance(study: Study, results: Sequence[AnalysisResult]) -> dict[str, str]:
+    runs = [run for row in study.rows.values() for group in row.runs.values() for run in group]
+    commits = sorted({str(run.record.get("commit")) for run in runs})
+    machines = sorted({str(run.record.get("machine", {}).get("device")) for run in runs})
+    data = study.systems[0].bilateral.record["data"]
+    first = results[0]
+    return {
+        "data set": f"{data['name']}, fingerprint {data['fingerprint'][:12]}",
+        "protocol": study.config.protocol,
+        "seeds": ", ".join(map(str, study.rows[study.subject].runs)),
+        "networks looked into": study.rows[study.subject].title,
+        "trained by": f"commit {', '.join(commits)} on {', '.join(machines)}",
+        "last training ended": max(str(run.record.get("finished")) for run in runs),
+        "analysed by": f"commit {first.commit or 'unknown'} on {first.machine['device']}",
+        "analysed in": f"{sum(result.seconds for result in results):.0f} s, ended {max(r.finished for r in results)}",
+        "command": "bilateral report " + study.folder.name,
+    }
+
+
+def _notes(study: Study, with_images: bool) -> list[str]:
+    notes = []
+    count = len(study.rows[study.subject].runs)
+    if count < 2:
+        notes.append("One seed: no interval, and no verdict on any claim. Give more seeds.")
+    elif count < 5:
+        notes.append(f"{count} seeds: intervals over seeds are wide; a difference may be real and not be shown here.")
+    if study.config.protocol == "original":
+        notes.append("protocol: original. The test images validated; figures on them are not of unseen images.")
+    if not with_images:
+        notes.append("Made without test images (--no-images); the command that made it shows them where the data are.")
+    return notes

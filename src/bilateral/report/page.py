@@ -1,0 +1,150 @@
+"""What the report's page shows, and how it becomes HTML."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from .figures import inline_svg
+
+EMBEDDED_BYTES = 200_000
+"""A larger table is not embedded in the page."""
+_STYLES = ("report.css", "tables.css", "gallery.css")
+_SCRIPTS = ("report.js", "tables.js", "maps.js", "detail.js", "gallery.js")
+_MARKS = {"holds here": "✓", "holds in part": "~", "does not hold here": "✗"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a cell of a table shows, and the number that it is sorted by, if it is one."""
+
+    text: str
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class PageTable:
+    """One table. The first `words` columns are words, the others numbers."""
+
+    title: str
+    note: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    words: int = 1
+
+
+@dataclass(frozen=True)
+class Section:
+    """What came of one analysis; `skipped` says why nothing did."""
+
+    name: str
+    title: str
+    question: str
+    sentence: str
+    skipped: str
+    figure_svg: str
+    table_csv: str | None
+    provenance: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim, whether it holds here (`holds here`, `holds in part`, `does not hold here`, `not decided`), and why."""
+
+    claim: str
+    verdict: str
+    evidence: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Single images that the explorer shows, of one seed.
+
+    An image: `image` (index), `fine`, `coarse` (names), `cell` (four 0/1: left, right, fine head, coarse head right),
+    `picture` (PNG), `predictions` {left, right, fine, coarse: [[name, probability], ...]}, `shares` {fine, coarse: of
+    left}, `maps` {fine, coarse: {left, right: map}, merged: {both: map}}; a map has `height`, `width`, `values`
+    (uint8). Bytes are base64. `shares` and `maps` may lack what there is not.
+    """
+
+    seed: int
+    classes: Sequence[str]
+    superclasses: Sequence[str]
+    coarse_of_fine: Sequence[int]
+    images: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Page:
+    """All of a report. The first sentence of `answer` is the headline."""
+
+    title: str
+    question: str
+    answer: Sequence[str]
+    main_table: PageTable
+    hero: Section
+    findings: Sequence[Finding]
+    sections: Sequence[Section]
+    tables: Sequence[PageTable]
+    gallery: Gallery | None
+    config_yaml: str
+    provenance: Mapping[str, str]
+    notes: Sequence[str]
+
+
+def render(page: Page) -> str:
+    """Give the whole page: it loads nothing, and runs no script but its own."""
+    environment = Environment(
+        loader=PackageLoader("bilateral.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"data_link": _data_link, "mark": lambda verdict: _MARKS.get(verdict, "?")}
+    script = _joined(environment, _SCRIPTS)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    anchors = _anchors([section.name for section in page.sections])
+    return environment.get_template("report.html.j2").render(
+        page=page,
+        sections=list(zip(anchors, page.sections)),
+        figure=_figure,
+        gallery_json=_json(asdict(page.gallery)) if page.gallery else None,
+        embedded_bytes=EMBEDDED_BYTES,
+        styles=Markup(_joined(environment, _STYLES)),
+        script=Markup(script),
+        script_digest=digest,
+    )
+
+
+def _figure(section: Section, anchor: str) -> Markup:
+    return inline_svg(section.figure_svg, f"{anchor}.", f"{section.title}. {section.sentence}".strip())
+
+
+def _anchors(names: Sequence[str]) -> list[str]:
+    """Ids that no other part of the page has."""
+    anchors: list[str] = []
+    for name in names:
+        anchor = "analysis-" + re.sub(r"[^A-Za-z0-9_-]+", "-", name)
+        anchors.append(anchor if anchor not in anchors else f"{anchor}-{len(anchors)}")
+    return anchors
+
+
+def _joined(environment: Environment, names: Sequence[str]) -> str:
+    assert environment.loader
+    return "\n".join(environment.loader.get_source(environment, name)[0] for name in names)
+
+
+def _json(content: Any) -> Markup:
+    """JSON that cannot end the element it stands in."""
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e"))
+
+
+def _data_link(text: str) -> str:
+    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode()).decode()

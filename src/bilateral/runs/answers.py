@@ -1,0 +1,74 @@
+"""What a trained network says of pictures of any kind: labels by name, with their probabilities."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..base.errors import CheckpointError, ConfigError
+from ..data.image_files import decode_image, read_image
+from ..training.checkpoint import Description
+
+Answer = dict[str, list[dict[str, Any]]]
+"""By level: the most probable labels, best first, each with `label`, `id` and `probability`."""
+
+
+def read_pixels(file: Path, description: Description) -> Tensor:
+    """The picture in a file as the network was trained to see it: uint8 (3, H, W).
+
+    Raises ConfigError where there is no such file, DataError for no image, CheckpointError as `side_length` does.
+    """
+    if not file.is_file():
+        raise ConfigError(f"there is no image {file}")
+    return _as_pixels(read_image(file, side_length(description)))
+
+
+def decode_pixels(content: bytes, what: str, description: Description) -> Tensor:
+    """The picture in the bytes of an image file, as `read_pixels` gives it. Raises DataError, naming it by `what`."""
+    return _as_pixels(decode_image(content, what, side_length(description)))
+
+
+def side_length(description: Description) -> int:
+    """H = W of the images that a network was trained on. Raises CheckpointError if they were not square."""
+    height, width = description.image_size
+    if height != width:
+        raise CheckpointError(f"the network was trained on {height}x{width} images; predict needs square ones")
+    return height
+
+
+@torch.inference_mode()
+def predictions(network: nn.Module, pixels: Tensor, description: Description, top: int) -> list[Answer]:
+    """What a network says of uint8 pictures (B, 3, H, W): an answer for each, of `top` labels a level."""
+    # A network whose output is features has nothing to say.
+    return named(network(description.normalise(pixels)).logits, description, top) or [{} for _ in pixels]
+
+
+def named(logits: Mapping[str, Tensor], description: Description, top: int) -> list[Answer]:
+    """Turn logits by level, (B, classes), into an answer for each of the B >= 1 pictures."""
+    answers: list[Answer] = [{} for _ in next(iter(logits.values()), ())]
+    for level, values in logits.items():
+        names = label_names(description, level)
+        probabilities, labels = values.softmax(1).topk(min(top, values.shape[1]))
+        for answer, likely, which in zip(answers, probabilities.tolist(), labels.tolist()):
+            answer[level] = [entry(names, label, probability) for label, probability in zip(which, likely)]
+    return answers
+
+
+def entry(names: Sequence[str], label: int, probability: float) -> dict[str, Any]:
+    """One label of an answer."""
+    return {"label": names[label], "id": label, "probability": round(probability, 6)}
+
+
+def label_names(description: Description, level: str) -> Sequence[str]:
+    """The names of a level's labels, or their numbers where the checkpoint does not name them."""
+    if description.hierarchy is None:
+        count = description.fine_count if level == "fine" else description.coarse_count
+        return [str(label) for label in range(count)]
+    return description.hierarchy.fine_names if level == "fine" else description.hierarchy.coarse_names
+
+
+def _as_pixels(image: np.ndarray) -> Tensor:
+    return torch.from_numpy(image.transpose(2, 0, 1).copy())

@@ -1,0 +1,76 @@
+"""A tiny bilateral run on the embedded data set, and a picture of it."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from bilateral.data import sources
+from bilateral.data.config import DataConfig
+from bilateral.explore.about import describe
+from bilateral.explore.answering import Explorer
+from bilateral.explore.server import ExploreServer
+from bilateral.training import checkpoint
+from conftest import TINY_DATA
+
+TINY = [
+    *TINY_DATA,
+    *("model.left.width=0.0625", "model.right.width=0.0625", "training.epochs=3", "training.batch_size=64"),
+    *("pretraining.left.epochs=2", "pretraining.right.epochs=2"),
+]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """A bilateral run, its left hemisphere's with a fine head, a picture file, and what `bilateral predict` says."""
+
+    bilateral: Path
+    left: Path
+    picture: Path
+    predicted: dict[str, Any]
+
+
+def command(folder: Path, *arguments: str) -> str:
+    line = [sys.executable, "-m", "bilateral", *arguments]
+    done = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def explorer_of(run: Path) -> Explorer:
+    read = checkpoint.read(run)
+    return Explorer(checkpoint.build(read, run), read.description)
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    folder = tmp_path_factory.mktemp("explore")
+    command(folder, "system", *TINY)
+    data = DataConfig.model_validate({"shapes": {"train_per_class": 2, "test_per_class": 2}})
+    images = sources.load(data).test.images
+    picture = folder / "my picture.png"
+    # A part of the picture is cut off, and the rest made smaller.
+    Image.fromarray(images[20].permute(1, 2, 0).numpy()).resize((150, 120)).save(picture)
+    bilateral, left = (next(folder.glob(f"runs/quickstart-{kind}/*-seed0-*")) for kind in ("bilateral-*", "*-fine"))
+    said = json.loads(command(folder, "predict", str(bilateral), str(picture), "--top", "5", "--json"))[0]
+    return Runs(bilateral, left, picture, {level: said[level] for level in ("fine", "coarse")})
+
+
+@pytest.fixture(scope="module")
+def server(runs: Runs) -> Iterator[ExploreServer]:
+    explorer = explorer_of(runs.bilateral)
+    with ExploreServer(explorer, describe(explorer, runs.bilateral), "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,188 @@
+"""The page in a real browser, as a person uses it."""
+
+import base64
+
+import pytest
+
+from browser import open_browser, watch
+
+DROP = """([base64, name]) => {
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  const data = new DataTransfer();
+  if (base64) data.items.add(new File([bytes], name, { type: "image/png" }));
+  const event = KIND;
+  document.getElementById("drop").dispatchEvent(event);
+}"""
+DROPPED = DROP.replace("KIND", 'new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })')
+PASTED = DROP.replace("KIND", 'new ClipboardEvent("paste", { clipboardData: data, bubbles: true })')
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def opened(chromium, server):
+    """The page, which in the end must not have complained."""
+    page = chromium.new_page()
+    page.set_default_timeout(15_000)
+    complaints = watch(page, f"127.0.0.1:{server.server_port}", expected=("400 (Bad Request)", "net::ERR_FAILED"))
+    page.goto(server.url)
+    page.wait_for_selector("#labels:not([hidden])")
+    yield page
+    page.close()
+    assert not complaints, complaints
+
+
+def give(page, script, content, name="my picture.png"):
+    page.evaluate(script, [base64.b64encode(content).decode(), name])
+
+
+def settle(page, summary):
+    """Wait until the summary begins so, and give the bars: by level, labels with percent as shown."""
+    page.wait_for_function("text => document.getElementById('summary').textContent.startsWith(text)", arg=summary)
+    page.wait_for_selector("#results[aria-busy=false]")
+    return page.evaluate(
+        """() => Object.fromEntries([...document.querySelectorAll(".level")].map((level) => [
+          level.querySelector("h3").textContent.split(" ")[0].toLowerCase(),
+          [...level.querySelectorAll("li")].map((line) => [
+            line.firstElementChild.textContent, line.querySelector(".number").lastChild.textContent]),
+        ]))"""
+    )
+
+
+def shown(levels):
+    """Predictions as the page shows them."""
+    return {
+        level: [[entry["label"], f"{100 * entry['probability']:.1f} %"] for entry in predictions]
+        for level, predictions in levels.items()
+    }
+
+
+def without(server, runs, *sides):
+    levels = server.explorer.answer(runs.picture.read_bytes(), sides)["levels"]
+    return shown({level: found["predictions"] for level, found in levels.items()})
+
+
+def pixels(page, selector):
+    return page.eval_on_selector_all(selector, "found => found.map((canvas) => canvas.toDataURL())")
+
+
+def test_it_names_the_run_and_waits(opened, runs):
+    header = opened.inner_text("header")
+    assert runs.bilateral.name in header and "40 fine and 8 coarse labels" in header and "resnet9" in header
+    assert "waits for a picture" in opened.inner_text("#summary") and opened.is_hidden("#looks")
+
+
+@pytest.mark.parametrize("way", ["chosen", "dropped", "pasted"])
+def test_a_picture_gets_what_predict_says(opened, runs, way):
+    if way == "chosen":
+        opened.set_input_files("#file", runs.picture)
+    else:
+        give(opened, DROPPED if way == "dropped" else PASTED, runs.picture.read_bytes())
+    best = runs.predicted["fine"][0]
+    assert settle(opened, f"Fine: {best['label']}") == shown(runs.predicted)
+    assert opened.inner_text("#name") == "my picture.png"
+
+
+def test_switching_a_hemisphere_off_changes_the_numbers_and_back(opened, runs, server):
+    opened.set_input_files("#file", runs.picture)
+    intact = settle(opened, "Fine: ")
+    left, right = (opened.get_by_role("switch", name=name) for name in ("Left", "Right"))
+    left.focus()
+    opened.keyboard.press("Space")
+    silent = settle(opened, "Without left, fine: ")
+    assert silent == without(server, runs, "left") != intact
+    assert "left 0.0 %" in opened.inner_text("#predictions") and "→" in opened.inner_text("#predictions")
+    assert "off: gives nothing" in opened.inner_text("#maps")
+    right.uncheck()
+    assert settle(opened, "Without left and right, fine: ") == without(server, runs, "left", "right")
+    assert "bias alone" in opened.inner_text("#predictions")
+    left.check()
+    assert settle(opened, "Without right, fine: ") == without(server, runs, "right")
+    right.check()
+    assert settle(opened, "Fine: ") == intact
+    assert opened.is_hidden("#marks") and "→" not in opened.inner_text("#predictions")
+
+
+def test_maps_follow_the_head_and_the_opacity(opened, runs):
+    opened.set_input_files("#file", runs.picture)
+    settle(opened, "Fine: ")
+    fine = pixels(opened, "#maps canvas")
+    assert len(fine) == 2 and fine[0] != fine[1]
+    opened.get_by_label("coarse", exact=True).check()
+    assert not set(pixels(opened, "#maps canvas")) & set(fine)
+    opened.get_by_label("both, one map").check()
+    assert len(pixels(opened, "#maps canvas")) == 1
+    opened.get_by_label("fine", exact=True).check()
+    assert pixels(opened, "#maps canvas") == fine
+    opened.locator("#opacity").fill("0")
+    bare = pixels(opened, "#maps canvas")
+    # Without the maps both show the picture alone.
+    assert bare[0] == bare[1] != fine[0]
+
+
+def test_what_is_no_picture_gives_a_message_and_the_page_goes_on(opened, runs):
+    opened.set_input_files("#file", {"name": "notes.png", "mimeType": "image/png", "buffer": b"some text"})
+    opened.wait_for_selector("#message:not([hidden])")
+    assert "Cannot read image notes.png: its content is none of PNG" in opened.inner_text("#message")
+    give(opened, DROPPED, b"")
+    assert "That was no file" in opened.inner_text("#message")
+    opened.evaluate(DROPPED.replace("[bytes]", "[new Uint8Array(21 * 2 ** 20)]"), ["AAAA", "huge.png"])
+    opened.wait_for_function(
+        "() => document.getElementById('message').textContent.startsWith('The file huge.png has 21 MB')"
+    )
+    opened.set_input_files("#file", runs.picture)
+    assert settle(opened, "Fine: ") == shown(runs.predicted)
+    assert opened.is_hidden("#message")
+
+
+def test_answers_that_come_late_are_not_shown(opened, runs, server):
+    """A quick hand on the switches, and a server that is slow to answer what is no longer asked."""
+    opened.set_input_files("#file", runs.picture)
+    settle(opened, "Fine: ")
+    opened.evaluate(
+        """() => {
+          const ask = window.fetch;
+          window.late = 0;
+          window.fetch = async (address, { signal, ...options }) => {
+            const answer = await ask(address, options);
+            if (address.includes("silenced=left")) await new Promise((done) => setTimeout(done, 300));
+            setTimeout(() => window.late++, 50);
+            return answer;
+          };
+          for (const name of ["left", "right", "left"]) document.getElementsByName(name)[0].click();
+        }"""
+    )
+    opened.wait_for_function("() => window.late === 3")
+    assert settle(opened, "Without right, fine: ") == without(server, runs, "right")
+
+
+def test_a_server_that_has_gone_is_told(opened, runs):
+    opened.route("**/answer*", lambda route: route.abort())
+    give(opened, PASTED, runs.picture.read_bytes())
+    opened.wait_for_selector("#message:not([hidden])")
+    assert "Is it still running?" in opened.inner_text("#message")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_everybody_can_use_it(chromium, server, runs, scheme, width):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = chromium.new_page(color_scheme=scheme, viewport={"width": width, "height": 800})
+    page.goto(server.url)
+    page.wait_for_selector("#labels:not([hidden])")
+    page.set_input_files("#file", {"name": "notes.png", "mimeType": "image/png", "buffer": b"some text"})
+    page.wait_for_selector("#message:not([hidden])")
+    assert axe.run(page).response["violations"] == []
+    page.set_input_files("#file", runs.picture)
+    settle(page, "Fine: ")
+    page.locator("summary").click()
+    page.get_by_role("switch", name="Left").uncheck()
+    settle(page, "Without left")
+    page.wait_for_timeout(400)  # until nothing fades any more
+    assert axe.run(page).response["violations"] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()

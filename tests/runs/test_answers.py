@@ -1,0 +1,74 @@
+import io
+
+import pytest
+import torch
+from PIL import Image
+
+from bilateral.base.errors import CheckpointError, ConfigError, DataError
+from bilateral.data.augment import Normalisation
+from bilateral.data.hierarchy import LabelHierarchy
+from bilateral.models.build import build_network
+from bilateral.models.config import ModelConfig
+from bilateral.runs.answers import decode_pixels, label_names, named, predictions, read_pixels
+from bilateral.training.checkpoint import Description
+
+HIERARCHY = LabelHierarchy(("oak", "elm", "cod"), ("tree", "fish"), (0, 0, 1))
+
+
+def description(hierarchy=HIERARCHY, size=(8, 8), **model):
+    narrow = {"left": {"width": 0.0625}, "right": {"width": 0.0625}}
+    config = ModelConfig.model_validate({**narrow, **model})
+    return Description(config, 3, 2, hierarchy, Normalisation((0.5,) * 3, (0.2,) * 3), size)
+
+
+def png(width, height, colour="red"):
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_labels_come_best_first_with_name_number_and_probability():
+    logits = {
+        "fine": torch.tensor([[0.0, 2.0, 1.0], [5.0, 0.0, 0.0]]),
+        "coarse": torch.tensor([[0.0, 1.0], [1.0, 0.0]]),
+    }
+    first, second = named(logits, description(), 2)
+    assert [entry["label"] for entry in first["fine"]] == ["elm", "cod"]
+    assert [entry["id"] for entry in first["fine"]] == [1, 2]
+    assert first["fine"][0]["probability"] == round(logits["fine"][0].softmax(0)[1].item(), 6)
+    assert second["coarse"][0]["label"] == "tree" and len(second["coarse"]) == 2
+
+
+def test_more_labels_than_there_are_gives_all_of_them():
+    [answer] = named({"coarse": torch.zeros(1, 2)}, description(), 9)
+    assert len(answer["coarse"]) == 2 and list(answer) == ["coarse"]
+
+
+def test_labels_without_names_have_numbers():
+    assert label_names(description(None), "fine") == ["0", "1", "2"]
+    assert label_names(description(None), "coarse") == ["0", "1"]
+
+
+def test_bytes_and_files_give_the_same_pixels(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(20, 10))
+    pixels = read_pixels(tmp_path / "a.png", description())
+    assert pixels.shape == (3, 8, 8) and pixels.dtype == torch.uint8
+    assert torch.equal(pixels, decode_pixels(png(20, 10), "it", description()))
+
+
+def test_what_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"there is no image .*a\.png"):
+        read_pixels(tmp_path / "a.png", description())
+    with pytest.raises(DataError, match=r"cannot read image mine\.png: its content is none of PNG"):
+        decode_pixels(b"text", "mine.png", description())
+    with pytest.raises(CheckpointError, match="trained on 8x9 images"):
+        decode_pixels(png(8, 8), "it", description(size=(8, 9)))
+
+
+@pytest.mark.parametrize("mode_out", ["pred", "feature"])
+def test_a_network_answers_each_picture_or_has_nothing_to_say(mode_out):
+    about = description(mode_out=mode_out)
+    network = build_network(about.model, 3, 2).eval()
+    pixels = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
+    answers = predictions(network, pixels, about, 1)
+    assert [list(answer) for answer in answers] == [["fine", "coarse"] if mode_out == "pred" else []] * 2
