@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import hypothesis
@@ -26,6 +27,14 @@ COARSE_OF_FINE = (0, 0, 1, 1, 2, 2)
 
 # Settings that make a real run on the embedded data set take seconds.
 TINY_DATA = ["data.shapes.train_per_class=6", "data.shapes.test_per_class=2"]
+QUICK = Path(__file__).parents[1] / "configs" / "experiment" / "quick.yaml"
+# The same for its experiment: seconds a row.
+TINY_EXPERIMENT = [
+    *TINY_DATA,
+    *("model.left.width=0.0625", "model.right.width=0.0625", "training.epochs=2", "training.batch_size=64"),
+    *("pretraining.left.epochs=2", "pretraining.right.epochs=2", "experiment.end_to_end.epochs=2"),
+    *("experiment.fine_tuning.epochs=1", "seeds=[0, 1]", "save_dir=runs"),
+]
 
 
 def make_images(per_class: int, seed: int, size: int = 16) -> HierarchicalImages:
@@ -54,8 +63,28 @@ def tiny() -> HierarchicalDataset:
 def bilateral(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run `python -m bilateral ...` in an empty folder, as a user would."""
 
-    def run(*arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "bilateral", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=timeout, check=False)
+    return partial(run_bilateral, tmp_path)
 
-    return run
+
+def run_bilateral(folder: Path, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    """Run `python -m bilateral ...` in a folder, as a user would."""
+    command = [sys.executable, "-m", "bilateral", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+@pytest.fixture(scope="session")
+def tiny_experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a small experiment has been done: `runs/quick-experiment`, two seeds, a few rows."""
+    folder = tmp_path_factory.mktemp("experiment")
+    rows = "experiment.rows=[left, right, side_by_side, specialised, unilateral_wide]"
+    done = run_bilateral(folder, "experiment", str(QUICK), *TINY_EXPERIMENT, rows, "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_analysed(tiny_experiment: Path) -> Path:
+    """The folder of that experiment, with all analyses in it."""
+    done = run_bilateral(tiny_experiment, "analyse", "runs/quick-experiment")
+    assert done.returncode == 0, done.stderr
+    return tiny_experiment / "runs" / "quick-experiment"

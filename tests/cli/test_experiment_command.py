@@ -12,15 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import TINY_DATA, workers_of
+from conftest import QUICK, workers_of
+from conftest import TINY_EXPERIMENT as TINY
 
-QUICK = Path(__file__).parents[2] / "configs" / "experiment" / "quick.yaml"
-TINY = [
-    *TINY_DATA,
-    *("model.left.width=0.0625", "model.right.width=0.0625", "training.epochs=2", "training.batch_size=64"),
-    *("pretraining.left.epochs=2", "pretraining.right.epochs=2", "experiment.end_to_end.epochs=2"),
-    *("experiment.fine_tuning.epochs=1", "seeds=[0, 1]", "save_dir=runs"),
-]
 DETERMINISTIC = [
     *(f"table.{form}" for form in ("txt", "md", "tex", "json", "csv")),
     *("per_seed.csv", "comparisons.csv", "mcnemar.csv"),

@@ -75,14 +75,16 @@ def tell(table: pd.DataFrame) -> str:
         single = table[own_labels]
     smaller = "; ".join(f"against {title} {texts(own)}" for title, own in single.groupby("title", sort=False))
     if sized.empty:
-        return f"{smaller[0].upper()}{smaller[1:]}. There is no network of its size to compare it with."
+        first = f"{smaller[0].upper()}{smaller[1:]}. " if smaller else ""
+        return f"{first}There is no network of its size to compare it with."
     better, worse, unclear = (int((sized["verdict"] == verdict).sum()) for verdict in (BETTER, WORSE, OPEN))
+    begin = f"{smaller}; " if smaller else ""
     if better:
         verdict = "Yes" if better == len(sized) else "In part"
     else:
         verdict = "Not beyond its size" if (single["verdict"] == BETTER).any() else "Not shown"
     return (
-        f"{verdict}: {smaller}; in {len(sized)} comparisons with networks of its size it is better in {better}, worse "
+        f"{verdict}: {begin}in {len(sized)} comparisons with networks of its size it is better in {better}, worse "
         f"in {worse}, and not told apart in {unclear}."
     )
 

@@ -111,7 +111,7 @@ def draw(table: pd.DataFrame) -> Figure:
         by_group = own.groupby(["left_right", "right_right", "seed"])["share"].mean().unstack("seed")
         by_group = by_group.reindex(pd.MultiIndex.from_tuples(list(named)))
         places = np.arange(len(named)) + 0.16 * (2 * offset - 1)
-        groups.errorbar(places, by_group.mean(1), by_group.std(axis=1), fmt="o", color=colour, label=level)
+        groups.errorbar(places, by_group.mean(axis=1), by_group.std(axis=1), fmt="o", color=colour, label=level)
         by_class = own.groupby("label")["share"].agg(["mean", "std"]).sort_values("mean")
         place = np.linspace(0, 100, len(by_class))
         classes.plot(place, by_class["mean"], color=colour)

@@ -55,20 +55,25 @@ def logit_falls(system: System, images: Tensor) -> dict[tuple[str, str], Tensor]
 
     images: normalised (B, 3, H, W), in which grey is 0. Gives (B, windows).
     """
-    with native_precision(system):
-        clean = system.network.features(images)
-        best = {level: logits.float().max(1) for level, logits in system.network.classify(clean).logits.items()}
-        falls: dict[tuple[str, str], list[Tensor]] = {}
-        for rows, columns in windows((images.shape[2], images.shape[3])):
-            covered = images.clone()
-            covered[:, :, rows, columns] = 0
-            changed = system.network.features(covered)
-            for side in SIDES:
-                logits = system.network.classify({**clean, side: changed[side]}).logits
-                for level, (values, classes) in best.items():
-                    now = logits[level].float().gather(1, classes[:, None])[:, 0]
-                    falls.setdefault((level, side), []).append((values - now).float())
+    clean = _features(system, images)
+    best = {level: logits.max(1) for level, logits in system.network.classify(clean).logits.items()}
+    falls: dict[tuple[str, str], list[Tensor]] = {}
+    for rows, columns in windows((images.shape[2], images.shape[3])):
+        covered = images.clone()
+        covered[:, :, rows, columns] = 0
+        changed = _features(system, covered)
+        for side in SIDES:
+            logits = system.network.classify({**clean, side: changed[side]}).logits
+            for level, (values, classes) in best.items():
+                now = logits[level].gather(1, classes[:, None])[:, 0]
+                falls.setdefault((level, side), []).append(values - now)
     return {key: torch.stack(values, 1) for key, values in falls.items()}
+
+
+def _features(system: System, images: Tensor) -> dict[str, Tensor]:
+    """Features in float32, so that the heads lose nothing of small differences, whatever computed them."""
+    with native_precision(system):
+        return {side: values.float() for side, values in system.network.features(images).items()}
 
 
 def windows(size: tuple[int, int]) -> Iterator[tuple[slice, slice]]:

@@ -10,6 +10,7 @@ from ..base.statistics import Summary
 from .page import Finding
 
 HOLDS, PARTLY, FAILS, OPEN = "holds here", "holds in part", "does not hold here", "not decided"
+COMPLEMENTARY = "The features of the two hemispheres are complementary"
 _OWN = {"fine": ("left", "right"), "coarse": ("right", "left")}
 """Of each head: the hemisphere that was trained on its labels, and the other one."""
 
@@ -50,7 +51,10 @@ def complementary(
     )
     evidence, passed, decided = [], [], True
     for level, (own, other) in _OWN.items():
-        gain = differences[(differences["level"] == level) & (differences["row"] == own)].iloc[0]
+        gains = differences[(differences["level"] == level) & (differences["row"] == own)]
+        if gains.empty:
+            return Finding(COMPLEMENTARY, OPEN, [f"There is no row of {own} alone to compare with."])
+        gain = gains.iloc[0]
         loss = ablation.change(silenced, level, other, "mean")
         evidence.append(
             f"The {level} head is {points(gain['difference'])} better than {own} alone "
@@ -83,7 +87,7 @@ def complementary(
             f"{'' if worth == 'is mixed' else ' it'}: bilateral minus {verdicts}."
         )
     verdict = OPEN if not decided else HOLDS if all(passed) else PARTLY if any(passed) else FAILS
-    return Finding("The features of the two hemispheres are complementary", verdict, evidence)
+    return Finding(COMPLEMENTARY, verdict, evidence)
 
 
 def weighted_attention(shares: pd.DataFrame) -> Finding:

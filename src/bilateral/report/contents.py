@@ -74,6 +74,8 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
 
 def _answer(folder: Path, hero: Section) -> list[str]:
     """The verdict, then the difference from every control of the bilateral network's size."""
+    if hero.skipped:
+        return [f"No answer, for {hero.skipped}."]
     table = pd.read_csv(folder / f"{HERO}.csv")
     lines = [hero.sentence]
     for _, own in table[table["row"].isin(SIZED)].groupby("row", sort=False):
@@ -157,7 +159,8 @@ def _gallery(study: Study, folder: Path) -> Gallery | None:
     path = folder / "gallery.csv"
     if not path.is_file():
         return None
-    table = pd.read_csv(path, dtype={"cell": str, "fine": str, "coarse": str})
+    # A class may be called "null".
+    table = pd.read_csv(path, dtype={"cell": str, "fine": str, "coarse": str}, keep_default_na=False)
     images: list[dict[str, Any]] = []
     for line in table.to_dict("records"):
         line |= {key: json.loads(line[key]) for key in ("predictions", "shares", "maps")}

@@ -1,0 +1,63 @@
+"""What every analysis promises, on real runs that were trained for seconds: of two seeds, and of one."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from bilateral.analysis.base import ANALYSES, find_analysis
+from bilateral.analysis.study import Study, open_study
+from bilateral.analysis.style import styled
+
+
+def assert_says_something(sentence: str) -> None:
+    assert len(sentence) > 20 and sentence.endswith(".") and not sentence[0].islower()
+    for word in sentence.replace("(", " ").replace(")", " ").replace(",", " ").split():
+        assert word.strip(".;:%+-").lower() not in ("nan", "inf", "none")
+
+
+@pytest.mark.parametrize("name", ANALYSES)
+def test_two_seeds_by_the_command(tiny_analysed, name):
+    folder = tiny_analysed / "analysis"
+    result = json.loads((folder / f"{name}.json").read_text())
+    assert result["skipped"] == "" and result["name"] == name
+    assert_says_something(result["sentence"])
+    table = pd.read_csv(folder / f"{name}.csv")
+    assert len(table) > 1 and not table.columns.duplicated().any()
+    assert "unnamed" not in " ".join(table.columns).lower()
+    if "seed" in table and name != "gallery":
+        assert set(table["seed"]) == {0, 1}
+    assert len(list(ElementTree.parse(folder / f"{name}.svg").iter())) > 50
+    with Image.open(folder / f"{name}.png") as image:
+        image.load()
+        assert image.width > 600
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize("name", ANALYSES)
+def test_the_stored_table_says_the_same(tiny_analysed, name):
+    """The report draws its claims from the files."""
+    analysis = find_analysis(name)
+    table = pd.read_csv(tiny_analysed / "analysis" / f"{name}.csv", dtype={"cell": str, "group": str})
+    assert analysis.tell(table) == json.loads((tiny_analysed / "analysis" / f"{name}.json").read_text())["sentence"]
+
+
+@pytest.fixture(scope="module")
+def one_seed(tiny_experiment) -> Study:
+    folder: Path = next((tiny_experiment / "runs").glob("quick-bilateral-*/*-seed1-*"))
+    return open_study([folder], [])
+
+
+@pytest.mark.parametrize("name", ANALYSES)
+def test_one_seed(one_seed, name):
+    analysis = find_analysis(name)
+    table = analysis.compute(one_seed)
+    assert len(table) > 1
+    assert_says_something(analysis.tell(table))
+    with styled():
+        figure = analysis.draw(table)
+    assert isinstance(figure, Figure) and figure.axes

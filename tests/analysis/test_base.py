@@ -1,0 +1,49 @@
+import importlib
+from pathlib import Path
+
+import pytest
+
+from bilateral.analysis import base
+from bilateral.analysis.base import ANALYSES, Analysis, find_analysis
+from bilateral.base.errors import ConfigError
+
+HELPERS = {"base", "study", "running", "style", "activations", "heads", "gradcam", "__init__"}
+
+
+def test_every_file_that_is_no_helper_is_an_analysis():
+    files = {path.stem for path in Path(base.__file__).parent.glob("*.py")}
+    assert set(ANALYSES) == files - HELPERS and len(set(ANALYSES)) == len(ANALYSES)
+    for name in ANALYSES:
+        found = find_analysis(name)
+        assert found.name == name and found.title and found.question.endswith("?")
+        assert found is importlib.import_module(f"bilateral.analysis.{name}").ANALYSIS
+
+
+def test_one_of_ones_own_is_found(tmp_path, monkeypatch):
+    (tmp_path / "my_analyses.py").write_text(
+        "from bilateral.analysis.base import Analysis\n"
+        "MINE = Analysis('mine', 'Mine', 'Why?', len, repr, str)\n"
+        "OTHER = 5\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    found = find_analysis("my_analyses:MINE")
+    assert isinstance(found, Analysis) and found.name == "mine"
+    with pytest.raises(ConfigError, match="'my_analyses:OTHER' is no"):
+        find_analysis("my_analyses:OTHER")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ckaa", "there is no analysis 'ckaa'; allowed: differences, "),
+        ("study", "there is no analysis 'study'"),
+        ("", "there is no analysis ''"),
+        ("nowhere:MINE", "cannot import the analysis 'nowhere:MINE'"),
+        ("json:MINE", "cannot import the analysis 'json:MINE'"),
+        (":MINE", "cannot import"),
+        ("json:dumps", "is no bilateral.analysis.base.Analysis"),
+    ],
+)
+def test_what_is_no_analysis_is_told(name, message):
+    with pytest.raises(ConfigError, match=message):
+        find_analysis(name)

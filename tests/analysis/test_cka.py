@@ -1,0 +1,157 @@
+import numpy as np
+import pytest
+import torch
+
+from bilateral.analysis import cka
+from bilateral.analysis.cka import _normalised, hsic, hsic_unbiased
+
+from . import handmade
+
+
+def gram(values):
+    return values @ values.T
+
+
+def random(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def similarities(*features):
+    grams = torch.stack([gram(each) for each in features])
+    return _normalised(hsic(grams)), _normalised(hsic_unbiased(grams))
+
+
+def rotation(size, seed=0):
+    return torch.linalg.qr(random(size, size, seed=seed))[0]
+
+
+def test_equal_representations_have_1_and_so_have_turned_and_scaled_ones():
+    features = random(40, 12)
+    for plain in similarities(features, 3.7 * features @ rotation(12), features - 2):
+        torch.testing.assert_close(plain[0, :], torch.ones(3, dtype=torch.float64))
+    # Scaling one direction alone is another representation.
+    for plain in similarities(features, features * torch.tensor([9.0] + [1.0] * 11)):
+        assert plain[0, 1] < 0.95
+
+
+def test_any_pair_is_as_similar_turned_and_scaled():
+    first, second = random(40, 12), random(40, 20, seed=1)
+    second[:, :6] += 2 * first[:, :6]
+    for once, turned in zip(
+        similarities(first, second), similarities(0.2 * first @ rotation(12), second @ rotation(20))
+    ):
+        torch.testing.assert_close(once, turned)
+        assert 0.1 < once[0, 1] < 0.9
+
+
+def test_unrelated_features_of_many_dimensions_are_similar_only_to_the_biased_one():
+    biased, unbiased = similarities(random(60, 2000), random(60, 3000, seed=1))
+    assert biased[0, 1] > 0.9 and abs(unbiased[0, 1]) < 0.05
+
+
+def test_biased_cka_is_the_formula_over_features():
+    first, second = random(30, 8), random(30, 50, seed=1) + 4
+    second[:, 0] += 3 * first[:, 0]
+    one, other = first - first.mean(0), second - second.mean(0)
+    expected = (other.T @ one).norm() ** 2 / ((one.T @ one).norm() * (other.T @ other).norm())
+    biased, _ = similarities(first, second)
+    assert biased[0, 1].item() == pytest.approx(expected.item()) and biased[1, 0] == biased[0, 1]
+    # HSIC itself: of the covariance matrix between both.
+    covariance = other.T @ one / 29
+    value = hsic(torch.stack([gram(first), gram(second)]))[0, 1]
+    assert value.item() == pytest.approx((covariance**2).sum().item())
+
+
+def loops(first, second):
+    """Song et al. 2012, equation 4: U-statistics over different images, in loops."""
+    count = len(first)
+    k, other = first.numpy(), second.numpy()
+    places = range(count)
+    two = np.mean([k[i, j] * other[i, j] for i in places for j in places if i != j])
+    three = np.mean([k[i, j] * other[i, q] for i in places for j in places for q in places if len({i, j, q}) == 3])
+    four = np.mean(
+        [
+            k[i, j] * other[q, r]
+            for i in places
+            for j in places
+            for q in places
+            for r in places
+            if len({i, j, q, r}) == 4
+        ]
+    )
+    return two + four - 2 * three
+
+
+def test_unbiased_hsic_is_the_u_statistic():
+    features = [random(7, 3), random(7, 5, seed=1), random(7, 2, seed=2) + 1]
+    grams = torch.stack([gram(each) for each in features])
+    found = hsic_unbiased(grams)
+    for i in range(3):
+        for j in range(3):
+            assert found[i, j].item() == pytest.approx(loops(grams[i], grams[j]), rel=1e-9)
+
+
+def test_unbiased_hsic_of_unrelated_features_is_0_on_average():
+    values = [
+        hsic_unbiased(torch.stack([gram(random(8, 4, seed=2 * n)), gram(random(8, 4, seed=2 * n + 1))]))[0, 1].item()
+        for n in range(300)
+    ]
+    assert abs(np.mean(values)) < 4 * np.std(values) / len(values) ** 0.5
+
+
+def test_what_says_nothing_is_similar_to_nothing():
+    for found in similarities(torch.ones(9, 4, dtype=torch.float64), random(9, 4)):
+        assert found[0, 1].abs() < 1e-6 and not found.isnan().any()
+
+
+@pytest.fixture
+def study(monkeypatch):
+    monkeypatch.setattr(cka, "BATCH", 10)
+    networks = {seed: handmade.network(right={"arch": "resnet18"}, seed=seed) for seed in (0, 1, 2)}
+    return handmade.study({seed: {} for seed in networks}, networks, images=handmade.make_images(7, 1))
+
+
+def test_all_stages_are_compared_across_and_with_other_seeds(study):
+    table = cka.compute(study)
+    counts = table.groupby("kind").size().to_dict()
+    assert counts == {"left-right": 3 * 7 * 6, "left-left": 3 * 7 * 7, "right-right": 3 * 6 * 6}
+    across = table[table["kind"] == "left-right"]
+    assert (across["first_seed"] == across["second_seed"]).all()
+    assert set(across["first_side"]) == {"left"} and set(across["second_side"]) == {"right"}
+    same = table[table["kind"] != "left-right"]
+    assert (same["first_seed"] < same["second_seed"]).all() and (same["first_side"] == same["second_side"]).all()
+    assert not table.duplicated(list(table.columns[:6])).any()
+    text = cka.tell(table)
+    assert "left-left" in text and "right-right" in text
+
+
+def test_batches_are_averaged_and_a_small_rest_is_left_out(study):
+    """42 images: batches of 10, and a rest of 2, which has no unbiased HSIC."""
+    table = cka.compute(study).set_index(list(cka.compute(study).columns[:6]))
+    network = study.systems[0].network
+    images = study.systems[0].normalise(study.images.images)
+    sums = {"cka": 0, "cka_debiased": 0}
+    for batch in images[:40].split(10):
+        stages = (
+            network.hemispheres["left"].activations(batch)["res1"],
+            network.hemispheres["right"].activations(batch)["stem"],
+        )
+        grams = torch.stack([gram(values.flatten(1).double()) for values in stages])
+        sums = {"cka": sums["cka"] + hsic(grams), "cka_debiased": sums["cka_debiased"] + hsic_unbiased(grams)}
+    line = table.loc[(0, "left", "res1", 0, "right", "stem")]
+    for name, total in sums.items():
+        expected = total[0, 1] / (total[0, 0] * total[1, 1]).sqrt()
+        assert line[name] == pytest.approx(expected.item(), abs=2e-3)
+
+
+def test_equal_hemispheres_are_equal_at_every_stage(study):
+    network = handmade.network()
+    network.hemispheres["right"].load_state_dict(network.hemispheres["left"].state_dict())
+    table = cka.compute(handmade.study({0: {}}, {0: network}, images=study.images))
+    same = table[table["first_stage"] == table["second_stage"]]
+    assert len(same) == 7 and same["cka"].tolist() == pytest.approx([1] * 7)
+    assert same["cka_debiased"].tolist() == pytest.approx([1] * 7)
+    assert cka.by_stage(table)["cka_debiased"].tolist() == pytest.approx([1] * 7)
+    assert cka.at_end(table, "left-right", -1) == pytest.approx(1) and cka.at_end(table, "left-left", 0) is None
+    different = table[(table["first_stage"] == "conv1") & (table["second_stage"] == "res2")]
+    assert different["cka_debiased"].item() < 0.95

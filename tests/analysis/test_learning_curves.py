@@ -1,0 +1,67 @@
+import json
+
+import pytest
+
+from bilateral.analysis import learning_curves
+from bilateral.analysis.study import NotApplicableError, StudyRow
+from bilateral.runs.stored import StoredRun
+
+from . import handmade
+
+
+def add_run(folder, name, epochs):
+    path = folder / name
+    path.mkdir()
+    lines = [json.dumps({"epoch": number, **metrics}) for number, metrics in enumerate(epochs, 1)]
+    (path / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    return StoredRun(path, {"id": name, "seed": 0})
+
+
+@pytest.fixture
+def study(tmp_path):
+    one = [{"val_acc": value, "train_loss": 3 - value} for value in (0.2, 0.4, 0.6)]
+    two = [{"val_acc": value, "train_loss": 3 - value} for value in (0.3, 0.5, 0.8)]
+    both = [{"val_acc_fine": value, "val_acc_coarse": value + 0.1} for value in (0.4, 0.695, 0.70, 0.69)]
+    made = handmade.study({0: {}})
+    rows = {
+        "left": {0: [add_run(tmp_path, "left0", one)], 1: [add_run(tmp_path, "left1", two)]},
+        "right": {0: [add_run(tmp_path, "right0", two)]},
+        "specialised": {0: [add_run(tmp_path, "both0", both)]},
+    }
+    rows["side_by_side"] = {0: [rows["left"][0][0], rows["right"][0][0]]}
+    given = {name: StudyRow(name, f"the {name}", runs, None) for name, runs in rows.items()}
+    object.__setattr__(made, "rows", given)
+    return made
+
+
+def test_every_epoch_of_rows_that_are_one_network(study):
+    table = learning_curves.compute(study)
+    assert set(table["row"]) == {"left", "right", "specialised"}
+    assert len(table) == 2 * (3 + 3) + 6 + 2 * 4
+    own = table.query("row == 'left' and seed == 1 and metric == 'val_acc'")
+    assert own["epoch"].tolist() == [1, 2, 3] and own["value"].tolist() == [0.3, 0.5, 0.8]
+
+
+def test_accuracies_are_of_the_level_that_a_head_has(study):
+    table = learning_curves.compute(study)
+    fine, coarse = (learning_curves.accuracies(table, level) for level in ("fine", "coarse"))
+    assert fine.groupby("row")["value"].last().to_dict() == pytest.approx({"left": 80, "specialised": 69})
+    assert coarse.groupby("row")["value"].last().to_dict() == pytest.approx({"right": 80, "specialised": 79})
+    assert learning_curves.accuracies(table, "fine", "train").empty
+
+
+def test_the_sentence(study):
+    text = learning_curves.tell(learning_curves.compute(study))
+    assert "the left ends highest on fine labels (70.0 %)" in text
+    assert "the right ends highest on coarse labels (80.0 %)" in text
+    assert "within a point of their best after epoch 2 of 4" in text
+    learning_curves.draw(learning_curves.compute(study))
+
+
+def test_runs_without_records_have_no_curves(study):
+    for row in study.rows.values():
+        for runs in row.runs.values():
+            for run in runs:
+                (run.folder / "metrics.jsonl").unlink(missing_ok=True)
+    with pytest.raises(NotApplicableError):
+        learning_curves.compute(study)

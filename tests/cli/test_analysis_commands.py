@@ -1,0 +1,146 @@
+"""`bilateral analyse` and `bilateral report` as a user gives them: real processes on runs of seconds."""
+
+import json
+import re
+import shutil
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from bilateral.analysis.base import ANALYSES
+from bilateral.base.errors import BilateralError
+from bilateral.cli.main import app
+from conftest import run_bilateral
+
+MINE = """
+import pandas
+from bilateral.analysis.base import Analysis
+from bilateral.analysis.style import panels
+
+MINE = Analysis(
+    "mine",
+    "My <own> title",
+    "How many seeds?",
+    lambda study: pandas.DataFrame({"seeds": [len(study.systems)]}),
+    lambda table: panels()[0],
+    lambda table: f"There are {table['seeds'][0]} seeds & no more.",
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tiny_analysed, tmp_path_factory) -> Path:
+    """A folder with analysed runs in it, which a test may change."""
+    folder = tmp_path_factory.mktemp("place")
+    shutil.copytree(tiny_analysed.parent, folder / "runs")
+    (folder / "my_module.py").write_text(MINE)
+    (folder / "file").write_text("")
+    return folder
+
+
+@pytest.fixture
+def command(place):
+    return partial(run_bilateral, place)
+
+
+def assert_refused(done, message: str) -> None:
+    assert done.returncode == 2 and "Traceback" not in done.stderr and done.stdout == ""
+    (line,) = [line for line in done.stderr.splitlines() if line]
+    assert line.startswith("bilateral: ") and message in line
+
+
+def test_analyses_are_printed_and_what_is_there_is_reused(command, place):
+    before = {path: path.stat().st_mtime_ns for path in (place / "runs/quick-experiment/analysis").iterdir()}
+    assert len(before) == 4 * len(ANALYSES)
+    done = command("analyse", "runs/quick-experiment")
+    assert done.returncode == 0 and done.stderr == "tables and figures: runs/quick-experiment/analysis\n"
+    for name in ANALYSES:
+        result = json.loads((place / f"runs/quick-experiment/analysis/{name}.json").read_text())
+        assert f"{result['title']}: {result['sentence']}\n" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_some_analyses_of_bilateral_runs_elsewhere_as_json(command, place):
+    runs = sorted((place / "runs").glob("quick-bilateral-*/*-seed*"))
+    arguments = ["--only", "outcomes", "cosine", "--also", "my_module:MINE", "--output", "out/deep", "--json"]
+    done = command("analyse", *map(str, runs), *arguments)
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)
+    assert [result["name"] for result in results] == ["outcomes", "cosine", "mine"]
+    assert results[2]["sentence"] == "There are 2 seeds & no more." and results[0]["machine"]["threads"] == 1
+    names = {path.stem for path in (place / "out/deep").iterdir()}
+    assert names == {"outcomes", "cosine", "mine"} and len(list((place / "out/deep").iterdir())) == 3 * 4
+    assert not (runs[0] / "analysis").exists()
+    # In the progress every analysis is told once.
+    assert done.stderr.count("There are 2 seeds") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["analyse", "nothing"], "nothing is no folder"),
+        (["report", "runs/quick-experiment", "model.left.width=2"], "only data.KEY=VALUE"),
+        (["analyse", "runs/quick-experiment", "--output", "file", "--only", "severity"], "file"),
+    ],
+)
+def test_bad_input_is_told_in_a_sentence(command, place, arguments, message):
+    assert_refused(command(*arguments), message)
+    assert not (place / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["analyse"], "give the folder of an experiment"),
+        (["report", "file"], "file is no folder"),
+        (["analyse", "runs/quick-experiment", "--only", "ckaa"], "there is no analysis 'ckaa'; allowed: differences"),
+        (["report", "runs/quick-experiment", "--also", "my_module:OTHER"], "cannot import the analysis"),
+        (["analyse", "runs/quick-experiment", "--row", "middle"], "no row 'middle'"),
+        (["report", "runs/quick-experiment", "-o", "runs"], "--output: runs is a folder"),
+        (["report", "runs/quick-experiment", "seeds=[0]"], "only data.KEY=VALUE"),
+        (["analyse", "runs"], "runs holds no finished runs"),
+    ],
+)
+def test_more_bad_input(place, arguments, message, monkeypatch):
+    monkeypatch.chdir(place)
+    with pytest.raises(BilateralError) as caught:
+        app(arguments, exit_on_error=False, result_action="return_none")
+    assert message in str(caught.value) and caught.value.exit_code == 2
+    assert not (place / "report.html").exists()
+
+
+def test_other_data_end_a_report_which_stays_as_it_was(place, monkeypatch):
+    (place / "kept.html").write_text("before")
+    shutil.copytree(place / "runs", place / "others")
+    shutil.rmtree(place / "others/quick-experiment/analysis")
+    monkeypatch.chdir(place)
+    arguments = ["report", "others/quick-experiment", "data.shapes.seed=3", "-o", "kept.html"]
+    with pytest.raises(BilateralError, match="is not the one that"):
+        app(arguments, exit_on_error=False, result_action="return_none")
+    assert (place / "kept.html").read_text() == "before" and not list(place.rglob("*.partial"))
+
+
+def test_a_report_is_one_page(command, place):
+    done = command("report", "runs/quick-experiment", "--also", "my_module:MINE", "-o", "deep/page.html")
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"deep/page\.html \(\d+\.\d MB\)\n", done.stdout)
+    page = (place / "deep/page.html").read_text()
+    for name in ANALYSES:
+        assert json.loads((place / f"runs/quick-experiment/analysis/{name}.json").read_text())["title"] in page
+    assert "My &lt;own&gt; title" in page and "There are 2 seeds &amp; no more." in page
+    assert "iVBORw0KGgo" in page and page.rstrip().endswith("</html>")
+
+
+def test_a_report_without_images_has_none_and_needs_no_gallery(command, place):
+    shutil.copytree(place / "runs", place / "bare", dirs_exist_ok=True)
+    for path in (place / "bare/quick-experiment/analysis").glob("gallery.*"):
+        path.unlink()
+    done = command("report", "bare/quick-experiment", "--no-images")
+    assert done.returncode == 0, done.stderr
+    page = (place / "report.html").read_text()
+    (place / "report.html").unlink()
+    assert "--no-images" in page and not list((place / "bare").rglob("gallery.*"))
+    # Figures may hold pixels of their own marks; test images are PNGs of 32x32.
+    assert not re.search(r"iVBORw0KGgoAAAANSUhEUgAAACAAAAAg", page)
+    assert re.search(r"iVBORw0KGgoAAAANSUhEUgAAACAAAAAg", (place / "deep/page.html").read_text())

@@ -1,0 +1,207 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from bilateral.analysis.differences import BETTER, OPEN, WORSE
+from bilateral.base.statistics import summarise
+from bilateral.report import claims
+from bilateral.report.claims import FAILS, HOLDS, PARTLY, complementary, findings, weighted_attention
+from bilateral.report.claims import OPEN as UNDECIDED
+
+
+def difference(row, level, mean, verdict, seeds=3):
+    half = 0.4 * abs(mean) if verdict != OPEN else 2 * abs(mean) + 1
+    low, high = (mean - half, mean + half) if seeds > 1 else (None, None)
+    line = {"level": level, "row": row, "title": f"the {row}", "n": seeds, "difference": mean}
+    return line | {"ci95_low": low, "ci95_high": high, "verdict": verdict}
+
+
+def differences(fine=BETTER, coarse=BETTER, sized=(), seeds=3):
+    means = {BETTER: 4.0, WORSE: -4.0, OPEN: 0.5}
+    lines = [
+        difference("left", "fine", means[fine], fine, seeds),
+        difference("right", "coarse", means[coarse], coarse, seeds),
+    ]
+    # Differences on the other labels, which are not those that count.
+    lines += [difference("side_by_side", "fine", -9.0, WORSE, seeds), difference("left", "coarse", -9.0, WORSE, seeds)]
+    lines += [difference("unilateral_wide", "fine", means[verdict], verdict, seeds) for verdict in sized]
+    return pd.DataFrame(lines)
+
+
+def silenced(fine=(-5, -6, -7), coarse=(-2, -3, -4)):
+    """Changes (points, by seed) of the fine head without right, and of the coarse one without left."""
+    lines = []
+    for seed, (first, second) in enumerate(zip(fine, coarse)):
+        for level, side, value in (("fine", "right", first), ("coarse", "left", second)):
+            lines.append((seed, level, side, "mean", 50, value))
+            # Neither of these is what counts.
+            lines.append((seed, level, side, "zero", 50, 40))
+            lines.append((seed, level, {"left": "right", "right": "left"}[side], "mean", 50, 40))
+    return pd.DataFrame(lines, columns=["seed", "level", "silenced", "replacement", "accuracy_pct", "change_points"])
+
+
+def outcomes(seeds=3):
+    """Left wrong on 4 + 2 images where right was right, of which fine got 3 right; and on 10, of which 1."""
+    lines = []
+    for seed in range(seeds):
+        for cell, count in {"0110": 3, "0100": 3, "0010": 1, "0000": 9, "1111": 20, "1001": 5, "1000": 5}.items():
+            lines.append((seed, *map(int, cell), count, 0.0))
+    return pd.DataFrame(lines, columns=["seed", "left", "right", "fine", "coarse", "count", "share_pct"])
+
+
+def similarity(across=0.4, left=0.8):
+    lines = []
+    for seed in (0, 1):
+        for stage, shift in (("conv1", 0.1), ("pool", 0.0)):
+            lines.append((seed, "left", stage, seed, "right", stage, "left-right", 0.99, across + shift))
+    lines.append((0, "left", "pool", 1, "left", "pool", "left-left", 0.99, left))
+    columns = [f"{which}_{part}" for which in ("first", "second") for part in ("seed", "side", "stage")]
+    return pd.DataFrame(lines, columns=[*columns, "kind", "cka", "cka_debiased"])
+
+
+def judge(**changed):
+    given = {"differences": differences(), "silenced": silenced(), "cells": outcomes(), "similarity": similarity()}
+    return complementary(**(given | changed))
+
+
+@pytest.mark.parametrize(
+    ("gains", "fine", "coarse", "verdict"),
+    [
+        ((BETTER, BETTER), (-5, -6, -7), (-2, -3, -4), HOLDS),
+        ((BETTER, OPEN), (-5, -6, -7), (-2, -3, -4), PARTLY),
+        ((WORSE, BETTER), (-5, -6, -7), (-2, -3, -4), PARTLY),
+        ((OPEN, WORSE), (-5, -6, -7), (-2, -3, -4), FAILS),
+        # A gain without a loss when the other hemisphere is silent is none, nor is a loss that may be none.
+        ((BETTER, BETTER), (5, 6, 7), (-2, -3, -4), PARTLY),
+        ((BETTER, BETTER), (-5, -6, -7), (-1, 2, -9), PARTLY),
+        ((BETTER, BETTER), (1, -1, 0), (0, 0.5, -2), FAILS),
+        ((BETTER, OPEN), (1, -1, 0), (-2, -3, -4), FAILS),
+    ],
+)
+def test_complementary_by_both_heads(gains, fine, coarse, verdict):
+    assert judge(differences=differences(*gains), silenced=silenced(fine, coarse)).verdict == verdict
+
+
+def test_one_seed_decides_nothing():
+    given = {"differences": differences(OPEN, OPEN, seeds=1), "silenced": silenced((-5,), (-2,))}
+    found = judge(**given, cells=outcomes(1))
+    assert found.verdict == UNDECIDED and "one seed, no interval" in found.evidence[0]
+    assert "nan" not in " ".join(found.evidence)
+
+
+def test_the_evidence_has_the_figures():
+    text = " ".join(judge().evidence)
+    loss = summarise([-5, -6, -7])["ci95"]
+    assert "The fine head is +4.00 points better than left alone (95 % interval 2.40 to 5.60)" in text
+    assert f"changes by -6.00 points (95 % interval {loss[0]:.2f} to {loss[1]:.2f}) when right's features" in text
+    assert "the fine head gets 50.0 % right if right was right, else 10.0 %" in text
+    assert "left and right have a debiased CKA of 0.40" in text and "left-left 0.80" in text
+    assert "right-right" not in text and "Whether that is worth more" not in text
+
+
+@pytest.mark.parametrize(
+    ("sized", "answer"),
+    [
+        ((BETTER, OPEN), "answer shows it"),
+        ((OPEN, WORSE), "answer does not show it"),
+        ((BETTER, WORSE), "answer is mixed:"),
+    ],
+)
+def test_networks_of_the_same_size_are_another_question(sized, answer):
+    found = judge(differences=differences(sized=sized))
+    assert (
+        answer in found.evidence[-1] and found.verdict == HOLDS and "the unilateral_wide on fine" in found.evidence[-1]
+    )
+
+
+def shares(level, seed, follows, kept, count=200):
+    """A head whose share tells who is right (AUC 1, or 1/2), and that loses by a fixed share what `kept` leaves out."""
+    generator = np.random.default_rng(seed)
+    left = np.arange(count) % 2
+    share = np.where(left, 0.8, 0.3) if follows else np.full(count, 0.5)
+    return pd.DataFrame(
+        {
+            "seed": seed,
+            "level": level,
+            "label": 0,
+            "right": 1,
+            "left_logit": 1.0,
+            "right_logit": 1.0,
+            "left_weight_norm": 1.0,
+            "right_weight_norm": 1.0,
+            "share": share + (0.01 * generator.random(count) if follows else 0),
+            "fixed_right": (np.arange(count) < kept * count).astype(int),
+            "left_right": left,
+            "right_right": 1 - left,
+        }
+    )
+
+
+def heads(fine, coarse, seeds=(0, 1, 2)):
+    tables = []
+    for level, (follows, kept) in (("fine", fine), ("coarse", coarse)):
+        tables += [shares(level, seed, follows, kept[place]) for place, seed in enumerate(seeds)]
+    return pd.concat(tables, ignore_index=True)
+
+
+LOSES, LOSES_NOT, UNSURE = (0.9, 0.91, 0.92), (1, 1, 1), (1, 0.8, 1)
+
+
+@pytest.mark.parametrize(
+    ("fine", "coarse", "verdict"),
+    [
+        ((True, LOSES), (True, LOSES), HOLDS),
+        ((True, LOSES), (True, LOSES_NOT), PARTLY),
+        ((True, LOSES), (True, UNSURE), PARTLY),
+        ((False, LOSES), (False, LOSES_NOT), PARTLY),
+        ((True, LOSES), (False, LOSES), PARTLY),
+        ((False, UNSURE), (False, LOSES_NOT), FAILS),
+    ],
+)
+def test_weighted_attention_needs_both_signs_of_both_heads(fine, coarse, verdict):
+    found = weighted_attention(heads(fine, coarse))
+    assert found.verdict == verdict and len(found.evidence) == 3
+
+
+def test_a_share_that_follows_the_wrong_hemisphere_is_no_attention():
+    table = heads((True, LOSES), (True, LOSES))
+    table[["left_right", "right_right"]] = table[["right_right", "left_right"]].to_numpy()
+    found = weighted_attention(table)
+    assert found.verdict == PARTLY and "AUC of 0.00" in found.evidence[0]
+
+
+def test_one_seed_of_shares_decides_nothing():
+    found = weighted_attention(heads((True, LOSES), (True, LOSES), (0,)))
+    assert found.verdict == UNDECIDED
+    assert "AUC of 1.00 (one seed, no interval; 0.5: not at all)" in found.evidence[0]
+    assert "costs +10.00 points of accuracy" in found.evidence[0]
+
+
+def test_findings_are_made_of_the_files_that_are_there(tmp_path):
+    assert findings(tmp_path) == []
+    tables = {"differences": differences(), "ablation": silenced(), "outcomes": outcomes(), "cka": similarity()}
+    for name, table in tables.items():
+        assert findings(tmp_path) == []
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    (found,) = findings(tmp_path)
+    assert found.verdict == HOLDS and found.evidence == judge().evidence
+    heads((True, LOSES), (True, LOSES)).to_csv(tmp_path / "head_shares.csv", index=False)
+    assert [finding.verdict for finding in findings(tmp_path)] == [HOLDS, HOLDS]
+
+
+def test_of_real_runs(tiny_analysed):
+    first, second = findings(tiny_analysed / "analysis")
+    text = " ".join([*first.evidence, *second.evidence])
+    assert first.claim != second.claim and "nan" not in text and "None" not in text
+    assert {first.verdict, second.verdict} <= {HOLDS, PARTLY, FAILS}
+
+
+def test_words_for_intervals():
+    assert claims.interval(None, None) == claims.interval(float("nan"), 1.0) == "one seed, no interval"
+    assert claims.bounds(summarise([1.0])) == "one seed, no interval" and claims.points(-0.456) == "-0.46 points"
+
+
+def test_without_a_hemisphere_alone_nothing_is_decided():
+    table = differences()
+    found = complementary(table[table["row"] != "left"], silenced(), outcomes(), similarity())
+    assert found.verdict == UNDECIDED and found.evidence == ["There is no row of left alone to compare with."]

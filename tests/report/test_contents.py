@@ -1,0 +1,163 @@
+import json
+import shutil
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import yaml
+
+from bilateral.analysis.base import ANALYSES, find_analysis
+from bilateral.analysis.running import AnalysisResult
+from bilateral.analysis.study import open_study
+from bilateral.report.contents import contents
+from bilateral.report.page import EMBEDDED_BYTES, render
+
+
+@pytest.fixture(scope="module")
+def study(tiny_analysed):
+    return open_study([tiny_analysed], [])
+
+
+@pytest.fixture(scope="module")
+def results(tiny_analysed):
+    stored = [json.loads((tiny_analysed / "analysis" / f"{name}.json").read_text()) for name in ANALYSES]
+    return [AnalysisResult(**result) for result in stored]
+
+
+@pytest.fixture(scope="module")
+def page(study, results):
+    return contents(study, results, study.folder / "analysis")
+
+
+def test_the_answer_comes_first_and_every_analysis_once(page, results):
+    assert page.answer[0] == results[0].sentence and page.hero.name == "differences"
+    assert [section.name for section in page.sections] == list(ANALYSES[1:])
+    for section, result in zip(page.sections, results[1:]):
+        assert (section.title, section.sentence, section.skipped) == (result.title, result.sentence, "")
+        assert "<svg" in section.figure_svg and result.finished in section.provenance
+    assert page.title.startswith("quick") and page.question.endswith("?")
+
+
+def test_the_answer_names_every_network_of_its_size(page, study):
+    (line,) = page.answer[1:]
+    table = pd.read_csv(study.folder / "analysis" / "differences.csv")
+    own = table[table["row"] == "unilateral_wide"]
+    assert line.startswith("Against one hemisphere, as many parameters: ") and line.endswith(").")
+    for each in own.to_dict("records"):
+        assert f"{each['difference']:+.2f} points on {each['level']} labels" in line
+
+
+def test_the_main_table_is_the_experiments(page, study):
+    recorded = {row["title"]: row for row in study.table["rows"]}
+    assert page.main_table.headings[:4] == ["network", "n", "fine", "coarse"]
+    assert [row[0].text for row in page.main_table.rows] == list(recorded)
+    names = ("fine_pct", "coarse_pct", "rollup_pct", "restricted_pct", "both_pct", "agreement_pct")
+    for title, count, *cells in page.main_table.rows:
+        by_seed = recorded[title.text]["by_seed"].values()
+        assert (count.text, count.value) == ("2", 2) and len(cells) == len(names)
+        for name, cell in zip(names, cells):
+            values = [own[name] for own in by_seed if name in own]
+            if values:
+                assert cell.value == pytest.approx(sum(values) / 2) and cell.text.startswith(
+                    f"{sum(values) / 2:.2f} ± "
+                )
+            else:
+                assert cell.value is None and cell.text == "–"
+
+
+def test_recorded_comparisons_are_tables_that_can_be_sorted(page, study):
+    titles = [table.title for table in page.tables]
+    assert titles == [
+        "Mistakes and calibration",
+        "Differences from the references, points",
+        "By image: McNemar's test",
+    ]
+    quality, pairs, images = page.tables
+    assert [row[0].text for row in quality.rows] == [row.title for row in study.rows.values()]
+    assert len(pairs.rows) == len(study.table["comparisons"]) and len(images.rows) == len(study.table["mcnemar"])
+    for row, each in zip(pairs.rows, study.table["comparisons"]):
+        assert len(row) == len(pairs.headings)
+        assert row[0].text == study.rows[each["row"]].title and row[4].value == each["difference"]["mean"]
+        assert row[6].text == ("–" if each["difference"]["p"] is None else f"{each['difference']['p']:.2g}")
+    for row, each in zip(images.rows, study.table["mcnemar"]):
+        assert len(row) == len(images.headings) and row[3].value == each["seed"]
+        assert [cell.value for cell in row[4:]] == [
+            each["test"]["first_only"],
+            each["test"]["second_only"],
+            each["test"]["p"],
+            each["p_holm"],
+        ]
+
+
+def test_the_gallery_has_the_images_with_their_maps(page, study):
+    gallery = page.gallery
+    assert gallery.seed == 0 and len(gallery.images) == 80
+    assert gallery.classes == study.hierarchy.fine_names and gallery.superclasses == study.hierarchy.coarse_names
+    for image in gallery.images:
+        assert image["fine"] == study.hierarchy.fine_names[study.images.fine[image["image"]]]
+        assert len(image["cell"]) == 4 and set(image["cell"]) <= {"0", "1"}
+        assert set(image["predictions"]) == {"left", "right", "fine", "coarse"}
+        assert set(image["maps"]) == {"fine", "coarse", "merged"} and set(image["shares"]) == {"fine", "coarse"}
+
+
+def test_without_images_nothing_of_the_gallery_is_there(study, results):
+    page = contents(study, results, study.folder / "analysis", with_images=False)
+    assert page.gallery is None and "gallery" not in [section.name for section in page.sections]
+    assert any("Made without test images" in note for note in page.notes)
+    picture = pd.read_csv(study.folder / "analysis" / "gallery.csv")["picture"].iloc[0]
+    html = render(page)
+    assert picture not in html and picture in render(contents(study, results, study.folder / "analysis"))
+
+
+def test_where_it_comes_from(page, study):
+    assert yaml.safe_load(page.config_yaml)["model"]["left"]["width"] == 0.0625
+    assert page.provenance["seeds"] == "0, 1" and page.provenance["protocol"] == "clean"
+    assert page.provenance["data set"].startswith("shapes, fingerprint ")
+    assert page.provenance["networks looked into"] == "bilateral, specialised"
+    assert any(note.startswith("2 seeds: intervals") for note in page.notes)
+
+
+def test_what_says_nothing_is_told_and_large_tables_are_left_out(study, results, tmp_path):
+    folder = shutil.copytree(study.folder / "analysis", tmp_path / "analysis")
+    for path in folder.glob("cka.*"):
+        path.unlink()
+    (folder / "probes.csv").write_text("x\n" + "1\n" * EMBEDDED_BYTES)
+    changed = [replace(r, skipped="there is nothing", sentence="") if r.name == "cka" else r for r in results]
+    page = contents(study, changed, folder)
+    sections = {section.name: section for section in page.sections}
+    assert (sections["cka"].skipped, sections["cka"].figure_svg, sections["cka"].table_csv) == (
+        "there is nothing",
+        "",
+        None,
+    )
+    assert sections["probes"].table_csv is None and sections["severity"].table_csv.startswith("row,title,seed")
+    # The claim that rests on it is left out.
+    assert len(page.findings) == 1 and "there is nothing" in render(page)
+
+
+def test_one_seed_without_an_experiment(tiny_experiment, study, results, tmp_path):
+    run = next((tiny_experiment / "runs").glob("quick-bilateral-*/*-seed0-*"))
+    alone = open_study([run], [])
+    folder = shutil.copytree(study.folder / "analysis", tmp_path / "analysis")
+    analysis = find_analysis("differences")
+    analysis.compute(alone).to_csv(folder / "differences.csv", index=False)
+    page = contents(alone, results, folder)
+    assert any(note.startswith("One seed") for note in page.notes) and len(page.tables) == 1
+    assert page.provenance["seeds"] == "0" and page.main_table.rows[0][1].text == "1"
+    assert render(page)
+
+
+def test_where_nothing_is_compared_the_page_says_so(study, results, tmp_path):
+    folder = shutil.copytree(study.folder / "analysis", tmp_path / "analysis")
+    (folder / "differences.csv").unlink()
+    skipped = [replace(results[0], sentence="", skipped="there is nothing to compare"), *results[1:]]
+    page = contents(study, skipped, folder)
+    assert page.answer == ["No answer, for there is nothing to compare."] and "No answer" in render(page)
+
+
+def test_a_class_may_be_called_null(study, results, tmp_path):
+    folder = shutil.copytree(study.folder / "analysis", tmp_path / "analysis")
+    table = pd.read_csv(folder / "gallery.csv", dtype={"cell": str})
+    table.assign(fine="null").to_csv(folder / "gallery.csv", index=False)
+    page = contents(study, results, folder)
+    assert page.gallery.images[0]["fine"] == "null" and render(page)
