@@ -5,13 +5,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from bilateral.analysis import gallery
-from bilateral.analysis.gallery import packed, png, select, unpacked
+from bilateral.analysis.gallery import select
 from bilateral.analysis.gradcam import class_activation_maps, merge, resized, scaled
 from bilateral.analysis.heads import contributions
+from bilateral.analysis.pictures import unpacked
 
 from . import handmade
 
@@ -47,20 +47,6 @@ def test_the_first_of_each_are_taken_and_no_more_than_wanted(monkeypatch):
     assert select(cells, labels) == [0, 1, 3, 4, 5]
     monkeypatch.setattr(gallery, "MOST", 3)
     assert select(cells, labels) == [0, 3, 4]
-
-
-def test_a_picture_decodes_to_the_same_pixels():
-    image = torch.randint(0, 256, (3, 5, 7), dtype=torch.uint8)
-    decoded = np.asarray(Image.open(io.BytesIO(base64.b64decode(png(image)))))
-    assert decoded.shape == (5, 7, 3) and (decoded == image.permute(1, 2, 0).numpy()).all()
-
-
-def test_maps_survive_packing_to_a_255th():
-    values = torch.rand(3, 5)
-    found = json.loads(json.dumps(packed(values)))
-    assert (found["height"], found["width"]) == (3, 5) and len(base64.b64decode(found["values"])) == 15
-    assert (unpacked(found) - values).abs().max() <= 0.5 / 255 + 1e-6
-    assert unpacked(packed(torch.tensor([[0.0, 1.0, -3.0, 7.0]]))).tolist() == [[0, 1, 0, 1]]
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,16 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("command", ["", "system", "train", "evaluate", "predict", "prepare", "info", "bench"])
+COMMANDS = ["system", "experiment", "analyse", "report", "train", "evaluate", "predict", "explore", "prepare", "info"]
+COMMANDS += ["bench"]
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_explains(bilateral, command):
     result = bilateral(*command.split(), "--help")
     assert result.returncode == 0 and "Usage" in result.stdout
     if not command:
-        for name in ("system", "train", "evaluate", "predict", "prepare", "info", "bench"):
+        for name in COMMANDS:
             assert name in result.stdout
     assert not re.search(r"Parameters\s+-----", result.stdout)
 

@@ -50,7 +50,7 @@ def draw(table: pd.DataFrame) -> Figure:
     """Every difference with its interval; right of the line the bilateral network is better."""
     shown = table[table["row"] != "untrained"]  # tens of points away, which would flatten the rest
     titles = list(dict.fromkeys(shown["title"]))
-    figure, axes = panels(2, height=0.9 + 0.28 * len(titles), sharey=True)
+    figure, axes = panels(2, height=0.9 + 0.28 * len(titles), width=6.8, sharey=True)
     colours = {BETTER: COLOURS["bilateral"], WORSE: COLOURS["right"], OPEN: COLOURS["other"]}
     for panel, level in zip(axes, LEVELS):
         for _, each in shown[shown["level"] == level].iterrows():

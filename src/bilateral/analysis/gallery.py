@@ -20,6 +20,7 @@ from .base import Analysis
 from .gradcam import chosen_stages, class_activation_maps, merge, resized, scaled
 from .heads import contributions
 from .outcomes import judgements
+from .pictures import packed, png, unpacked
 from .study import Study
 from .style import SEQUENTIAL, no_grid, panels
 
@@ -84,25 +85,6 @@ def select(cells: list[str], classes: list[int]) -> list[int]:
     urgency = np.minimum(rank_in_cell / PER_CELL, rank_in_class / PER_CLASS)
     wanted = urgency[urgency < 1].sort_values(kind="stable").index[:MOST]
     return sorted(int(index) for index in wanted)
-
-
-def png(image: Tensor) -> str:
-    """An image, uint8 (3, H, W), as a PNG in base64."""
-    file = io.BytesIO()
-    Image.fromarray(image.permute(1, 2, 0).cpu().numpy()).save(file, "PNG", optimize=True)
-    return base64.b64encode(file.getvalue()).decode()
-
-
-def packed(values: Tensor) -> dict[str, Any]:
-    """A map (h, w), 0 to 1, as `height`, `width` and `values`, base64 of uint8."""
-    levels = (255 * values.clamp(0, 1)).round().to(torch.uint8).cpu().numpy()
-    return {"height": values.shape[0], "width": values.shape[1], "values": base64.b64encode(levels.tobytes()).decode()}
-
-
-def unpacked(found: dict[str, Any]) -> Tensor:
-    """The map (h, w), 0 to 1, of what `packed` gave."""
-    values = np.frombuffer(base64.b64decode(found["values"]), np.uint8).reshape(found["height"], found["width"])
-    return torch.from_numpy(values.copy()) / 255
 
 
 def _maps(study: Study, chosen: Tensor) -> list[dict[str, dict[str, Any]]]:

@@ -1,17 +1,15 @@
 """What a trained network says of one picture, where it looks, and what changes when a hemisphere is silenced."""
 
-import base64
-import io
 import threading
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ..analysis.gradcam import MERGED, Maps, chosen_stages, class_activation_maps, merge, resized, scaled
 from ..analysis.heads import contributions
+from ..analysis.pictures import packed, png
 from ..analysis.study import NotApplicableError
 from ..base.errors import CheckpointError, ConfigError
 from ..models.macro import HemisphericNetwork
@@ -71,12 +69,12 @@ class Explorer:
             levels = self._levels(images, silenced)
             maps = self._maps(images, silenced)
         for level in self.levels:
-            levels[level]["maps"] = {side: _encoded(found) for side, found in maps.get(level, {}).items()}
+            levels[level]["maps"] = {side: packed(found) for side, found in maps.get(level, {}).items()}
         return {
-            "picture": {"height": pixels.shape[1], "width": pixels.shape[2], "png": _png(pixels)},
+            "picture": {"height": pixels.shape[1], "width": pixels.shape[2], "png": png(pixels)},
             "silenced": [side for side in self.sides if side in silenced],
             "levels": levels,
-            "merged": _encoded(maps[MERGED]["both"]) if MERGED in maps else None,
+            "merged": packed(maps[MERGED]["both"]) if MERGED in maps else None,
         }
 
     @torch.no_grad()
@@ -141,19 +139,3 @@ def _mean_over_stages(maps: Maps, level: str, side: str, size: tuple[int, int]) 
     """One hemisphere's map for one head, (H, W), made as `merge` makes that of both."""
     own = [scaled(resized(values, size)) for key, values in maps.items() if key[:2] == (level, side)]
     return torch.stack(own).mean(0)[0]
-
-
-def _encoded(values: Tensor) -> dict[str, Any]:
-    """A map (H, W), 0 to 1, as bytes, row by row."""
-    levels = (255 * values).round().to(torch.uint8)
-    return {"height": levels.shape[0], "width": levels.shape[1], "values": _text(levels.numpy().tobytes())}
-
-
-def _png(pixels: Tensor) -> str:
-    file = io.BytesIO()
-    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(file, "PNG")
-    return _text(file.getvalue())
-
-
-def _text(content: bytes) -> str:
-    return base64.b64encode(content).decode("ascii")
