@@ -4,7 +4,6 @@ import sys
 
 import pytest
 
-
 COMMANDS = ["system", "experiment", "analyse", "report", "train", "evaluate", "predict", "explore", "prepare", "info"]
 COMMANDS += ["bench"]
 
