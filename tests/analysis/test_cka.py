@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from bilateral.analysis import cka
+from bilateral.analysis.activations import shuffled
 from bilateral.analysis.cka import _normalised, hsic, hsic_unbiased
 
 from . import handmade
@@ -129,7 +132,7 @@ def test_batches_are_averaged_and_a_small_rest_is_left_out(study):
     """42 images: batches of 10, and a rest of 2, which has no unbiased HSIC."""
     table = cka.compute(study).set_index(list(cka.compute(study).columns[:6]))
     network = study.systems[0].network
-    images = study.systems[0].normalise(study.images.images)
+    images = study.systems[0].normalise(study.images.images[shuffled(torch.arange(42))])
     sums = {"cka": 0, "cka_debiased": 0}
     for batch in images[:40].split(10):
         stages = (
@@ -155,3 +158,30 @@ def test_equal_hemispheres_are_equal_at_every_stage(study):
     assert cka.at_end(table, "left-right", -1) == pytest.approx(1) and cka.at_end(table, "left-left", 0) is None
     different = table[(table["first_stage"] == "conv1") & (table["second_stage"] == "res2")]
     assert different["cka_debiased"].item() < 0.95
+
+
+def test_a_batch_holds_all_classes_of_a_sorted_data_set(monkeypatch):
+    labels = torch.arange(10).repeat_interleave(100)
+    images = Images(labels[:, None, None, None].expand(-1, 3, 4, 4).to(torch.uint8))
+    study = SimpleNamespace(images=images, systems=[SimpleNamespace(seed=0)])
+    seen = []
+
+    def activations(system, batch):
+        seen.append(batch[:, 0, 0, 0].unique().tolist())
+        values = batch.float() + torch.rand(batch.shape)
+        return {("left", "stage"): values, ("right", "stage"): values}
+
+    monkeypatch.setattr(cka, "stage_activations", activations)
+    (line,) = cka.compute(study).to_dict("records")
+    assert line["cka_debiased"] == pytest.approx(1) and len(seen) == 4
+    assert all(classes == list(range(10)) for classes in seen)
+
+
+class Images:
+    """Test images that are nothing but pixels."""
+
+    def __init__(self, images):
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)

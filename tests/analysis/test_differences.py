@@ -69,10 +69,6 @@ def test_differences_are_paired_by_seed_with_scipys_interval(study):
     }
 
 
-def test_accuracy_by_hand():
-    assert differences.accuracy(handmade.judged([0, 1, 2, 3], fine=[1, 0, 1, 1]), "fine") == 75
-
-
 def test_one_seed_has_no_verdict():
     said = {0: {"left": scored(10, None), "right": scored(None, 10), "bilateral": scored(90, 90)}}
     table = differences.compute(handmade.study(said))
@@ -119,7 +115,8 @@ def sized(*verdicts):
         ([ALONE, *sized(BETTER, BETTER)], "Yes: against the unilateral +2.00 points"),
         ([ALONE, *sized(BETTER, OPEN)], "In part: "),
         ([ALONE, *sized(OPEN, WORSE)], "Not beyond its size: "),
-        ([line("unilateral", "fine", 0.1, OPEN), *sized(OPEN)], "Not shown: "),
+        ([line("unilateral", "fine", 0.1, OPEN), *sized(OPEN)], "Not shown beyond its size: "),
+        ([ALONE, *sized(BETTER, WORSE)], "Mixed: "),
         ([LEFT, RIGHT, *sized(WORSE)], "Not beyond its size: against the left +3.00 points"),
         ([LEFT, RIGHT], "Against the left +3.00 points on fine labels"),
         (sized(BETTER, OPEN), "In part: in 2 comparisons"),

@@ -63,7 +63,7 @@ def test_analyses_are_printed_and_what_is_there_is_reused(command, place):
 
 def test_some_analyses_of_bilateral_runs_elsewhere_as_json(command, place):
     runs = sorted((place / "runs").glob("quick-bilateral-*/*-seed*"))
-    arguments = ["--only", "outcomes", "cosine", "--also", "my_module:MINE", "--output", "out/deep", "--json"]
+    arguments = ["--only", "outcomes", "--only", "cosine", "--also", "my_module:MINE", "--output", "out/deep", "--json"]
     done = command("analyse", *map(str, runs), *arguments)
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)

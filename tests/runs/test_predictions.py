@@ -154,3 +154,10 @@ def test_the_hemispheres_ensemble_follows_a_hierarchy_in_any_order():
     of_left = softmax(left.logits["fine"])
     rolled_up = np.stack([of_left[:, [1, 3, 4]].sum(1), of_left[:, 2], of_left[:, [0, 5]].sum(1)], 1)
     np.testing.assert_allclose(coarse, (rolled_up + softmax(right.logits["coarse"])) / 2, atol=1e-6)
+
+
+def test_accuracy_by_hand():
+    logits = torch.tensor([[3.0, 1.0], [3.0, 1.0], [0.0, 1.0], [0.0, 9.0]])
+    labels = torch.tensor([0, 1, 1, 1])
+    said = Predictions({"coarse": logits}, {"coarse": labels})
+    assert said.correct("coarse").tolist() == [True, False, True, True] and said.accuracy_pct("coarse") == 75

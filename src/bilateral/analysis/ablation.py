@@ -59,7 +59,7 @@ def draw(table: pd.DataFrame) -> Figure:
     """Each head's accuracy, intact and silenced, mean and deviation over seeds."""
     figure, axes = panels(2, height=3.0, sharey=True)
     bars = [("none", "none", "intact", COLOURS["bilateral"])]
-    for side, colour in (("left", COLOURS["right"]), ("right", COLOURS["left"])):
+    for side, colour in (("left", COLOURS["left"]), ("right", COLOURS["right"])):
         bars += [(side, kind, f"{side}:\n{kind}", colour) for kind in REPLACEMENTS]
     for panel, level in zip(axes, ("fine", "coarse")):
         for place, (side, kind, _, colour) in enumerate(bars):
@@ -71,7 +71,7 @@ def draw(table: pd.DataFrame) -> Figure:
             )
         panel.set_xticks(range(len(bars)), [label for _, _, label, _ in bars], fontsize=8)
         panel.set(title=f"{level} head", xlabel="silenced, and put in its place")
-    axes[0].set_ylabel("accuracy on the test images, %")
+    axes[0].set_ylabel("accuracy, % (± deviation over seeds)")
     return figure
 
 

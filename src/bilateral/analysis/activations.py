@@ -90,3 +90,8 @@ def _note_positions(found: dict[str, int], name: str) -> Callable[[nn.Module, An
 def spread(count: int, wanted: int) -> Tensor:
     """Indices of `wanted` of `count` images, at even distances, which says nothing of their content."""
     return torch.linspace(0, count - 1, min(count, wanted)).round().long()
+
+
+def shuffled(indices: Tensor) -> Tensor:
+    """The same indices (N,) in a random order, always the same one."""
+    return indices[torch.randperm(len(indices), generator=torch.Generator().manual_seed(0))]

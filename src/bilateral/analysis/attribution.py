@@ -16,8 +16,6 @@ from .gradcam import chosen_stages, class_activation_maps, scaled
 from .study import Study, System
 from .style import COLOURS, panels
 
-TOP = 0.25
-"""Share of a map's positions that counts as where the network looks most."""
 PAIRS = ("left-right", "left-left", "right-right", "both heads, left", "both heads, right")
 """Compared: the hemispheres of a network; one side in two seeds; two heads in one hemisphere."""
 
@@ -29,8 +27,7 @@ def compute(study: Study) -> pd.DataFrame:
     """One line for each pair of maps (PAIRS), level, stage, seeds and outcome (all, right, wrong: of the head).
 
     overlap: mean over images of the intersection of the two maps, each scaled to a sum of 1 (0 to 1; 1: the same map).
-    top_overlap: of the positions that are among the top quarter of both, the share in those of either. *_chance: the
-    same of maps that belong to different images. images: with maps that are not 0 everywhere.
+    overlap_chance: the same of maps that belong to different images. images: with maps that are not 0 everywhere.
     """
     maps: dict[Key, Tensor] = {}
     for system in study.systems:
@@ -39,17 +36,18 @@ def compute(study: Study) -> pd.DataFrame:
     for depth in sorted({key[3] for key in maps}):
         for level, pair, first, second in _compared([key for key in maps if key[3] == depth]):
             one, other = _alike(maps[first], maps[second])
-            seen = (one.sum((1, 2)) > 0) & (other.sum((1, 2)) > 0)
+            # Half the set away, for neighbours may be of one class.
+            another = other.roll(len(other) // 2, 0)
+            own, chance = overlap(one, other), overlap(one, another)
+            seen = ~(own.isnan() | chance.isnan())
             right = _head_was_right(study, first[0], level)
-            values = [f(one, other) for f in (overlap, top_overlap)]
-            shuffled = [f(one, other.roll(1, 0)) for f in (overlap, top_overlap)]
             stage = "/".join(dict.fromkeys(stages[key[2]][depth] for key in (first, second)))
             for outcome, among in (("all", seen), ("right", seen & right), ("wrong", seen & ~right)):
                 count = int(among.sum())
-                means = [each[among].mean().item() if count else float("nan") for each in (*values, *shuffled)]
+                means = [each[among].mean().item() if count else float("nan") for each in (own, chance)]
                 lines.append((level, pair, stage, first[0], second[0], outcome, count, *means))
     columns = ["level", "pair", "stage", "seed", "other_seed", "outcome", "images"]
-    return pd.DataFrame(lines, columns=[*columns, "overlap", "top_overlap", "overlap_chance", "top_overlap_chance"])
+    return pd.DataFrame(lines, columns=[*columns, "overlap", "overlap_chance"])
 
 
 def test_maps(study: Study, system: System) -> dict[Key, Tensor]:
@@ -82,23 +80,13 @@ def _alike(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def overlap(first: Tensor, second: Tensor) -> Tensor:
-    """The intersection of maps (N, h, w), each scaled to a sum of 1: (N,), 0 to 1."""
+    """The intersection of maps (N, h, w), each scaled to a sum of 1: (N,), 0 to 1; NaN where one is 0 everywhere."""
     return torch.minimum(_distribution(first), _distribution(second)).sum(1)
-
-
-def top_overlap(first: Tensor, second: Tensor) -> Tensor:
-    """Intersection over union of the top quarter of the positions of maps (N, h, w): (N,), 0 to 1."""
-    tops = []
-    for maps in (first, second):
-        flat = maps.flatten(1)
-        chosen = flat.topk(max(1, round(TOP * flat.shape[1])), dim=1).indices
-        tops.append(torch.zeros_like(flat, dtype=torch.bool).scatter_(1, chosen, True))
-    return (tops[0] & tops[1]).sum(1) / (tops[0] | tops[1]).sum(1)
 
 
 def _distribution(maps: Tensor) -> Tensor:
     flat = maps.flatten(1)
-    return flat / flat.sum(1, keepdim=True).clamp(min=1e-12)
+    return flat / flat.sum(1, keepdim=True)
 
 
 def _compared(keys: list[Key]) -> Iterator[tuple[str, str, Key, Key]]:
@@ -115,8 +103,7 @@ def _compared(keys: list[Key]) -> Iterator[tuple[str, str, Key, Key]]:
 
 def _head_was_right(study: Study, seed: int, level: str) -> Tensor:
     system = next(system for system in study.systems if system.seed == seed)
-    predictions = system.bilateral.predictions
-    return predictions.logits[level].argmax(1) == predictions.labels[level]
+    return system.bilateral.predictions.correct(level)
 
 
 def mean_overlap(table: pd.DataFrame, pair: str, level: str, column: str = "overlap") -> Summary | None:

@@ -1,6 +1,7 @@
 """What an analysis is, and which ones there are."""
 
 import importlib
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -67,4 +68,10 @@ def find_analysis(name: str) -> Analysis:
         raise ConfigError(f"cannot import the analysis {name!r}: {error}") from error
     if not isinstance(found, Analysis):
         raise ConfigError(f"{name!r} is no bilateral.analysis.base.Analysis")
+    if ":" in name and (found.name in ANALYSES or not found.name.isidentifier()):
+        raise ConfigError(f"{name!r}: its name {found.name!r} must be a word that no analysis has yet")
+    if not inspect.isfunction(found.compute):
+        raise ConfigError(
+            f"{name!r}: its `compute` must be a function of a module, not a {type(found.compute).__name__}"
+        )
     return found

@@ -8,7 +8,7 @@ from ..experiment.measures import CALIBRATION_BINS
 from ..runs.predictions import LEVELS
 from .base import Analysis
 from .study import Study
-from .style import COLOURS, panels
+from .style import COLOURS, panels, row_style
 
 FEWEST = 20
 """Images below which a bin is not drawn."""
@@ -40,16 +40,11 @@ def calibration_error(table: pd.DataFrame) -> pd.Series:
 def draw(table: pd.DataFrame) -> Figure:
     """Reliability diagrams of the main rows, all seeds together; the diagonal is ideal."""
     figure, axes = panels(2, height=3.4, sharey=True)
-    shown = {
-        "left": COLOURS["left"],
-        "right": COLOURS["right"],
-        "specialised": COLOURS["bilateral"],
-        "unilateral_wide": COLOURS["extra"],
-        "hemispheres_ensemble": COLOURS["coarse"],
-    }
+    shown = ("left", "right", "specialised", "unilateral_wide", "nonspecialised", "hemispheres_ensemble")
     for panel, level in zip(axes, LEVELS):
         panel.plot([0, 1], [0, 1], color=COLOURS["other"], linewidth=0.8)
-        for row, colour in shown.items():
+        for row in shown:
+            colour, line, _ = row_style(row)
             own = table[(table["row"] == row) & (table["level"] == level)]
             if own.empty:
                 continue
@@ -60,6 +55,7 @@ def draw(table: pd.DataFrame) -> Figure:
             panel.plot(
                 bins["c"] / bins["images"],
                 bins["a"] / bins["images"],
+                line,
                 marker="o",
                 markersize=3,
                 color=colour,

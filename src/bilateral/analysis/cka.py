@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .activations import BATCH, spread, stage_activations
+from .activations import BATCH, shuffled, spread, stage_activations
 from .base import Analysis
 from .study import Study
 from .style import COLOURS, SEQUENTIAL, no_grid, panels
@@ -30,7 +30,8 @@ def compute(study: Study) -> pd.DataFrame:
 
     first_seed, first_side, first_stage, second_..., kind (of KINDS), cka, cka_debiased.
     """
-    chosen = study.images.images[spread(len(study.images), IMAGES)]
+    # In random order, for a batch of a data set that is sorted by class would hold few classes.
+    chosen = study.images.images[shuffled(spread(len(study.images), IMAGES))]
     batches = [batch for batch in chosen.split(BATCH) if len(batch) > 3]
     nodes: list[Node] = []
     biased = unbiased = torch.zeros(())

@@ -48,7 +48,7 @@ def compute(study: Study) -> pd.DataFrame:
 
 def _right(predictions: list, level: str) -> "NDArray":
     """The share of seeds that are right on each image: (N,)."""
-    every: list[Tensor] = [each.logits[level].argmax(1) == each.labels[level] for each in predictions]
+    every: list[Tensor] = [each.correct(level) for each in predictions]
     return torch.stack(every).double().mean(0).numpy()
 
 

@@ -87,7 +87,7 @@ def draw(table: pd.DataFrame) -> Figure:
         for side in ("left", "right"):
             counts, _ = np.histogram(own[side], bins, density=bool(len(own)))
             margin.stairs(counts, bins, color=COLOURS[side], label=side)
-        margin.set_title(f"right alone: {name}")
+        margin.set_title(f"correct alone: {name}")
         margin.set_yticks([])
         shown = panel.scatter(
             own["left"], own["right"], c=own["joined"], s=3, cmap=SEQUENTIAL, vmin=0, vmax=limit, rasterized=True
@@ -106,7 +106,8 @@ def tell(table: pd.DataFrame) -> str:
         space: summarise(table.groupby("seed")[space].mean().tolist())["mean"] for space in ("left", "right", "joined")
     }
     text = (
-        f"Two images of one class are {means['left']:.2f} apart in left, {means['right']:.2f} in right, "
+        f"In pairs balanced over outcome groups, two images of one class are {means['left']:.2f} apart in left, "
+        f"{means['right']:.2f} in right, "
         f"{means['joined']:.2f} in both"
     )
     correlations = [own["left"].corr(own["right"], method="spearman") for _, own in table.groupby("seed")]

@@ -12,10 +12,7 @@ from ..runs.predictions import LEVELS
 from ..runs.stored import StoredRun
 from .base import Analysis
 from .study import Study
-from .style import COLOURS, panels
-
-_MARKERS = "osD^vP*X<>ph"
-_COLOURS = [COLOURS[name] for name in ("left", "right", "bilateral", "coarse", "extra", "fine", "other")]
+from .style import panels, row_style
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -44,11 +41,7 @@ def compute(study: Study) -> pd.DataFrame:
         }
         predictions = study.predictions(name)
         for level in LEVELS:
-            values = [
-                100 * (each.logits[level].argmax(1) == each.labels[level]).double().mean().item()
-                for each in predictions.values()
-                if level in each.logits
-            ]
+            values = [each.accuracy_pct(level) for each in predictions.values() if level in each.logits]
             summary = summarise(values) if values else None
             low, high = (summary and summary["ci95"]) or (None, None)
             line |= {f"{level}_pct": summary and summary["mean"], f"{level}_low": low, f"{level}_high": high}
@@ -75,20 +68,16 @@ def draw(table: pd.DataFrame) -> Figure:
     if table["training_pflops"].notna().any():
         by["training_pflops"] = "PFLOPs of training"
     figure, axes = panels(len(by), 2, height=2.5, width=9.5, sharey="row", squeeze=False)
-    markers = {
-        title: (_MARKERS[place % len(_MARKERS)], _COLOURS[place % len(_COLOURS)])
-        for place, title in enumerate(table["title"])
-    }
     for line, level in enumerate(LEVELS):
         for column, (cost, label) in enumerate(by.items()):
             panel = axes[line, column]
             for _, each in table.dropna(subset=[f"{level}_pct", cost]).iterrows():
-                marker, colour = markers[each["title"]]
+                colour, _, marker = row_style(each["row"])
                 mean, low, high = (each[f"{level}_{part}"] for part in ("pct", "low", "high"))
                 ends = None if pd.isna(low) else [[mean - low], [high - mean]]
                 panel.errorbar(each[cost], mean, ends, fmt=marker, color=colour, elinewidth=0.8, label=each["title"])
             panel.set(xlabel=label, xscale="log" if cost == "training_pflops" else "linear")
-        axes[line, 0].set_ylabel(f"{level}, %")
+        axes[line, 0].set_ylabel(f"{level}, % (95 % interval)")
     handles = {label: line for panel in axes.flat for line, label in zip(*panel.get_legend_handles_labels())}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=7)
     return figure

@@ -4,14 +4,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..base.statistics import paired_difference
-from ..runs.predictions import LEVELS, Predictions
+from ..runs.predictions import LEVELS
 from .base import Analysis
 from .study import NotApplicableError, Study
 from .style import COLOURS, panels
 
 BETTER, WORSE, OPEN = "better", "worse", "not shown to differ"
 SINGLE = ("unilateral",)
-SIZED = ("unilateral_wide", "nonspecialised", "two_left", "two_right", "ensemble_2")
+SIZED = ("unilateral_wide", "nonspecialised", "two_left", "two_right", "ensemble_2", "hemispheres_ensemble")
 """The controls: one hemisphere that does both, and networks about as large as the bilateral one."""
 
 
@@ -30,7 +30,7 @@ def compute(study: Study) -> pd.DataFrame:
             if not seeds:
                 continue
             found = paired_difference(
-                [accuracy(subject[s], level) for s in seeds], [accuracy(other[s], level) for s in seeds]
+                [subject[s].accuracy_pct(level) for s in seeds], [other[s].accuracy_pct(level) for s in seeds]
             )
             low, high = found.ci95 or (None, None)
             verdict = OPEN if low is None or high is None or low <= 0 <= high else BETTER if low > 0 else WORSE
@@ -39,11 +39,6 @@ def compute(study: Study) -> pd.DataFrame:
         raise NotApplicableError("there is nothing to compare the bilateral network with")
     columns = ["level", "row", "title", "n", "difference", "ci95_low", "ci95_high", "verdict"]
     return pd.DataFrame(lines, columns=columns)
-
-
-def accuracy(predictions: Predictions, level: str) -> float:
-    """Of N images, %."""
-    return 100 * (predictions.logits[level].argmax(1) == predictions.labels[level]).double().mean().item()
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -80,12 +75,12 @@ def tell(table: pd.DataFrame) -> str:
     better, worse, unclear = (int((sized["verdict"] == verdict).sum()) for verdict in (BETTER, WORSE, OPEN))
     begin = f"{smaller}; " if smaller else ""
     if better:
-        verdict = "Yes" if better == len(sized) else "In part"
+        verdict = "Yes" if better == len(sized) else "Mixed" if worse else "In part"
     else:
-        verdict = "Not beyond its size" if (single["verdict"] == BETTER).any() else "Not shown"
+        verdict = "Not beyond its size" if worse else "Not shown beyond its size"
     return (
         f"{verdict}: {begin}in {len(sized)} comparisons with networks of its size it is better in {better}, worse "
-        f"in {worse}, and not told apart in {unclear}."
+        f"in {worse}, and not told apart in {unclear} (by 95 % intervals, not corrected for their number)."
     )
 
 

@@ -6,13 +6,12 @@ import torch
 from matplotlib.figure import Figure
 
 from ..base.statistics import Summary, summarise
+from ..runs.predictions import LEVELS
 from .base import Analysis
 from .heads import contributions
 from .outcomes import judgements
 from .study import Study
 from .style import COLOURS, panels
-
-LEVELS = ("fine", "coarse")
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -92,7 +91,7 @@ def _auc(own: pd.DataFrame) -> float:
     left_only = own.loc[(own["left_right"] == 1) & (own["right_right"] == 0), "share"]
     right_only = own.loc[(own["left_right"] == 0) & (own["right_right"] == 1), "share"]
     if left_only.empty or right_only.empty:
-        return 0.5
+        return float("nan")
     from sklearn.metrics import roc_auc_score  # takes a second to import
 
     truth = np.repeat([1, 0], [len(left_only), len(right_only)])
@@ -120,7 +119,11 @@ def draw(table: pd.DataFrame) -> Figure:
     images.set(xlabel="left's share", ylabel="% of images", title="over images", xlim=(0, 1))
     images.legend()
     groups.set_xticks(range(len(named)), list(named.values()), fontsize=8)
-    groups.set(xlabel="who was right alone", ylabel="left's mean share", title="follows who is right?")
+    groups.set(
+        xlabel="who was correct alone (± deviation over seeds)",
+        ylabel="left's mean share",
+        title="follows who is correct?",
+    )
     classes.set(xlabel="classes by share, %", ylabel="left's share", title="by class (± deviation of images)")
     for axes in (images, groups, classes):
         axes.axvline(0.5, color=COLOURS["other"], linewidth=0.8) if axes is images else axes.axhline(
@@ -139,12 +142,18 @@ def tell(table: pd.DataFrame) -> str:
             for outcome in ("right", "wrong")
             if f"share_{outcome}_pct" in found
         ]
+        follows = (
+            f"the share tells which hemisphere is correct with an AUC of {found['auc']:.2f} (0.5: not at all)"
+            if "auc" in found
+            else "no image tells which hemisphere it follows"
+        )
         texts.append(
-            f"The {level} head gives left {found['share_pct']:.0f} % of the weight ({found['norm_pct']:.0f} % of its "
-            f"weights' norm; {', '.join(outcomes)}), with a deviation of {found['deviation_pct']:.0f} points over "
-            f"images, of which the class explains {found['between_classes_pct']:.0f} %; the share tells which "
-            f"hemisphere is right with an AUC of {found['auc']:.2f} (0.5: not at all), and holding it fixed changes "
-            f"the head's accuracy by {-found['fixed_points']:+.2f} points."
+            f"Of the logit that the {level} head decides by, {found['logit_pct']:.0f} % comes from left, and of what "
+            f"sets its classes apart {found['share_pct']:.0f} % ({', '.join(outcomes)}; left has "
+            f"{found['norm_pct']:.0f} % of the weights' norm). Over images that share has a deviation of "
+            f"{found['deviation_pct']:.0f} points, of whose variance the class explains "
+            f"{found['between_classes_pct']:.0f} %; {follows}; holding it fixed changes the head's accuracy by "
+            f"{-found['fixed_points']:+.2f} points."
         )
     return " ".join(texts)
 

@@ -2,12 +2,11 @@
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from .base import Analysis
 from .study import NotApplicableError, Study
-from .style import COLOURS, panels
-
-_LINES = ("-", "--", "-.", ":")
+from .style import panels, row_style
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -40,16 +39,16 @@ def accuracies(table: pd.DataFrame, level: str, head: str = "val") -> pd.DataFra
 def draw(table: pd.DataFrame) -> Figure:
     """Validation accuracy, mean and lowest to highest seed."""
     figure, axes = panels(2, height=3.4, width=9.5)
-    titles = list(dict.fromkeys(table["title"]))
-    colours = [COLOURS[name] for name in ("left", "right", "bilateral", "coarse", "extra", "fine", "other")]
     for panel, level in zip(axes, ("fine", "coarse")):
-        for title, own in accuracies(table, level).groupby("title", sort=False):
-            place = titles.index(str(title))
+        for (row, title), own in accuracies(table, level).groupby(["row", "title"], sort=False):
             curve = own.groupby("epoch")["value"].agg(["mean", "min", "max"])
-            colour, line = colours[place % len(colours)], _LINES[place // len(colours) % len(_LINES)]
+            colour, line, _ = row_style(str(row))
             panel.plot(curve.index, curve["mean"], line, color=colour, label=title)
             panel.fill_between(curve.index, curve["min"], curve["max"], color=colour, alpha=0.15, linewidth=0)
-        panel.set(title=f"{level} labels", xlabel="epoch", ylabel="validation accuracy, %")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.set(
+            title=f"{level} labels (band: lowest to highest seed)", xlabel="epoch", ylabel="validation accuracy, %"
+        )
     handles = {label: line for panel in axes for line, label in zip(*panel.get_legend_handles_labels())}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=7)
     return figure
@@ -67,9 +66,7 @@ def tell(table: pd.DataFrame) -> str:
     heads = heads[heads["row"] == "specialised"].groupby("epoch")["value"].mean()
     if not heads.empty:
         near = heads.index[heads >= heads.max() - 1][0]
-        texts.append(
-            f"the heads on frozen hemispheres are within a point of their best after epoch {near} of {heads.index[-1]}"
-        )
+        texts.append(f"specialised is within a point of its best on fine ones after epoch {near} of {heads.index[-1]}")
     return f"On validation images {'; '.join(texts)}."
 
 

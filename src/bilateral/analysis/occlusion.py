@@ -42,7 +42,7 @@ def compute(study: Study) -> pd.DataFrame:
                 seen = windows_of(resized(maps[level, side, stages[side][0]], size)).float().cpu()
                 fall = falls[level, side].cpu()
                 own = spearman(seen, fall)
-                other = spearman(seen.roll(1, 0), fall)
+                other = spearman(seen.roll(len(seen) // 2, 0), fall)
                 known = ~(own.isnan() | other.isnan())
                 means = [each[known].mean().item() for each in (own, other)]
                 lines.append((system.seed, level, side, int(known.sum()), *means))

@@ -37,10 +37,7 @@ def judgements(study: Study, system: System) -> dict[str, Tensor]:
         "fine": (system.bilateral.predictions, "fine"),
         "coarse": (system.bilateral.predictions, "coarse"),
     }
-    return {
-        judge: predictions.logits[level].argmax(1) == predictions.labels[level]
-        for judge, (predictions, level) in said.items()
-    }
+    return {judge: predictions.correct(level) for judge, (predictions, level) in said.items()}
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -89,13 +86,13 @@ def draw(table: pd.DataFrame) -> Figure:
     words = ["both", "{0} only", "{1} only", "neither"]
     cells.set_xticks(range(4), [word.format("fine", "coarse") for word in words])
     cells.set_yticks(range(4), [word.format("left", "right") for word in words])
-    cells.set_xlabel("right in the bilateral network")
-    cells.set_ylabel("right alone")
+    cells.set_xlabel("correct in the bilateral network")
+    cells.set_ylabel("correct alone")
     cells.set_title("share of the test images, %")
     no_grid(cells)
     found = rates(table)
     for offset, (condition, label, colour) in enumerate(
-        ((1, "other hemisphere right", COLOURS["bilateral"]), (0, "other hemisphere wrong", COLOURS["other"]))
+        ((1, "other hemisphere correct", COLOURS["bilateral"]), (0, "other hemisphere wrong", COLOURS["other"]))
     ):
         chosen = found[found["other"] == condition].groupby("rate")["pct"]
         means, spread = chosen.mean().reindex(list(_RATES)), chosen.std().reindex(list(_RATES)).fillna(0)

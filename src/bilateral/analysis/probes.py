@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ..base.statistics import summarise
 from ..models.config import SIDES
+from ..runs.predictions import LEVELS
 from .activations import spread, stage_means
 from .base import Analysis
 from .study import Study
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 TRAINING_IMAGES = 5000
 """Training images, at most, that a probe learns from; at even distances, not augmented."""
-LEVELS = ("fine", "coarse")
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -58,7 +58,7 @@ def draw(table: pd.DataFrame) -> Figure:
             panel.fill_between(
                 by_stage.index, by_stage["min"], by_stage["max"], color=COLOURS[side], alpha=0.2, linewidth=0
             )
-        panel.set(title=f"{level} labels", ylim=(0, None))
+        panel.set(title=f"{level} labels (band: lowest to highest seed)", ylim=(0, None))
         panel.tick_params(axis="x", rotation=60)
     axes[0].set_ylabel("accuracy of a linear probe, %")
     axes[0].legend()

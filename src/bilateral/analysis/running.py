@@ -20,6 +20,11 @@ from .study import NotApplicableError, Study
 
 log = logging.getLogger(__name__)
 PNG_DPI = 150
+_SHARED = (
+    *(f"analysis/{name}.py" for name in ("activations", "gradcam", "heads", "outcomes", "pictures", "study", "style")),
+    *("base/statistics.py", "experiment/measures.py", "runs/predictions.py"),
+)
+"""The code that analyses share."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +103,13 @@ def _stored(folder: Path, analysis: Analysis, inputs: str) -> AnalysisResult | N
 
 
 def _inputs(study: Study, analysis: Analysis) -> str:
-    """Digest of what determines a result: the runs, and the syntax of all code of analyses and of this one's file."""
+    """Digest of what determines a result: the runs, and the syntax of what analyses share and of this one's file."""
     runs = {
         row.name: {str(seed): [run.record["id"] for run in runs] for seed, runs in row.runs.items()}
         for row in study.rows.values()
     }
     digest = hashlib.sha256(json.dumps([runs, study.subject, study.table]).encode())
-    shared = ("study.py", "style.py", "activations.py", "gradcam.py", "heads.py", "outcomes.py")
-    here = Path(__file__).parent
-    for source in [*(here / name for name in shared), Path(inspect.getfile(analysis.compute))]:
+    package = Path(__file__).parents[1]
+    for source in [*(package / name for name in _SHARED), Path(inspect.getfile(analysis.compute))]:
         digest.update(ast.dump(ast.parse(source.read_text(encoding="utf-8"))).encode())
     return digest.hexdigest()[:12]

@@ -149,6 +149,8 @@ def open_study(
     paths = [path if path.name else path.resolve() for path in paths]
     if len(paths) == 1 and (paths[0] / "provenance.json").is_file():
         return _open_experiment(paths[0], overrides, subject, own_backbones)
+    if len(paths) > 1 and any((path / "provenance.json").is_file() for path in paths):
+        raise ConfigError("an experiment or a system is looked into by itself; give one folder")
     if subject is not None:
         raise ConfigError("--row: only an experiment has rows to choose from")
     runs = [StoredRun.open(folder, own_backbones) for path in paths for folder in _bilateral_folders(path)]

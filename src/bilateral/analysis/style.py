@@ -20,6 +20,22 @@ COLOURS = {
     "other": "#8a8a93",
     "extra": "#cc79a7",
 }
+ROWS = {
+    # colour, line, marker
+    "left": (COLOURS["left"], "-", "o"),
+    "right": (COLOURS["right"], "-", "s"),
+    "side_by_side": (COLOURS["other"], "-", "D"),
+    "unilateral": (COLOURS["extra"], "-", "^"),
+    "unilateral_wide": (COLOURS["extra"], "--", "v"),
+    "nonspecialised": (COLOURS["coarse"], "-", "P"),
+    "two_left": (COLOURS["left"], ":", "<"),
+    "two_right": (COLOURS["right"], ":", ">"),
+    "untrained": (COLOURS["other"], ":", "x"),
+    "specialised": (COLOURS["bilateral"], "-", "*"),
+    "fine_tuned": (COLOURS["bilateral"], "--", "X"),
+    "hemispheres_ensemble": (COLOURS["coarse"], "--", "h"),
+}
+"""The rows of an experiment, in every figure alike; see `row_style`."""
 SEQUENTIAL, DIVERGING = "cividis", "PuOr"
 """Colour maps for quantities from nothing to much, and for those around zero."""
 
@@ -57,6 +73,11 @@ def panels(columns: int = 1, rows: int = 1, height: float = 3.2, width: float = 
     """Make a figure with `rows` x `columns` panels: (figure, axes); sizes in inches, `height` of one row."""
     figure = Figure(figsize=(width, height * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, **options)
+
+
+def row_style(row: str) -> tuple[str, str, str]:
+    """Give a row's colour, line and marker; those without one of their own (ensembles) are light blue."""
+    return ROWS.get(row, (COLOURS["fine"], "--" if row.endswith("_probabilities") else "-", "p"))
 
 
 def no_grid(*axes: Axes) -> None:

@@ -5,6 +5,7 @@ import warnings
 import webbrowser
 from pathlib import Path
 
+from ..base.errors import ConfigError
 from ..explore.about import describe, run_name
 from ..explore.answering import Explorer
 from ..explore.hosts import is_loopback
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 def explore(path: Path, host: str, port: int, open_browser: bool, own_backbones: list[str]) -> None:
     """Do `bilateral explore`."""
+    if (path / "table.json").is_file():
+        raise ConfigError(f"{path} has the table of many runs; give the folder of one run, which its table.json names")
     read = checkpoint.read(path)
     tell(read.description)
     explorer = Explorer(checkpoint.build(read, path, own_backbones=own_backbones), read.description)

@@ -35,7 +35,7 @@ OwnBackbones = Annotated[
 
 Also = Annotated[
     list[str] | None,
-    Parameter(negative="", consume_multiple=True, help="Analyses of your own, `package.module:OBJECT`."),
+    Parameter(negative="", help="An analysis of your own, `package.module:OBJECT`; may be given several times."),
 ]
 Row = Annotated[str | None, Parameter(help="The experiment's row to look into; `specialised` if not given.")]
 
@@ -96,11 +96,13 @@ def experiment(
 def analyse(
     *runs: Arguments,
     only: Annotated[
-        list[str] | None, Parameter(negative="", consume_multiple=True, help="Do these analyses alone, by name.")
+        list[str] | None, Parameter(negative="", help="Do this analysis alone; may be given several times.")
     ] = None,
     also: Also = None,
     row: Row = None,
-    output: Annotated[Path | None, Parameter(help="Folder for tables and figures, in place of RUNS/analysis.")] = None,
+    output: Annotated[
+        Path | None, Parameter(alias="-o", help="Folder for tables and figures, in place of RUNS/analysis.")
+    ] = None,
     own_backbones: OwnBackbones = None,
     json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
 ) -> None:

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from torch import Tensor
-
 from ..base.statistics import Difference, McNemar, holm, mcnemar, paired_difference
 from ..runs.predictions import LEVELS, Predictions
 
@@ -66,7 +64,7 @@ def compare_images(
         for seed in [seed for seed in predictions[row] if seed in predictions[reference]]:
             own, other = predictions[row][seed], predictions[reference][seed]
             for level in [level for level in LEVELS if level in own.logits and level in other.logits]:
-                first, second = _right(own, level), _right(other, level)
+                first, second = own.correct(level), other.correct(level)
                 test = mcnemar(int((first & ~second).sum()), int((second & ~first).sum()))
                 comparisons.append(ImageComparison(row, reference, seed, level, test))
     corrected = holm([comparison.test.p for comparison in comparisons])
@@ -82,7 +80,3 @@ def _pairs(rows: Mapping[str, object], references: Sequence[str]) -> list[tuple[
         for row in names
         if row != reference and not (row in references and references.index(row) < references.index(reference))
     ]
-
-
-def _right(predictions: Predictions, level: str) -> Tensor:
-    return predictions.logits[level].argmax(1) == predictions.labels[level]

@@ -1,23 +1,30 @@
 """The two findings of the paper that rest on looking into the networks: do they hold in these runs? By fixed rules."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from ..analysis import ablation, attribution, cka, head_shares, outcomes
-from ..analysis.differences import BETTER, WORSE
+from ..analysis.differences import SIZED, texts
 from ..base.statistics import Summary
+from ..runs.predictions import LEVELS
 from .page import Finding
 
-HOLDS, PARTLY, FAILS, OPEN = "holds here", "holds in part", "does not hold here", "not decided"
+HOLDS, PARTLY, FAILS, UNSHOWN = "holds here", "holds in part", "does not hold here", "not shown here"
+OPEN = "not decided"
+"""Verdicts. FAILS: an interval lies on the wrong side. UNSHOWN: it leaves both sides open. OPEN: one seed."""
 COMPLEMENTARY = "The features of the two hemispheres are complementary"
+ATTENTION = "The heads act as a weighted attention over the hemispheres"
 _OWN = {"fine": ("left", "right"), "coarse": ("right", "left")}
 """Of each head: the hemisphere that was trained on its labels, and the other one."""
 
 
 def findings(folder: Path) -> list[Finding]:
     """Judge both claims by the tables that analyses left in `folder`; one whose tables are not there is left out."""
-    tables = {path.stem: pd.read_csv(path) for path in folder.glob("*.csv") if path.stem != "gallery"}
+    names = ("differences", "ablation", "outcomes", "cka", "attribution", "head_shares")
+    files = {name: folder / f"{name}.csv" for name in names}
+    tables = {name: pd.read_csv(path) for name, path in files.items() if path.is_file()}
     found = []
     if {"differences", "ablation", "outcomes", "cka"} <= set(tables):
         found.append(
@@ -43,28 +50,26 @@ def complementary(
 ) -> Finding:
     """Judge whether each hemisphere adds to the other.
 
-    Holds if both heads on both hemispheres are better than the hemisphere trained on their labels alone, and both lose
-    by the other one's absence, all by 95 % intervals over seeds; in part if that is so for one head.
+    A head passes if it is better on both hemispheres than the one trained on its labels is alone, and loses when the
+    other one's features are replaced by their mean, both by 95 % intervals over seeds.
     """
-    rescue = (
-        "Of the images that {own} alone gets wrong, the {level} head gets {0} right if {other} was right, else {1}."
-    )
-    evidence, passed, decided = [], [], True
+    evidence, heads = [], []
     for level, (own, other) in _OWN.items():
         gains = differences[(differences["level"] == level) & (differences["row"] == own)]
         if gains.empty:
             return Finding(COMPLEMENTARY, OPEN, [f"There is no row of {own} alone to compare with."])
-        gain = gains.iloc[0]
-        loss = ablation.change(silenced, level, other, "mean")
+        gain, loss = gains.iloc[0], ablation.change(silenced, level, other, "mean")
         evidence.append(
             f"The {level} head is {points(gain['difference'])} better than {own} alone "
             f"({interval(gain['ci95_low'], gain['ci95_high'])}), and changes by {points(loss['mean'])} "
             f"({bounds(loss)}) when {other}'s features are replaced by their mean."
         )
-        decided &= loss["ci95"] is not None
-        passed.append(gain["verdict"] == BETTER and loss["ci95"] is not None and loss["ci95"][1] < 0)
-        rates = [outcomes.rate_summary(cells, f"{level} rescued", known)["mean"] for known in (1, 0)]
-        evidence.append(rescue.format(*(f"{rate:.1f} %" for rate in rates), own=own, other=other, level=level))
+        heads.append([sign(gain["ci95_low"], gain["ci95_high"]), sign(*_negative(loss))])
+        with_other, without = (outcomes.rate_summary(cells, f"{level} rescued", known)["mean"] for known in (1, 0))
+        evidence.append(
+            f"Of the images that {own} alone gets wrong, the {level} head gets {with_other:.1f} % right where {other} "
+            f"was correct, else {without:.1f} %."
+        )
     others = [(kind, cka.at_end(similarity, kind, -1)) for kind in cka.KINDS[1:]]
     known = ", ".join(f"{kind} {value:.2f}" for kind, value in others if value is not None)
     evidence.append(
@@ -73,51 +78,65 @@ def complementary(
     )
     if maps is not None:
         evidence.append(attribution.tell(maps))
-    sized = differences[differences["row"].isin(("unilateral_wide", "nonspecialised"))]
-    if not sized.empty:
-        verdicts = ", ".join(
-            f"{each['title']} on {each['level']} labels {points(each['difference'])} "
-            f"({interval(each['ci95_low'], each['ci95_high'])})"
-            for _, each in sized.iterrows()
-        )
-        ahead, behind = ((sized["verdict"] == verdict).any() for verdict in (BETTER, WORSE))
-        worth = "is mixed" if ahead and behind else "shows" if ahead else "does not show"
-        evidence.append(
-            f"Whether that is worth more than two hemispheres' size is another question, to which the answer {worth}"
-            f"{'' if worth == 'is mixed' else ' it'}: bilateral minus {verdicts}."
-        )
-    verdict = OPEN if not decided else HOLDS if all(passed) else PARTLY if any(passed) else FAILS
-    return Finding(COMPLEMENTARY, verdict, evidence)
+    sized = differences[differences["row"].isin(SIZED)]
+    compared = "; ".join(f"{title}, {texts(own)}" for title, own in sized.groupby("title", sort=False))
+    evidence.append(
+        "This does not tell specialisation from size: two hemispheres of any kind hold more than one. "
+        + (f"The bilateral network minus networks of its size: {compared}." if compared else "")
+    )
+    return Finding(COMPLEMENTARY, judge(heads), evidence)
 
 
 def weighted_attention(shares: pd.DataFrame) -> Finding:
     """Judge whether the heads weight the hemispheres image by image, and whether that matters.
 
-    A head's weights are fixed; what may vary is how strongly each hemisphere speaks. Holds if for both heads the share
-    follows the hemisphere that is right (AUC above one half) and holding it fixed costs accuracy, by 95 % intervals
-    over seeds; in part if one of these is so.
+    A head passes if its share follows the hemisphere that is correct (AUC above one half), and holding the share fixed
+    costs accuracy, both by 95 % intervals over seeds.
     """
-    evidence, signs, decided = [], [], True
-    for level in head_shares.LEVELS:
+    evidence, heads = [], []
+    for level in LEVELS:
         found = head_shares.weighting(shares, level)
-        follows, worth = found["auc"], found["fixed_points"]
+        worth, follows = found["fixed_points"], found.get("auc")
+        told = f"{follows['mean']:.2f} ({bounds(follows)}; 0.5: not at all)" if follows else "nothing to measure it by"
         evidence.append(
-            f"{level.capitalize()} head: left has {found['share_pct']['mean']:.0f} % of the weight on average, with a "
-            f"deviation of {found['deviation_pct']['mean']:.0f} points over images; the share tells which hemisphere "
-            f"is right with an AUC of {follows['mean']:.2f} ({bounds(follows)}; 0.5: not at all); holding it fixed for "
-            f"all images costs {points(worth['mean'])} of accuracy ({bounds(worth)})."
+            f"{level.capitalize()} head: left has {found['share_pct']['mean']:.0f} % of what sets the classes apart, "
+            f"with a deviation of {found['deviation_pct']['mean']:.0f} points over images. AUC by which that share "
+            f"tells the hemisphere that is correct: {told}. Holding it fixed for all images costs "
+            f"{points(worth['mean'])} of accuracy ({bounds(worth)})."
         )
-        decided &= follows["ci95"] is not None
-        signs += [
-            follows["ci95"] is not None and follows["ci95"][0] > 0.5,
-            worth["ci95"] is not None and worth["ci95"][0] > 0,
-        ]
+        heads.append([sign(*_ends(follows), 0.5) if follows else 0, sign(*_ends(worth))])
     evidence.append(
         "The heads are linear, so their weights are the same for every image: what varies is how strongly each "
-        "hemisphere's features speak."
+        "hemisphere's features speak. A hemisphere speaks louder where it is certain, so an AUC above 0.5 is no "
+        "attention by itself; the cost of a fixed share says whether it matters."
     )
-    verdict = OPEN if not decided else HOLDS if all(signs) else PARTLY if any(signs) else FAILS
-    return Finding("The heads act as a weighted attention over the hemispheres", verdict, evidence)
+    return Finding(ATTENTION, judge(heads), evidence)
+
+
+def judge(heads: Sequence[Sequence[int | None]]) -> str:
+    """Give the verdict on the signs of each head's measures, as `sign` gives them; a head passes if all are 1."""
+    if any(measure is None for head in heads for measure in head):
+        return OPEN
+    passed = [all(measure == 1 for measure in head) for head in heads]
+    if any(passed):
+        return HOLDS if all(passed) else PARTLY
+    return FAILS if all(-1 in head for head in heads) else UNSHOWN
+
+
+def sign(low: float | None, high: float | None, threshold: float = 0.0) -> int | None:
+    """On which side of the threshold an interval lies: 1 above, -1 below, 0 on both; None without an interval."""
+    if low is None or high is None or pd.isna(low):
+        return None
+    return 1 if low > threshold else -1 if high < threshold else 0
+
+
+def _ends(summary: Summary) -> tuple[float | None, float | None]:
+    return summary["ci95"] or (None, None)
+
+
+def _negative(summary: Summary) -> tuple[float | None, float | None]:
+    low, high = _ends(summary)
+    return (None, None) if low is None or high is None else (-high, -low)
 
 
 def points(value: float) -> str:
@@ -134,4 +153,4 @@ def interval(low: float | None, high: float | None) -> str:
 
 def bounds(summary: Summary) -> str:
     """The interval of a summary."""
-    return interval(*(summary["ci95"] or (None, None)))
+    return interval(*_ends(summary))

@@ -16,7 +16,7 @@ from ..base.statistics import Summary, summarise
 from ..experiment.measures import MEASURES, measure
 from ..experiment.tables import ACCURACIES, QUALITIES, interval_text, summary_text
 from .claims import findings
-from .page import EMBEDDED_BYTES, Cell, Gallery, Page, PageTable, Section
+from .page import Cell, Gallery, Page, PageTable, Section
 
 QUESTION = "Does it help a network that its two hemispheres are trained on different labels, and against what?"
 HERO = "differences"
@@ -42,6 +42,25 @@ _MCNEMAR_NOTE = (
 )
 
 
+_COST_COLUMNS = {
+    "title": "network",
+    "parameters": "parameters",
+    "trainable_parameters": "trainable",
+    "multiply_adds": "multiply-adds of an image",
+    "training_pflops": "PFLOPs of training",
+    "training_s": "seconds of training",
+}
+_COSTS = (
+    ("cost", "Cost of each row", "Of all its networks together; training with all that it builds on.", ("title",)),
+    (
+        "parts",
+        "Cost of each part of the bilateral network",
+        "Output: its shape for one image.",
+        ("where", "part", "output"),
+    ),
+)
+
+
 def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with_images: bool = True) -> Page:
     """Compose the page of a study from what its analyses left in `folder`.
 
@@ -60,14 +79,15 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
         main_table=_measure_table(study, measures, "Accuracy on the test images, %", ACCURACIES, _NOTE),
         hero=replace(hero, sentence=_HERO_NOTE),
         findings=findings(folder),
-        sections=[section for section in sections if section.name != HERO],
+        sections=sections,
         tables=[
             _measure_table(study, measures, "Mistakes and calibration", QUALITIES, _QUALITY_NOTE),
             *_recorded_tables(study),
+            *_cost_tables(folder),
         ],
         gallery=_gallery(study, folder) if with_images else None,
         config_yaml=yaml.safe_dump(study.config.model_dump(mode="json", exclude_none=True), sort_keys=False),
-        provenance=_provenance(study, results),
+        provenance=_provenance(study, results, with_images),
         notes=_notes(study, with_images),
     )
 
@@ -135,6 +155,30 @@ def _recorded_tables(study: Study) -> list[PageTable]:
     return tables
 
 
+def _cost_tables(folder: Path) -> list[PageTable]:
+    """What each row costs, and each part of the bilateral network."""
+    tables = []
+    for name, title, note, words in _COSTS:
+        path = folder / f"{name}.csv"
+        if path.is_file():
+            table = pd.read_csv(path)
+            known = [column for column in _COST_COLUMNS if column in table and table[column].notna().any()]
+            columns = [*words, *(column for column in known if column not in words)]
+            rows = [
+                [Cell(str(line[c])) if c in words else _amount(line[c]) for c in columns]
+                for _, line in table.iterrows()
+            ]
+            headings = [_COST_COLUMNS.get(column, column) for column in columns]
+            tables.append(PageTable(title, note, headings, rows, words=len(words)))
+    return tables
+
+
+def _amount(value: float) -> Cell:
+    if pd.isna(value):
+        return Cell("–")
+    return Cell(f"{value:,.0f}" if value == round(value) else f"{value:,.3g}", float(value))
+
+
 def _p(value: float | None) -> Cell:
     return Cell("–" if value is None else f"{value:.2g}", value)
 
@@ -143,8 +187,7 @@ def _section(result: AnalysisResult, folder: Path) -> Section:
     figure, table = "", None
     if not result.skipped:
         figure = (folder / f"{result.name}.svg").read_text(encoding="utf-8")
-        path = folder / f"{result.name}.csv"
-        table = path.read_text(encoding="utf-8") if path.stat().st_size <= EMBEDDED_BYTES else None
+        table = (folder / f"{result.name}.csv").read_text(encoding="utf-8")
     machine = result.machine
     provenance = (
         f"Computed {result.finished} in {result.seconds:.1f} s on {machine['device']}, {machine['threads']} threads, "
@@ -171,12 +214,13 @@ def _gallery(study: Study, folder: Path) -> Gallery | None:
     )
 
 
-def _provenance(study: Study, results: Sequence[AnalysisResult]) -> dict[str, str]:
+def _provenance(study: Study, results: Sequence[AnalysisResult], with_images: bool) -> dict[str, str]:
     runs = [run for row in study.rows.values() for group in row.runs.values() for run in group]
     commits = sorted({str(run.record.get("commit")) for run in runs})
     machines = sorted({str(run.record.get("machine", {}).get("device")) for run in runs})
     data = study.systems[0].bilateral.record["data"]
     first = results[0]
+    commits_of_analyses = sorted({result.commit or "unknown" for result in results})
     return {
         "data set": f"{data['name']}, fingerprint {data['fingerprint'][:12]}",
         "protocol": study.config.protocol,
@@ -184,9 +228,9 @@ def _provenance(study: Study, results: Sequence[AnalysisResult]) -> dict[str, st
         "networks looked into": study.rows[study.subject].title,
         "trained by": f"commit {', '.join(commits)} on {', '.join(machines)}",
         "last training ended": max(str(run.record.get("finished")) for run in runs),
-        "analysed by": f"commit {first.commit or 'unknown'} on {first.machine['device']}",
+        "analysed by": f"commit {', '.join(commits_of_analyses)} on {first.machine['device']}",
         "analysed in": f"{sum(result.seconds for result in results):.0f} s, ended {max(r.finished for r in results)}",
-        "command": "bilateral report " + study.folder.name,
+        "command": f"bilateral report {study.folder.name}{'' if with_images else ' --no-images'}",
     }
 
 
@@ -200,5 +244,7 @@ def _notes(study: Study, with_images: bool) -> list[str]:
     if study.config.protocol == "original":
         notes.append("protocol: original. The test images validated; figures on them are not of unseen images.")
     if not with_images:
-        notes.append("Made without test images (--no-images); the command that made it shows them where the data are.")
+        notes.append(
+            "Made without test images (--no-images), which may not be handed on; without that option it has them."
+        )
     return notes

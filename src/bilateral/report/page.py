@@ -55,7 +55,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim, whether it holds here (`holds here`, `holds in part`, `does not hold here`, `not decided`), and why."""
+    """A claim, the verdict on it (`holds here`, `holds in part`, `does not hold here`, or another), and why."""
 
     claim: str
     verdict: str

@@ -57,6 +57,14 @@ class Predictions:
             return False
         return True
 
+    def correct(self, level: str) -> Tensor:
+        """Whether the best class of `level` is the right one: bool (N,)."""
+        return self.logits[level].argmax(1) == self.labels[level]
+
+    def accuracy_pct(self, level: str) -> float:
+        """How many of the images that is so for, %."""
+        return 100 * self.correct(level).double().mean().item()
+
     def log_probabilities(self, level: str) -> Tensor:
         """Of every class of `level`: (N, classes)."""
         return self.logits[level].log_softmax(1)
