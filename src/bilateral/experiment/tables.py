@@ -16,8 +16,8 @@ COSTS = {
     "multiply_adds": "multiply-adds",
     "training_pflops": "PFLOPs of training",
 }
-ACCURACIES = ("fine_pct", "coarse_pct", "rollup_pct", "restricted_pct", "both_pct", "agreement_pct")
-QUALITIES = tuple(name for name in MEASURES if name not in ACCURACIES)
+_ACCURACIES = ("fine_pct", "coarse_pct", "rollup_pct", "restricted_pct", "both_pct", "agreement_pct")
+_QUALITIES = tuple(name for name in MEASURES if name not in _ACCURACIES)
 FORMATS = {"txt": "simple", "md": "pipe", "tex": "latex_booktabs"}
 
 
@@ -43,8 +43,8 @@ def _accuracies(table: Table) -> Block:
         "Accuracy on the test images, %",
         "Mean ± sample deviation over n seeds. Roll-up: the superclass of the fine prediction. Restriction: the best "
         "fine class within the predicted superclass.",
-        ["network", "n", *(MEASURES[name] for name in ACCURACIES)],
-        [[*_name(row), *(_cell(row, name) for name in ACCURACIES)] for row in table.rows],
+        ["network", "n", *(MEASURES[name] for name in _ACCURACIES)],
+        [[*_name(row), *(_cell(row, name) for name in _ACCURACIES)] for row in table.rows],
     )
 
 
@@ -54,11 +54,11 @@ def _quality_and_cost(table: Table) -> Block:
         "Severity: height of the lowest common ancestor over wrong fine predictions (1 to 2). NLL in nats. ECE: "
         "expected calibration error over 15 bins, %. Cost: of all networks of the row together; training with all that "
         "it builds on.",
-        ["network", "n", *(MEASURES[name] for name in QUALITIES), *COSTS.values()],
+        ["network", "n", *(MEASURES[name] for name in _QUALITIES), *COSTS.values()],
         [
             [
                 *_name(row),
-                *(_cell(row, name) for name in QUALITIES),
+                *(_cell(row, name) for name in _QUALITIES),
                 *(_cost(name, row.costs[name]) for name in COSTS),
             ]
             for row in table.rows
@@ -103,8 +103,8 @@ def _intervals(table: Table) -> Block:
     return Block(
         "95 % intervals of the mean accuracy (Student's t), %",
         "",
-        ["network", "n", *(MEASURES[name] for name in ACCURACIES)],
-        [[*_name(row), *(_interval(row_summary(row, name)) for name in ACCURACIES)] for row in table.rows],
+        ["network", "n", *(MEASURES[name] for name in _ACCURACIES)],
+        [[*_name(row), *(_interval(row_summary(row, name)) for name in _ACCURACIES)] for row in table.rows],
     )
 
 

@@ -9,28 +9,27 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from ..analysis.differences import SIZED, texts
 from ..analysis.running import AnalysisResult
 from ..analysis.study import Study
 from ..base.statistics import Summary, summarise
 from ..experiment.measures import MEASURES, measure
-from ..experiment.tables import ACCURACIES, QUALITIES, interval_text, summary_text
+from ..experiment.tables import interval_text, summary_text
 from .claims import findings
 from .page import Cell, Gallery, Page, PageTable, Section
 
-QUESTION = "Does it help a network that its two hemispheres are trained on different labels, and against what?"
+QUESTION = "Do two specialised hemispheres help, and against what?"
 HERO = "differences"
-_NOTE = (
-    "Mean ± sample deviation over n seeds. Roll-up: the superclass of the fine prediction. Restriction: the best fine "
-    "class within the predicted superclass."
-)
+MAIN = ("fine_pct", "coarse_pct", "rollup_pct", "both_pct")
+"""The measures of the first table; the second one has all others."""
+_NOTE = "Mean ± sample deviation over n seeds. Roll-up: the superclass of the fine prediction. Both: fine and coarse."
 _HERO_NOTE = (
     "The bilateral network's accuracy minus that of each other one, mean and 95 % interval over seeds: right of the "
     "line it is better."
 )
 _QUALITY_NOTE = (
-    "Severity: height of the lowest common ancestor over wrong fine predictions (1 to 2). NLL in nats. ECE: expected "
-    "calibration error over 15 bins, %."
+    "Restriction: the best fine class within the predicted superclass. Agreement: the fine prediction belongs to the "
+    "coarse one. Severity: height of the lowest common ancestor over wrong fine predictions (1 to 2). NLL in nats. "
+    "ECE: expected calibration error over 15 bins, %."
 )
 _COMPARISON_NOTE = (
     "Row minus reference, paired by seed. p: two-sided t-test; Holm: corrected over this table. With few seeds, look "
@@ -69,19 +68,20 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
     measures = {
         name: [measure(each, study.hierarchy) for each in study.predictions(name).values()] for name in study.rows
     }
+    others = [name for name in MEASURES if name not in MAIN]
     shown = [result for result in results if with_images or result.name != "gallery"]
     sections = [_section(result, folder) for result in shown]
     hero = next(section for section in sections if section.name == HERO)
     return Page(
         title=f"{study.name}: two hemispheres, looked into",
         question=QUESTION,
-        answer=_answer(folder, hero),
-        main_table=_measure_table(study, measures, "Accuracy on the test images, %", ACCURACIES, _NOTE),
+        answer=[hero.sentence or f"No answer, for {hero.skipped}."],
+        main_table=_measure_table(study, measures, "Accuracy on the test images, %", MAIN, _NOTE),
         hero=replace(hero, sentence=_HERO_NOTE),
         findings=findings(folder),
         sections=sections,
         tables=[
-            _measure_table(study, measures, "Mistakes and calibration", QUALITIES, _QUALITY_NOTE),
+            _measure_table(study, measures, "Agreement, mistakes, calibration", others, _QUALITY_NOTE),
             *_recorded_tables(study),
             *_cost_tables(folder),
         ],
@@ -90,17 +90,6 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
         provenance=_provenance(study, results, with_images),
         notes=_notes(study, with_images),
     )
-
-
-def _answer(folder: Path, hero: Section) -> list[str]:
-    """The verdict, then the difference from every control of the bilateral network's size."""
-    if hero.skipped:
-        return [f"No answer, for {hero.skipped}."]
-    table = pd.read_csv(folder / f"{HERO}.csv")
-    lines = [hero.sentence]
-    for _, own in table[table["row"].isin(SIZED)].groupby("row", sort=False):
-        lines.append(f"Against {own['title'].iloc[0]}: {texts(own)}.")
-    return lines
 
 
 def _measure_table(
