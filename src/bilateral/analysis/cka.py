@@ -95,7 +95,7 @@ def by_stage(table: pd.DataFrame) -> pd.DataFrame:
 
 def draw(table: pd.DataFrame) -> Figure:
     """All stages of left against all of right, mean over seeds; and equal stages beside other seeds of one kind."""
-    figure, (matrix, lines) = panels(2, height=3.6)
+    figure, (matrix, lines) = panels(2, height=3.9)
     across = table[table["kind"] == "left-right"]
     left, right = across["first_stage"].unique(), across["second_stage"].unique()
     means = across.groupby(["first_stage", "second_stage"])["cka_debiased"].mean().unstack()
@@ -115,7 +115,7 @@ def draw(table: pd.DataFrame) -> Figure:
             lines.fill_between(stages, own["min"], own["max"], color=colour, alpha=0.2, linewidth=0)
     lines.tick_params(axis="x", rotation=60)
     lines.set(ylim=(0, 1.02), ylabel="CKA, debiased", title="equal stages (band: lowest to highest)")
-    lines.legend()
+    figure.legend(*lines.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
