@@ -36,7 +36,7 @@ def error_of(error: type[BilateralError], *arguments) -> str:
 def test_an_experiment_has_its_rows_and_says_what_its_table_says(tiny_experiment, monkeypatch):
     monkeypatch.chdir(tiny_experiment)
     study = open_study([Path("runs/quick-experiment")], [])
-    assert list(study.rows) == ROWS and study.subject == "specialised" and study.references == ["unilateral_wide"]
+    assert list(study.rows) == ROWS and study.subject == "specialised"
     assert study.name == "quick" and study.folder == Path("runs/quick-experiment")
     per_row = {row["name"]: row for row in study.table["rows"]}
     for name, row in study.rows.items():
@@ -83,7 +83,7 @@ def test_bilateral_runs_are_a_study_too(tiny_experiment, count):
             assert set(said.logits) == set(expected)
             assert all(logits.equal(expected[level]) for level, logits in said.logits.items())
     assert set(study.predictions("hemispheres_ensemble")[0].logits) == {"fine", "coarse"}
-    assert study.references == [] and study.table is None
+    assert study.table is None
     # The folder of a kind of run stands for its runs.
     group = open_study([folders[0].parent], [])
     assert [system.seed for system in group.systems] == [0, 1] and group.folder == folders[0].parent

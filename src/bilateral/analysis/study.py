@@ -14,7 +14,7 @@ from ..base.errors import ConfigError, DataError, OutputError
 from ..data import sources
 from ..data.hierarchy import LabelHierarchy
 from ..data.images import HierarchicalDataset, HierarchicalImages
-from ..experiment.rows import DEFAULT_REFERENCES, KINDS, Combination, ensemble_kinds
+from ..experiment.rows import KINDS, Combination, ensemble_kinds
 from ..models.config import SIDES
 from ..models.macro import HemisphericNetwork
 from ..runs.config import Config, check_config, override, read_config
@@ -78,7 +78,6 @@ class Study:
     subject: str
     config: Config
     table: Mapping[str, Any] | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
     _evaluations: dict[int, Evaluation] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
@@ -112,12 +111,6 @@ class Study:
             parents = bilateral.parents()
             systems.append(System(seed, parents["left"], parents["right"], bilateral, device))
         return systems
-
-    @cached_property
-    def references(self) -> list[str]:
-        """The names of the rows that others are compared with."""
-        given = self.config.experiment.references if self.config.experiment else None
-        return [name for name in given or DEFAULT_REFERENCES if name in self.rows]
 
     def predictions(self, row: str) -> dict[int, Predictions]:
         """What a row says of the test images, by seed."""
@@ -176,7 +169,7 @@ def _open_experiment(path: Path, overrides: list[str], subject: str | None, own:
         which = f"it has {', '.join(joined)}" if joined else "it has none"
         raise ConfigError(f"--row: {path} has no row {chosen!r} of two hemispheres that were trained apart; {which}")
     config = check_config(override(provenance["config"], overrides), str(path / "provenance.json"))
-    return Study(config.name, path, rows, chosen, config, table, provenance)
+    return Study(config.name, path, rows, chosen, config, table)
 
 
 def _study_of_runs(runs: Sequence[StoredRun], path: Path, overrides: list[str]) -> Study:

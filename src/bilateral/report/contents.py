@@ -41,6 +41,11 @@ _MCNEMAR_NOTE = (
 )
 
 
+_OF_THIS_MACHINE: dict[str, Any] = {
+    "save_dir": True,
+    "data": {"root", "train_dir", "val_dir", "test_dir", "raw_data_dir"},
+}
+"""Settings that say where things lie, which a page that is handed on does not tell."""
 _COST_COLUMNS = {
     "title": "network",
     "parameters": "parameters",
@@ -86,7 +91,9 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
             *_cost_tables(folder),
         ],
         gallery=_gallery(study, folder) if with_images else None,
-        config_yaml=yaml.safe_dump(study.config.model_dump(mode="json", exclude_none=True), sort_keys=False),
+        config_yaml=yaml.safe_dump(
+            study.config.model_dump(mode="json", exclude_none=True, exclude=_OF_THIS_MACHINE), sort_keys=False
+        ),
         provenance=_provenance(study, results, with_images),
         notes=_notes(study, with_images),
     )
