@@ -172,7 +172,7 @@ def _cost_tables(folder: Path) -> list[PageTable]:
 def _amount(value: float) -> Cell:
     if pd.isna(value):
         return Cell("–")
-    return Cell(f"{value:,.0f}" if value == round(value) else f"{value:,.3g}", float(value))
+    return Cell(f"{value:,.0f}" if value >= 100 or value == round(value) else f"{value:.3g}", float(value))
 
 
 def _p(value: float | None) -> Cell:
