@@ -7,7 +7,7 @@ from bilateral.analysis import base
 from bilateral.analysis.base import ANALYSES, Analysis, find_analysis
 from bilateral.base.errors import ConfigError
 
-HELPERS = {"base", "study", "running", "style", "activations", "heads", "gradcam", "__init__"}
+HELPERS = {"base", "study", "running", "style", "activations", "heads", "gradcam", "pictures", "__init__"}
 
 
 def test_every_file_that_is_no_helper_is_an_analysis():
@@ -22,14 +22,24 @@ def test_every_file_that_is_no_helper_is_an_analysis():
 def test_one_of_ones_own_is_found(tmp_path, monkeypatch):
     (tmp_path / "my_analyses.py").write_text(
         "from bilateral.analysis.base import Analysis\n"
-        "MINE = Analysis('mine', 'Mine', 'Why?', len, repr, str)\n"
+        "def compute(study): ...\n"
+        "MINE = Analysis('mine', 'Mine', 'Why?', compute, repr, str)\n"
+        "TAKEN = Analysis('cka', 'Mine', 'Why?', compute, repr, str)\n"
+        "OUTSIDE = Analysis('../mine', 'Mine', 'Why?', compute, repr, str)\n"
+        "BUILT_IN = Analysis('mine', 'Mine', 'Why?', len, repr, str)\n"
         "OTHER = 5\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     found = find_analysis("my_analyses:MINE")
     assert isinstance(found, Analysis) and found.name == "mine"
-    with pytest.raises(ConfigError, match="'my_analyses:OTHER' is no"):
-        find_analysis("my_analyses:OTHER")
+    for name, reason in {
+        "OTHER": "'my_analyses:OTHER' is no",
+        "TAKEN": "its name 'cka' must be a word that no analysis has yet",
+        "OUTSIDE": "its name '../mine' must be a word",
+        "BUILT_IN": "its `compute` must be a function of a module",
+    }.items():
+        with pytest.raises(ConfigError, match=reason):
+            find_analysis(f"my_analyses:{name}")
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_the_sentence_has_the_means(computed):
     text = cosine.tell(table)
     own = table[table["group"].str.startswith("10")]
     means = table.groupby("seed")["left"].mean().mean()
-    assert f"Two images of one class are {means:.2f} apart in left" in text
+    assert f"two images of one class are {means:.2f} apart in left" in text
     assert f"Where left alone was right they are {own['left'].mean():.2f} and {own['right'].mean():.2f} apart" in text
 
 

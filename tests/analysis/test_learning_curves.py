@@ -54,7 +54,7 @@ def test_the_sentence(study):
     text = learning_curves.tell(learning_curves.compute(study))
     assert "the left ends highest on fine labels (70.0 %)" in text
     assert "the right ends highest on coarse labels (80.0 %)" in text
-    assert "within a point of their best after epoch 2 of 4" in text
+    assert "within a point of its best on fine ones after epoch 2 of 4" in text
     learning_curves.draw(learning_curves.compute(study))
 
 

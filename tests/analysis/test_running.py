@@ -122,14 +122,17 @@ def test_changed_code_is_computed_again_and_a_comment_is_no_change(own, study, t
     assert done == ["mine", "mine"]
 
 
-SHARED = ("study.py", "style.py", "activations.py", "gradcam.py", "heads.py", "outcomes.py")
+SHARED = (
+    *(f"analysis/{name}.py" for name in ("study", "style", "activations", "gradcam", "heads", "outcomes", "pictures")),
+    *("base/statistics.py", "experiment/measures.py", "runs/predictions.py"),
+)
 
 
 @pytest.mark.parametrize("name", SHARED)
 def test_changed_shared_code_is_computed_again(own, study, tmp_path, done, name, monkeypatch):
     _, mine = own
-    code = shutil.copytree(running.Path(running.__file__).parent, tmp_path / "code")
-    monkeypatch.setattr(running, "__file__", str(code / "running.py"))
+    code = shutil.copytree(running.Path(running.__file__).parents[1], tmp_path / "code")
+    monkeypatch.setattr(running, "__file__", str(code / "analysis" / "running.py"))
     analyse(study, [mine], tmp_path)
     source = code / name
     source.write_text(f"# A comment.\n{source.read_text()}")
