@@ -62,10 +62,11 @@ def test_recorded_comparisons_are_tables_that_can_be_sorted(page, study):
         "Agreement, mistakes, calibration",
         "Differences from the references, points",
         "By image: McNemar's test",
+        "Who is listened to, by class",
         "Cost of each row",
         "Cost of each part of the bilateral network",
     ]
-    quality, pairs, images, costs, parts = page.tables
+    quality, pairs, images, shares, costs, parts = page.tables
     assert [row[0].text for row in quality.rows] == [row.title for row in study.rows.values()]
     assert len(pairs.rows) == len(study.table["comparisons"]) and len(images.rows) == len(study.table["mcnemar"])
     for row, each in zip(pairs.rows, study.table["comparisons"]):
@@ -80,6 +81,13 @@ def test_recorded_comparisons_are_tables_that_can_be_sorted(page, study):
             each["test"]["p"],
             each["p_holm"],
         ]
+    assert len(shares.rows) == 40 + 8
+    table = pd.read_csv(study.folder / "analysis" / "head_shares.csv")
+    own = table[(table["level"] == "coarse") & (table["label"] == study.hierarchy.coarse_names.index("star"))]
+    (star,) = [row for row in shares.rows if (row[0].text, row[1].text) == ("coarse", "star")]
+    assert star[2].value == pytest.approx(100 * own["share"].mean())
+    wrong = own[own["right"] == 0]["share"]
+    assert star[4].value == (pytest.approx(100 * wrong.mean()) if len(wrong) else None)
     for row, each in zip(costs.rows, study.table["rows"], strict=True):
         assert row[0].text == each["title"] and row[1].value == each["parameters"]
         assert row[costs.headings.index("PFLOPs of training")].value == pytest.approx(each["training_pflops"], rel=1e-5)
@@ -144,7 +152,7 @@ def test_one_seed_without_an_experiment(tiny_experiment, study, results, tmp_pat
     analysis = find_analysis("differences")
     analysis.compute(alone).to_csv(folder / "differences.csv", index=False)
     page = contents(alone, results, folder)
-    assert any(note.startswith("One seed") for note in page.notes) and len(page.tables) == 3
+    assert any(note.startswith("One seed") for note in page.notes) and len(page.tables) == 4
     assert page.provenance["seeds"] == "0" and page.main_table.rows[0][1].text == "1"
     assert render(page)
 

@@ -14,6 +14,7 @@ from ..analysis.study import Study
 from ..base.statistics import Summary, summarise
 from ..experiment.measures import MEASURES, measure
 from ..experiment.tables import interval_text, summary_text
+from ..runs.predictions import LEVELS
 from .claims import findings
 from .page import Cell, Gallery, Page, PageTable, Section
 
@@ -35,6 +36,7 @@ _COMPARISON_NOTE = (
     "Row minus reference, paired by seed. p: two-sided t-test; Holm: corrected over this table. With few seeds, look "
     "at the interval."
 )
+_SHARE_NOTE = "Of what sets the classes apart, over the test images of a class and all seeds."
 _MCNEMAR_NOTE = (
     "Test images that only the network, or only the reference, gets right, within a seed. p: exact McNemar test; Holm: "
     "corrected over this table."
@@ -88,6 +90,7 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
         tables=[
             _measure_table(study, measures, "Agreement, mistakes, calibration", others, _QUALITY_NOTE),
             *_recorded_tables(study),
+            *_share_tables(study, folder),
             *_cost_tables(folder),
         ],
         gallery=_gallery(study, folder) if with_images else None,
@@ -149,6 +152,22 @@ def _recorded_tables(study: Study) -> list[PageTable]:
         headings = ["network", "reference", "level", "seed", "network only", "reference only", "p", "p (Holm)"]
         tables.append(PageTable("By image: McNemar's test", _MCNEMAR_NOTE, headings, rows, words=3))
     return tables
+
+
+def _share_tables(study: Study, folder: Path) -> list[PageTable]:
+    """Left's share by class, if the analysis of shares has a table."""
+    path = folder / "head_shares.csv"
+    if not path.is_file():
+        return []
+    table = pd.read_csv(path, usecols=["level", "label", "right", "share"])
+    names = {"fine": study.hierarchy.fine_names, "coarse": study.hierarchy.coarse_names}
+    rows = []
+    for (level, label), own in sorted(table.groupby(["level", "label"]), key=lambda each: LEVELS.index(each[0][0])):
+        means = [own["share"].mean(), *(own.loc[own["right"] == right, "share"].mean() for right in (1, 0))]
+        cells = [Cell("–") if pd.isna(mean) else Cell(f"{100 * mean:.1f}", 100 * float(mean)) for mean in means]
+        rows.append([Cell(str(level)), Cell(names[str(level)][int(label)]), *cells])
+    headings = ["head", "class", "left's share, %", "where the head is right", "where it is wrong"]
+    return [PageTable("Who is listened to, by class", _SHARE_NOTE, headings, rows, words=2)]
 
 
 def _cost_tables(folder: Path) -> list[PageTable]:
