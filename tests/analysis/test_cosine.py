@@ -48,7 +48,7 @@ def test_pairs_share_class_and_outcome_and_no_pair_is_there_twice(computed):
     low, high = table[["first_image", "second_image"]].min(axis=1), table[["first_image", "second_image"]].max(axis=1)
     assert not table.assign(low=low, high=high).duplicated(["seed", "low", "high"]).any()
     for system in study.systems:
-        judged = {name: values.int().tolist() for name, values in judgements(study, system).items()}
+        judged = {name: values.int().tolist() for name, values in judgements(system).items()}
         own = table[table["seed"] == system.seed]
         for line in own.to_dict("records"):
             for image in (line["first_image"], line["second_image"]):

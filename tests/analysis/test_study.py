@@ -196,7 +196,7 @@ def test_hemispheres_that_were_trained_alike_have_no_outcome_groups():
         {0: {"left": fine, "right": fine, "bilateral": handmade.random_predictions(fine.labels["fine"], 1)}}
     )
     with pytest.raises(NotApplicableError, match="fine and on coarse"):
-        judgements(study, study.systems[0])
+        judgements(study.systems[0])
 
 
 def test_a_stored_run_is_opened_from_its_folder(tiny_experiment):

@@ -27,7 +27,7 @@ def compute(study: Study) -> pd.DataFrame:
     frames = []
     for system in study.systems:
         evaluation = study.evaluation(system)
-        cells = torch.stack(list(judgements(study, system).values()), 1).long()
+        cells = torch.stack(list(judgements(system).values()), 1).long()
         group_of = (cells * torch.tensor([8, 4, 2, 1])).sum(1)
         spaces = {
             "left": evaluation.features["left"],

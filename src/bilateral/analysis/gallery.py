@@ -19,7 +19,7 @@ from .activations import BATCH
 from .base import Analysis
 from .gradcam import chosen_stages, class_activation_maps, merge, resized, scaled
 from .heads import contributions
-from .outcomes import judgements
+from .outcomes import judgements, sayings
 from .pictures import packed, png, unpacked
 from .study import Study
 from .style import SEQUENTIAL, no_grid, panels
@@ -42,16 +42,10 @@ def compute(study: Study) -> pd.DataFrame:
     `merged` the original's one map of the whole network.
     """
     system = study.systems[0]
-    judged = torch.stack(list(judgements(study, system).values()), 1).int()
+    judged = torch.stack(list(judgements(system).values()), 1).int()
     cells = ["".join(map(str, line)) for line in judged.tolist()]
     fine, coarse = study.images.fine.tolist(), study.images.coarse.tolist()
     chosen = select(cells, fine)
-    said = {
-        "left": (system.left.predictions, "fine"),
-        "right": (system.right.predictions, "coarse"),
-        "fine": (system.bilateral.predictions, "fine"),
-        "coarse": (system.bilateral.predictions, "coarse"),
-    }
     names = {"fine": study.hierarchy.fine_names, "coarse": study.hierarchy.coarse_names}
     shares = {
         level: contributions(system.network, level, study.evaluation(system).features).share
@@ -68,7 +62,9 @@ def compute(study: Study) -> pd.DataFrame:
                 "coarse": names["coarse"][coarse[image]],
                 "cell": cells[image],
                 "picture": png(study.images.images[image]),
-                "predictions": json.dumps({j: _best(p, level, image, names[level]) for j, (p, level) in said.items()}),
+                "predictions": json.dumps(
+                    {j: _best(p, level, image, names[level]) for j, (p, level) in sayings(system).items()}
+                ),
                 "shares": json.dumps({level: round(values[image].item(), 3) for level, values in shares.items()}),
                 "maps": json.dumps(own),
             }

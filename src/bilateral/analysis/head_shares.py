@@ -24,7 +24,7 @@ def compute(study: Study) -> pd.DataFrame:
     """
     frames = []
     for system in study.systems:
-        evaluation, alone = study.evaluation(system), judgements(study, system)
+        evaluation, alone = study.evaluation(system), judgements(system)
         for level in LEVELS:
             parts = contributions(system.network, level, evaluation.features)
             logits, labels = parts.logits, evaluation.labels[level]

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..base.statistics import summarise
+from ..runs.predictions import Predictions
 from .base import Analysis
 from .study import Study, System
 from .style import COLOURS, INK, SEQUENTIAL, annotate_cells, no_grid, panels
@@ -25,26 +26,30 @@ _RATES = {
 }
 
 
-def judgements(study: Study, system: System) -> dict[str, Tensor]:
-    """Whether each of JUDGES was right on each test image: bool (N,). It needs no network.
+def sayings(system: System) -> dict[str, tuple[Predictions, str]]:
+    """What each of JUDGES said of the test images, and at which level. It needs no network.
 
     Raises NotApplicableError where left and right were trained on other labels.
     """
     system.check_specialised()
-    said = {
+    return {
         "left": (system.left.predictions, "fine"),
         "right": (system.right.predictions, "coarse"),
         "fine": (system.bilateral.predictions, "fine"),
         "coarse": (system.bilateral.predictions, "coarse"),
     }
-    return {judge: predictions.correct(level) for judge, (predictions, level) in said.items()}
+
+
+def judgements(system: System) -> dict[str, Tensor]:
+    """Whether each of JUDGES was right on each test image: bool (N,). Raises as `sayings` does."""
+    return {judge: predictions.correct(level) for judge, (predictions, level) in sayings(system).items()}
 
 
 def compute(study: Study) -> pd.DataFrame:
     """Count the test images in each of the 16 cells, for each seed: JUDGES as 0 or 1, `count`, `share_pct`."""
     frames = []
     for system in study.systems:
-        right = pd.DataFrame({judge: values.int().numpy() for judge, values in judgements(study, system).items()})
+        right = pd.DataFrame({judge: values.int().numpy() for judge, values in judgements(system).items()})
         every = pd.MultiIndex.from_product([(0, 1)] * len(JUDGES), names=JUDGES)
         counts = right.groupby(list(JUDGES)).size().reindex(every, fill_value=0)
         frame = counts.rename("count").reset_index()

@@ -88,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
             status, content = HTTPStatus.BAD_REQUEST, _json({"error": str(error)})
         except OSError:
             raise  # the connection's own
-        except Exception:
+        except Exception:  # a bug of ours, which must not end the server
             log.exception("unforeseen, at %s", self.path)
             message = "something unforeseen went wrong; the terminal of this program says what"
             status, content = HTTPStatus.INTERNAL_SERVER_ERROR, _json({"error": message})
