@@ -39,3 +39,9 @@ class RunsFailedError(BilateralError):
     """Some runs of an experiment failed, while all others were done."""
 
     exit_code = 1
+
+
+class OutOfMemoryError(BilateralError):
+    """More memory is needed than there is."""
+
+    exit_code = 1

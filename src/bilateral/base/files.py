@@ -1,17 +1,24 @@
-"""Files that are whole or not there, and folders that one process writes at a time."""
+"""Files that are whole or not there, read where they are plain files, in folders that one process writes at a time."""
 
 import errno
+import hashlib
+import json
 import logging
+import math
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
 from .errors import OutputError
 
 log = logging.getLogger(__name__)
+MOST_TEXT = 2**26
+"""Bytes of the largest text file that is read."""
 
 
 @contextmanager
@@ -41,6 +48,46 @@ def whole_file(path: Path) -> Iterator[Path]:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a plain file to read its bytes.
+
+    Raises OSError, as `open` does, and for what is no plain file: a pipe or a device, which may never end.
+    """
+    # Without O_NONBLOCK a pipe is waited for until somebody writes into it.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    kind = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(kind):
+        os.close(descriptor)
+        reason = "it is a folder" if stat.S_ISDIR(kind) else "it is a pipe, a device or a socket, and no plain file"
+        raise OSError(errno.EISDIR if stat.S_ISDIR(kind) else errno.EINVAL, reason, str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Read a plain file of at most `most` bytes. Raises OSError as `open_plain` does, and for a larger file."""
+    with open_plain(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes, the most that are read of such a file", str(path))
+    return content
+
+
+def read_text(path: Path, most: int = MOST_TEXT) -> str:
+    """Read a plain file of UTF-8. Raises OSError as `read_bytes` does, UnicodeDecodeError for other bytes."""
+    return read_bytes(path, most).decode("utf-8")
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a plain file's bytes, hexadecimal. Raises OSError as `open_plain` does."""
+    with open_plain(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def to_json(values: Any, indent: int | None = None) -> str:
+    """Give plain values as JSON, which has no NaN and no infinity: these become null."""
+    return json.dumps(_finite(values), indent=indent, allow_nan=False)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -78,6 +125,14 @@ def remove_partial_files(folder: Path) -> None:
     """Remove what processes that were killed in the middle of `whole_file` left below `folder`."""
     for path in folder.rglob(".*.partial"):
         path.unlink(missing_ok=True)
+
+
+def _finite(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {key: _finite(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_finite(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
 def _umask() -> int:

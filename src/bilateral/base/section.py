@@ -1,15 +1,63 @@
-"""The base of every config section: strict about keys, frozen once read."""
+"""The base of every config section: strict about keys and kinds of values, frozen once read."""
 
+import os
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
-"""A path as people write it: `~` is their home."""
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+def user_path(path: Path) -> Path:
+    """Give a path as people mean it: `~` is their home, `$NAME` a variable of the environment.
+
+    Raises ValueError for a home or a variable that there is not, and for a name that no file can have.
+    """
+    text = str(path)
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name not in os.environ:
+            raise ValueError(f"the environment has no variable {name}")
+        return os.environ[name]
+
+    text = _VARIABLE.sub(value, text)
+    if "\0" in text:
+        raise ValueError("a path cannot hold the character NUL")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError(f"there is no home {Path(text).parts[0]}") from None
+
+
+def _writable_path(path: Path) -> Path:
+    path = user_path(path)
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("its name is no UTF-8 text, so it cannot be recorded; choose another") from None
+    return path
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)  # 7 is "7", while 1.10 would become "1.1"
+    if isinstance(value, float):
+        raise ValueError("is text, but reads as a number; put it in quotes")
+    return value
+
+
+UserPath = Annotated[Path, AfterValidator(_writable_path)]
+"""A path as people write it (see `user_path`), that can be recorded in a text file."""
+Text = Annotated[str, BeforeValidator(_text)]
+"""Text, for which a whole number may stand without quotes."""
+Whole = Annotated[int, Field(strict=True)]
+"""A whole number: 10, and neither 10.0 nor "10" nor true."""
 
 
 class Section(BaseModel):
-    """A group of settings. Unknown keys are errors; a section never changes after it was checked."""
+    """A group of settings. Unknown keys are errors, no number is infinite, and a checked section never changes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)

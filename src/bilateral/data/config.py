@@ -4,21 +4,21 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ..base.section import Section, UserPath
+from ..base.section import Section, Text, UserPath, Whole
 
 
 class ShapesConfig(Section):
     """The embedded data set's size and randomness."""
 
-    seed: Annotated[int, Field(ge=0)] = 0
-    train_per_class: Annotated[int, Field(ge=2)] = 200
-    test_per_class: Annotated[int, Field(ge=1)] = 50
+    seed: Annotated[Whole, Field(ge=0)] = 0
+    train_per_class: Annotated[Whole, Field(ge=2)] = 200
+    test_per_class: Annotated[Whole, Field(ge=1)] = 50
 
 
 class DataConfig(Section):
     """A data source and its settings. A setting that the named source does not read is an error."""
 
-    name: str = "shapes"
+    name: Text = "shapes"
     """shapes | cifar100 | folders, or `package.module:function` for one of your own."""
     root: UserPath | None = None
     """The folder (or CIFAR-100's tar.gz) that holds the data."""
@@ -29,13 +29,13 @@ class DataConfig(Section):
     test_dir: UserPath | None = None
     raw_data_dir: UserPath | None = None
     """Folder of CIFAR-100's raw files: names and coarse labels for folders of images that lack them."""
-    image_size: Annotated[int, Field(ge=8, le=1024)] | None = None
+    image_size: Annotated[Whole, Field(ge=8, le=1024)] | None = None
     """Pixels a side that images are resized to; None keeps their size, which must then be one for all."""
-    num_workers: Annotated[int, Field(ge=0)] = 4
+    num_workers: Annotated[Whole, Field(ge=0)] = 4
     """Threads that decode image files."""
     shapes: ShapesConfig = ShapesConfig()
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    split_seed: int = 0
+    split_seed: Whole = 0
     """Chooses the held-out validation images, whatever seed a run has."""
 
     def changed_fields(self) -> set[str]:

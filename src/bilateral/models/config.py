@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ..base.section import Section, UserPath
+from ..base.section import Section, Text, UserPath
 
 Share = Annotated[float, Field(gt=0, le=1)]
 SIDES = ("left", "right")
@@ -25,7 +25,7 @@ class SparsityConfig(Section):
 class HemisphereConfig(Section):
     """One hemisphere. An asymmetry between the two is a field here that differs between left and right."""
 
-    arch: str = "resnet9"
+    arch: Text = "resnet9"
     """A registered backbone, or `package.module:Backbone` for one of your own."""
     level: Literal["fine", "coarse", "both"] = "fine"
     """The labels that the hemisphere is trained on before it is joined; left: fine, right: coarse."""

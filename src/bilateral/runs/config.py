@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from ..base.errors import ConfigError
-from ..base.section import Section, UserPath
+from ..base.section import Section, Text, UserPath, Whole
 from ..data.config import DataConfig
 from ..models.config import ModelConfig
 from ..training.config import GIVEN_BY_RECIPES, RECIPES, CheckpointConfig, TrainingConfig
@@ -51,7 +51,7 @@ class ExperimentConfig(Section):
     """The table's rows, in order."""
     without: list[RowName] = Field([])
     """Rows to leave out."""
-    ensemble_sizes: list[Annotated[int, Field(ge=2)]] = Field([2], min_length=1)
+    ensemble_sizes: list[Annotated[Whole, Field(ge=2)]] = Field([2], min_length=1)
     """How many two-headed networks make an ensemble; one row for each number and kind of mean."""
     references: list[str] | None = None
     """Rows that every other one is compared with. None: unilateral_wide and ensemble_2, where there are such."""
@@ -75,11 +75,11 @@ class ExperimentConfig(Section):
 class Config(Section):
     """Everything that determines an experiment, and where it is written."""
 
-    name: Annotated[str, Field(pattern=r"^[\w.+-]+$")] = "bilateral"
+    name: Annotated[Text, Field(pattern=r"^[\w.+-]+$")] = "bilateral"
     """Begins the names of the folders of its runs."""
-    seeds: list[Annotated[int, Field(ge=0)]] = Field([0], min_length=1)
+    seeds: list[Annotated[Whole, Field(ge=0)]] = Field([0], min_length=1)
     save_dir: UserPath = Path("runs")
-    workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    workers: Annotated[Whole, Field(ge=1)] | Literal["auto"] = "auto"
     """Processes that do runs at the same time, each with its share of the threads; auto: what is fastest."""
     protocol: Literal["clean", "original"] = "clean"
     """clean: a held-out part of the training set chooses the checkpoint that is tested.

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ..base.section import Section
+from ..base.section import Section, Text, Whole
 
 RECIPES: dict[str, dict[str, Any]] = {
     # As published for the original code.
@@ -42,8 +42,8 @@ class TrainingConfig(Section):
     """The training of one network."""
 
     recipe: Literal["fast", "original"] = "fast"
-    epochs: Annotated[int, Field(ge=1)]
-    batch_size: Annotated[int, Field(ge=2)]
+    epochs: Annotated[Whole, Field(ge=1)]
+    batch_size: Annotated[Whole, Field(ge=2)]
     optimizer: Literal["adam", "sgd", "muon"]
     """adam: as published; sgd: with Nesterov momentum 0.9; muon: Muon on convolution kernels, sgd on all else."""
     lr: Annotated[float, Field(gt=0)] | None = None
@@ -57,21 +57,21 @@ class TrainingConfig(Section):
     warmup_epochs: Annotated[float, Field(ge=0)]
     """Epochs in which the learning rate rises from zero; `fast`: a fifth of all."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    crop_padding: Annotated[int, Field(ge=0)] = 4
+    crop_padding: Annotated[Whole, Field(ge=0)] = 4
     """Pixels by which a random crop may shift the image."""
     flip: bool = True
     """Mirror half of the images."""
-    accumulate_batches: Annotated[int, Field(ge=1)] = 1
+    accumulate_batches: Annotated[Whole, Field(ge=1)] = 1
     """Batches whose gradients make one optimizer step."""
-    validate_every_epochs: Annotated[int, Field(ge=1)]
+    validate_every_epochs: Annotated[Whole, Field(ge=1)]
     """The last epoch is always validated."""
-    log_every_steps: Annotated[int, Field(ge=1)] = 50
+    log_every_steps: Annotated[Whole, Field(ge=1)] = 50
     """Steps between values in TensorBoard; how soon a loss that is no number is noticed."""
     precision: Literal["auto", "float32", "bfloat16"]
     """auto: bfloat16 where the processor computes it natively."""
     compile: bool = False
     """Compile the network by torch.compile, where images pass through it. On the CPUs measured it does not pay."""
-    feature_views: Annotated[int, Field(ge=0)]
+    feature_views: Annotated[Whole, Field(ge=0)]
     """Views of every image whose features are kept when all hemispheres are frozen: the image as it is, then augmented
     ones. 0: none, the hemispheres run live."""
     feature_memory_gb: Annotated[float, Field(ge=0)] = 4.0
@@ -113,9 +113,9 @@ class TrainingConfig(Section):
 class CheckpointConfig(Section):
     """Which checkpoints are kept."""
 
-    save_top_k: Annotated[int, Field(ge=-1)] = 1
+    save_top_k: Annotated[Whole, Field(ge=-1)] = 1
     """How many of the best; -1: one of every validated epoch."""
-    monitor: str = "val_acc"
+    monitor: Text = "val_acc"
     """The metric that chooses the best."""
     mode: Literal["max", "min"] = "max"
     save_last: bool = True

@@ -1,0 +1,29 @@
+"""How much memory there is, asked before it is taken."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from .errors import OutOfMemoryError
+
+_LIMIT, _USED = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+
+
+def check_memory(needed: float, what: str, remedy: str) -> None:
+    """Raise OutOfMemoryError if `what` needs more bytes than there are. remedy: a clause that says what needs fewer."""
+    free = available_bytes()
+    if free is not None and needed > free:
+        raise OutOfMemoryError(
+            f"{what} needs {needed / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free; {remedy}"
+        )
+
+
+def available_bytes() -> int | None:
+    """Give the bytes that this process may still take, by the system's word; None where it does not say."""
+    found = []
+    with suppress(OSError, KeyError, ValueError):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        fields = dict(line.split(":", 1) for line in lines if ":" in line)
+        found.append(int(fields["MemAvailable"].split()[0]) * 1024)
+    with suppress(OSError, ValueError):  # no limit, or no such file
+        found.append(int(_LIMIT.read_text(encoding="ascii")) - int(_USED.read_text(encoding="ascii")))
+    return max(0, min(found)) if found else None
