@@ -21,7 +21,7 @@ def test_the_original_recipe_is_the_published_one():
 
 
 def test_a_given_setting_beats_the_recipe():
-    assert TrainingConfig(recipe="original", lr="1e-3").lr == 1e-3
+    assert TrainingConfig(recipe="original", lr=1e-3).lr == 1e-3
 
 
 def test_another_optimizer_drops_the_recipe_s_setting_for_muon():

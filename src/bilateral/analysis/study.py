@@ -17,7 +17,8 @@ from ..data.images import HierarchicalDataset, HierarchicalImages
 from ..experiment.rows import KINDS, Combination, ensemble_kinds
 from ..models.config import SIDES
 from ..models.macro import HemisphericNetwork
-from ..runs.config import Config, check_config, override, read_config
+from ..runs.config import Config, check_config, read_config
+from ..runs.overrides import override
 from ..runs.predictions import Predictions, hemispheres_ensemble, side_by_side
 from ..runs.stored import StoredRun, beside
 from ..training.device import choose_device
@@ -168,7 +169,7 @@ def _open_experiment(path: Path, overrides: list[str], subject: str | None, own:
     if chosen not in joined:
         which = f"it has {', '.join(joined)}" if joined else "it has none"
         raise ConfigError(f"--row: {path} has no row {chosen!r} of two hemispheres that were trained apart; {which}")
-    config = check_config(override(provenance["config"], overrides), str(path / "provenance.json"))
+    config = check_config(override(provenance["config"], overrides, Config), str(path / "provenance.json"))
     return Study(config.name, path, rows, chosen, config, table)
 
 

@@ -9,8 +9,9 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -50,7 +51,7 @@ def whole_file(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def open_plain(path: Path) -> BinaryIO:
+def open_plain(path: Path) -> BufferedReader:
     """Open a plain file to read its bytes.
 
     Raises OSError, as `open` does, and for what is no plain file: a pipe or a device, which may never end.
@@ -77,6 +78,30 @@ def read_bytes(path: Path, most: int) -> bytes:
 def read_text(path: Path, most: int = MOST_TEXT) -> str:
     """Read a plain file of UTF-8. Raises OSError as `read_bytes` does, UnicodeDecodeError for other bytes."""
     return read_bytes(path, most).decode("utf-8")
+
+
+def read_json_lines(path: Path) -> list[dict[str, float]]:
+    """Read a file with a JSON object of numbers in every line; none where there is no such file.
+
+    A last line that was cut off is left out. Raises OutputError for anything else.
+    """
+    found = []
+    try:
+        for number, line in enumerate(lines := read_text(path).splitlines(), start=1):
+            try:
+                values = json.loads(line)
+                if not isinstance(values, dict) or not all(map(_is_number, values.values())):
+                    raise ValueError("it holds no numbers by name")
+            except (ValueError, RecursionError) as error:
+                if number == len(lines):
+                    break
+                raise OutputError(f"{path} is damaged in line {number}: {error}") from None
+            found.append(values)
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise OutputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    return found
 
 
 def file_digest(path: Path) -> str:
@@ -125,6 +150,10 @@ def remove_partial_files(folder: Path) -> None:
     """Remove what processes that were killed in the middle of `whole_file` left below `folder`."""
     for path in folder.rglob(".*.partial"):
         path.unlink(missing_ok=True)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _finite(values: Any) -> Any:

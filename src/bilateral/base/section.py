@@ -5,7 +5,14 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
@@ -15,7 +22,6 @@ def user_path(path: Path) -> Path:
 
     Raises ValueError for a home or a variable that there is not, and for a name that no file can have.
     """
-    text = str(path)
 
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
@@ -23,7 +29,7 @@ def user_path(path: Path) -> Path:
             raise ValueError(f"the environment has no variable {name}")
         return os.environ[name]
 
-    text = _VARIABLE.sub(value, text)
+    text = _VARIABLE.sub(value, str(path))
     if "\0" in text:
         raise ValueError("a path cannot hold the character NUL")
     try:
@@ -32,8 +38,10 @@ def user_path(path: Path) -> Path:
         raise ValueError(f"there is no home {Path(text).parts[0]}") from None
 
 
-def _writable_path(path: Path) -> Path:
-    path = user_path(path)
+def _recordable_path(given: Any, otherwise: ValidatorFunctionWrapHandler) -> Any:
+    if not isinstance(given, str | Path):
+        return otherwise(given)
+    path = user_path(Path(given))
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError:
@@ -49,7 +57,7 @@ def _text(value: Any) -> Any:
     return value
 
 
-UserPath = Annotated[Path, AfterValidator(_writable_path)]
+UserPath = Annotated[Path, WrapValidator(_recordable_path)]
 """A path as people write it (see `user_path`), that can be recorded in a text file."""
 Text = Annotated[str, BeforeValidator(_text)]
 """Text, for which a whole number may stand without quotes."""
@@ -58,6 +66,9 @@ Whole = Annotated[int, Field(strict=True)]
 
 
 class Section(BaseModel):
-    """A group of settings. Unknown keys are errors, no number is infinite, and a checked section never changes."""
+    """A group of settings. Unknown keys are errors, no number is infinite, and a checked section never changes.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+    Values must be of their key's type: 10.0 is no whole number, 1 is not true, and "0.1" is text.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)

@@ -30,9 +30,9 @@ def read_yaml(path: Path) -> Any:
 def parse_yaml(text: str, as_text: bool = False) -> Any:
     """Give the plain values (mappings, lists, text, numbers, true and false, null) that YAML text stands for.
 
-    as_text: give every single value but null as the text that was typed. Numbers are decimal (`1e-3` too) or 0x...; what
-    YAML and a person read differently is refused unless it is in quotes: 010, 1:30, 2024-01-01, no. So are a key given
-    twice, and aliases that make far more values than are written down.
+    as_text: give every single value but null as the text that was typed. Numbers are decimal (`1e-3` too) or 0x...;
+    what YAML and a person read differently is refused unless it is in quotes: 010, 1:30, 2024-01-01, no. So are a key
+    given twice, and aliases that make far more values than are written down.
 
     >>> parse_yaml("seeds: [0, 1]")
     {'seeds': [0, 1]}
@@ -112,7 +112,8 @@ _KINDS = (
     ),
 )
 for _kind, _pattern, _first in _KINDS:
-    for _reader in (_PlainLoader, _PlainDumper, *([_TextLoader] if _kind in ("null", "merge") else [])):
+    _readers: tuple[Any, ...] = (_PlainLoader, _PlainDumper, *([_TextLoader] if _kind in ("null", "merge") else []))
+    for _reader in _readers:
         _reader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"), _first)
 
 

@@ -1,15 +1,14 @@
 """The command that measures."""
 
-import json
 from importlib.resources import files
 from pathlib import Path
 
-from rich.console import Console
-
 from ..base.errors import BilateralError
+from ..base.files import to_json
 from ..benchmark.report import measure
 from ..benchmark.table import report_table
 from ..runs.config import read_config
+from .terminal import echo, wide
 
 BENCH = Path(str(files("bilateral.cli") / "bench.yaml"))
 
@@ -18,8 +17,8 @@ def bench(path: Path | None, overrides: list[str], images: int, only: list[str],
     """Do `bilateral bench`. Raises BilateralError, after printing the others, if a measurement failed."""
     report = measure(read_config(path or BENCH, overrides), images, only)
     if as_json:
-        print(json.dumps(report, indent=1))
+        echo(to_json(report, indent=1))
     else:
-        Console(width=None if Console().is_terminal else 120).print(report_table(report))
+        wide(120).print(report_table(report))
     for name, reason in report["failures"].items():
         raise BilateralError(f"the measurement {name} failed: {reason}")

@@ -1,19 +1,18 @@
 """The original code's two command lines, `trainer.py` and `train_system.py`, on top of ours."""
 
 import argparse
-import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..base.errors import ConfigError
+from ..base.yaml_files import YamlError, read_yaml
 from ..models.config import SIDES
-from ..runs.config import Config, check_config, is_documented, override, read_config
+from ..runs.config import Config, check_config, is_documented, read_config
+from ..runs.overrides import override
 from ..training.config import TrainingConfig
-from .main import exit_with
+from .terminal import exit_with
 from .train_commands import run_and_print, train
 
 
@@ -72,34 +71,36 @@ def _system_configs(options: argparse.Namespace) -> list[Config]:
     if seeds < 1 or (pairs is not None and seeds != len(pairs)):
         allowed = "1 or more" if pairs is None else f"the number of trained pairs, {len(pairs)}"
         raise ConfigError(f"--num_seeds: must be {allowed}, not {seeds}")
-    alone = read_config(options.uni_base_config)
     joined = read_config(options.bi_base_config, [text for text in options.overrides if is_documented(text)])
     values = joined.model_dump(mode="json") | {"seeds": list(range(seeds))}
     fine, coarse, bilateral = options.epochs or (None, None, None)
     values["training"] = _with_epochs(joined, bilateral)
-    values["pretraining"] = {"left": _with_epochs(alone, fine), "right": _with_epochs(alone, coarse)}
-    overrides = [text for text in options.overrides if not is_documented(text)]
-    of_training = [text for text in overrides if text.startswith("training.")]
-    overrides = [
-        f"pretraining.{side}.{text.removeprefix('training.')}" for side in SIDES for text in of_training
-    ] + overrides
     for side in SIDES:
         if values["model"].get(side):
-            if values["model"][side].pop("checkpoint", None):
+            if values["model"][side].pop("checkpoint", None) and pairs is None:
                 _warn(
                     f"{options.bi_base_config}: the checkpoint of the {side} hemisphere is not used; it is trained anew"
                 )
             if options.arch:
                 values["model"][side]["arch"] = options.arch
-    values = override(values, overrides)
-    config = check_config(values, str(options.bi_base_config))
-    _tell_differences(alone, joined, options)
+    overrides = [text for text in options.overrides if not is_documented(text)]
     if pairs is None:
+        # How the hemispheres are trained: their own config says it, which nobody reads where they are given.
+        alone = read_config(options.uni_base_config)
+        values["pretraining"] = {"left": _with_epochs(alone, fine), "right": _with_epochs(alone, coarse)}
+        of_training = [text for text in overrides if text.startswith("training.")]
+        overrides = [
+            f"pretraining.{side}.{text.removeprefix('training.')}" for side in SIDES for text in of_training
+        ] + overrides
+        values = override(values, overrides, Config)
+        config = check_config(values, str(options.bi_base_config))
+        _tell_differences(alone, joined, options)
         return [config]
+    values = override(values | {"pretraining": {}}, overrides, Config)
     if options.epochs:
         _warn("--epochs: FINE and COARSE have no effect on hemispheres that are given by --trained_models")
     return [
-        check_config(override(values, [f"seeds=[{seed}]", *_checkpoints(pair)]), str(options.trained_models))
+        check_config(_with_checkpoints(values, seed, pair), str(options.trained_models))
         for seed, pair in enumerate(pairs)
     ]
 
@@ -133,8 +134,10 @@ def _tell_differences(alone: Config, joined: Config, options: argparse.Namespace
         )
 
 
-def _checkpoints(pair: tuple[str, str]) -> list[str]:
-    return [f"model.{side}.checkpoint={json.dumps(path)}" for side, path in zip(SIDES, pair)]
+def _with_checkpoints(values: dict[str, Any], seed: int, pair: tuple[str, str]) -> dict[str, Any]:
+    """The settings of one seed, whose hemispheres come from two checkpoints."""
+    sides = {side: {**(values["model"].get(side) or {}), "checkpoint": path} for side, path in zip(SIDES, pair)}
+    return values | {"seeds": [seed], "model": values["model"] | sides}
 
 
 def _warn(message: str) -> None:
@@ -143,11 +146,12 @@ def _warn(message: str) -> None:
 
 def _read_pairs(path: Path) -> list[tuple[str, str]]:
     try:
-        lists = yaml.safe_load(path.read_text(encoding="utf-8"))
+        lists = read_yaml(path)
         fine, coarse = lists["fine_checkpoints"], lists["coarse_checkpoints"]
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, YamlError, KeyError, TypeError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or error
         raise ConfigError(
-            f"--trained_models: {path} must be YAML with the lists fine_checkpoints and coarse_checkpoints ({error})"
+            f"--trained_models: {path} must be YAML with the lists fine_checkpoints and coarse_checkpoints ({reason})"
         ) from error
     if not isinstance(fine, list) or not isinstance(coarse, list) or len(fine) != len(coarse) or not fine:
         raise ConfigError(f"--trained_models: the two lists in {path} must be of one length, at least 1")

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table as RichTable
 
 from ..base.errors import ConfigError, RunsFailedError
+from ..base.files import to_json
 from ..experiment.experiment import Experiment, PlannedRun, Table
 from ..experiment.table_files import as_json, write
 from ..experiment.tables import blocks, render, timing
@@ -19,7 +19,8 @@ from ..runs.scheduling import Executor
 from ..runs.workers import local
 from ..training import distributed
 from ..training.device import choose_device, describe_machine
-from .train_commands import load_data
+from .terminal import echo, wide
+from .train_commands import load_data, write_what_was_shown
 
 log = logging.getLogger(__name__)
 PRINTED = 3
@@ -54,9 +55,9 @@ def experiment(
         if not distributed.is_first():
             return
         folder = config.save_dir / f"{config.name}-experiment"
-        write(folder, config, work.dataset.name, table, _provenance(config, executor))
         _print_table(table, as_json_text)
-    log.info("written to %s", folder)
+        provenance = _provenance(config, executor)
+        write_what_was_shown(lambda: write(folder, config, work.dataset.name, table, provenance), folder / "table.json")
     if table.failures:
         raise RunsFailedError(f"{len(table.failures)} runs failed:\n" + "\n".join(map(str, table.failures)))
 
@@ -82,7 +83,7 @@ def _elsewhere(name: str, address: str | None, demand: list[str], jobs: int | No
 
 def _print_plan(planned: list[PlannedRun], as_json_text: bool) -> None:
     total = sum(each.seconds for each in planned)
-    console = Console(width=None if Console().is_terminal else 120)
+    console = wide(120)
     if as_json_text:
         console.print_json(
             data={
@@ -128,10 +129,10 @@ def _print_plan(planned: list[PlannedRun], as_json_text: bool) -> None:
 
 def _print_table(table: Table, as_json_text: bool) -> None:
     if as_json_text:
-        Console().print_json(data=as_json(table))
+        echo(to_json(as_json(table), indent=1))
         return
     for block in blocks(table)[:PRINTED]:
-        print(render(block, "txt"))
+        echo(render(block, "txt"))
     log.info("%s", render(timing(table.rows), "txt"))
 
 

@@ -1,20 +1,14 @@
-"""`bilateral COMMAND`: the commands, and what an error looks like to the shell.
+"""`bilateral COMMAND`: the commands, as cyclopts reads them."""
 
-Exit codes: 0 done; 1 a training diverged, or something unforeseen; 2 bad input; 130 interrupted.
-"""
-
-import logging
-import os
-import sys
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, Parameter
 
 from .. import __version__
-from ..base.errors import BilateralError
+from .arguments import is_override
+from .terminal import exit_with
 
 app = App(
     name="bilateral",
@@ -23,7 +17,8 @@ app = App(
 labels, joined under two heads.
 
 Settings stand in a YAML file, and `key=value` arguments override them, such as
-`training.epochs=20 model.left.width=0.5`. Exit codes: 0 done, 1 a training diverged, 2 bad input.""",
+`training.epochs=20 model.left.width=0.5`. Exit codes: 0 done; 1 a training diverged,
+memory or some runs failed; 2 bad input; 3 a fault of this program.""",
     help_format="markdown",
     suppress_keyboard_interrupt=False,
 )
@@ -256,8 +251,10 @@ def prepare(
 
 
 @app.command(sort_key=7)
-def info(what: Path | None = None, /, *overrides: Arguments, own_backbones: OwnBackbones = None) -> None:
+def info(what: Path | None = None, /, *overrides: Arguments) -> None:
     """Describe a checkpoint, a run or a config; with no argument, this installation and what it knows.
+
+    Runs no code that a file names.
 
     Parameters
     ----------
@@ -268,7 +265,7 @@ def info(what: Path | None = None, /, *overrides: Arguments, own_backbones: OwnB
     """
     from . import use_commands
 
-    use_commands.info(what, list(overrides), own_backbones or [])
+    use_commands.info(what, list(overrides))
 
 
 @app.command(sort_key=8)
@@ -305,38 +302,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     exit_with(lambda: app(arguments, exit_on_error=False, print_error=True, result_action="return_none"))
 
 
-def exit_with(command: Callable[[], object]) -> NoReturn:
-    """Run a command and exit with its code; what the user can mend is told in one line, without a traceback."""
-    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
-    warnings.showwarning = _show_warning
-    # `arch: my_module:MyBackbone` is looked for here too, as with `python -m bilateral`.
-    sys.path.append(str(Path.cwd()))
-    code = 0
-    try:
-        command()
-    except CycloptsError:
-        code = 2
-    except BilateralError as error:
-        print(f"bilateral: {error}", file=sys.stderr)
-        code = error.exit_code
-    except KeyboardInterrupt:
-        print("bilateral: interrupted; a training goes on when the same command is given again", file=sys.stderr)
-        code = 130
-    except BrokenPipeError:
-        # Whoever read our output has gone; Python must not complain of it again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        print(f"bilateral: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
-        code = 2
-    sys.exit(code)
-
-
 def _split(arguments: tuple[str, ...]) -> tuple[Path | None, list[str]]:
     """Tell a config file, if the first argument is one, from the overrides."""
-    if arguments and "=" not in arguments[0]:
+    if arguments and not is_override(arguments[0]):
         return Path(arguments[0]), list(arguments[1:])
     return None, list(arguments)
-
-
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"warning: {message}", file=sys.stderr)

@@ -1,13 +1,14 @@
 """The commands that train."""
 
 import logging
+import warnings
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
-from ..base.errors import ConfigError
+from ..base.errors import ConfigError, OutputError
 from ..data import sources
 from ..data.images import HierarchicalDataset
 from ..runs.config import Config, read_config
@@ -17,6 +18,7 @@ from ..runs.runner import Runner
 from ..runs.system import run_system
 from ..runs.workers import run_all
 from ..training import distributed
+from .terminal import echo, wide
 
 log = logging.getLogger(__name__)
 QUICKSTART = Path(str(files("bilateral.cli") / "quickstart.yaml"))
@@ -35,16 +37,27 @@ def system(path: Path | None, overrides: list[str], seeds: int | None, join: boo
 
 def run_and_print(configs: list[Config], join: bool, as_json: bool) -> None:
     """Run the system on the data set that all configs share, and print its table."""
-    rows, folder = run_system(configs, load_data(configs[0]), join)
+    table = run_system(configs, load_data(configs[0]), join)
     if not distributed.is_first():
         return
-    if not rows:
+    if not table.rows:
         log.info("nothing was tested (evaluate: false)")
     elif as_json:
-        print((folder / "table.json").read_text(encoding="utf-8"))
+        echo(table.json)
     else:
-        print_table(rows, f"{configs[0].name}: accuracy on the test set, %")
-        log.info("written to %s", folder)
+        _print_table(table.rows, f"{configs[0].name}: accuracy on the test set, %")
+    write_what_was_shown(table.write, table.folder / "table.json")
+
+
+def write_what_was_shown(write: Callable[[], None], file: Path) -> None:
+    """Write results that are on the screen already. Where they cannot be written over older ones, that is a warning."""
+    try:
+        write()
+        log.info("written to %s", file.parent)
+    except OutputError as error:
+        if not file.exists():
+            raise
+        warnings.warn(f"{error}; {file.parent} keeps what an earlier command wrote", stacklevel=1)
 
 
 def train(path: Path | None, overrides: list[str]) -> None:
@@ -58,12 +71,11 @@ def train(path: Path | None, overrides: list[str]) -> None:
         if not distributed.is_first():
             return
     for result in results:
-        print(f"seed {result.run.seed}: {result.folder}")
+        echo(f"seed {result.run.seed}: {result.folder}")
         for name, value in result.metrics.items():
-            print(f"  {name:20} {value:.4f}")
-    summary = write_result_all(results)
-    if summary is not None:
-        log.info("summary over seeds: %s", summary)
+            echo(f"  {name:20} {value:.4f}")
+    if results[0].metrics:
+        write_what_was_shown(lambda: write_result_all(results), results[0].folder.parent / "result_all.yaml")
 
 
 def load_data(config: Config) -> HierarchicalDataset:
@@ -81,7 +93,7 @@ def load_data(config: Config) -> HierarchicalDataset:
     return dataset
 
 
-def print_table(rows: list[SystemRow], title: str) -> None:
+def _print_table(rows: list[SystemRow], title: str) -> None:
     """Print the table of accuracies on standard output."""
     table = Table(title=title, title_justify="left")
     table.add_column("network")
@@ -89,4 +101,4 @@ def print_table(rows: list[SystemRow], title: str) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*cells(row))
-    Console(width=None if Console().is_terminal else 100).print(table)
+    wide(100).print(table)

@@ -3,18 +3,21 @@
 import json
 import logging
 import platform
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from .. import __version__
-from ..base.errors import ConfigError
-from ..base.files import whole_file
+from ..base.errors import ConfigError, DataError
+from ..base.files import to_json, whole_file
+from ..base.own_code import is_own
+from ..base.yaml_files import to_yaml
 from ..data import sources
+from ..data.images import HierarchicalDataset
 from ..data.prepare import prepare_cifar100
 from ..models.backbones import BACKBONES
 from ..runs.answers import predictions, read_pixels
@@ -22,33 +25,37 @@ from ..runs.checks import check_labels
 from ..runs.config import Config, dump_config, read_config
 from ..runs.execution import resolve
 from ..runs.plan import Run
+from ..runs.stored import read_stored_config
 from ..training import checkpoint
-from ..training.checkpoint import Description
+from ..training.checkpoint import Checkpoint, Description
 from ..training.device import choose_device, describe_machine, resolve_precision
 from ..training.evaluation import Evaluation
 from ..training.evaluation import evaluate as run_over
+from ..training.run_record import CHECKPOINTS, read_record
+from .terminal import echo
 
 log = logging.getLogger(__name__)
 PREDICTION_BATCH = 250
 
 
-def evaluate(path: Path, overrides: list[str], features: Path | None, own_backbones: list[str], as_json: bool) -> None:
+def evaluate(path: Path, overrides: list[str], features: Path | None, own_code: list[str], as_json: bool) -> None:
     """Do `bilateral evaluate`."""
     read = checkpoint.read(path)
     tell(read.description)
-    config = _data_config(path, overrides)
-    network = checkpoint.build(read, path, own_backbones=own_backbones).to(choose_device(config.training.device))
+    config = _data_config(path, overrides, own_code)
+    network = checkpoint.build(read, path, own_code=own_code).to(choose_device(config.training.device))
     dataset = sources.load(config.data)
     check_labels(read.description, dataset, str(path))
+    _compare_images(path, dataset, overrides)
     evaluation = run_over(network, dataset.test, read.description.normalise)
     metrics = evaluation.metrics("test", dataset.hierarchy)
     if features is not None:
         _write_npz(features, evaluation)
     if as_json:
-        print(json.dumps({"checkpoint": str(path), "data": dataset.name, "images": len(dataset.test), **metrics}))
+        echo(to_json({"checkpoint": str(path), "data": dataset.name, "images": len(dataset.test), **metrics}))
     else:
         for name, value in metrics.items():
-            print(f"{name:20} {value:.4f}")
+            echo(f"{name:20} {value:.4f}")
 
 
 def predict(path: Path, images: Sequence[Path], top: int, own_backbones: list[str], as_json: bool) -> None:
@@ -75,57 +82,84 @@ def predict(path: Path, images: Sequence[Path], top: int, own_backbones: list[st
 
 def prepare(raw: Path, target: Path, download: bool) -> None:
     """Do `bilateral prepare`."""
-    summary = prepare_cifar100(raw, target, download)
-    print(summary)
+    echo(str(prepare_cifar100(raw, target, download)))
 
 
-def info(what: Path | None, overrides: list[str], own_backbones: list[str]) -> None:
-    """Do `bilateral info`."""
+def info(what: Path | None, overrides: list[str]) -> None:
+    """Do `bilateral info`. Nothing that a file names is imported."""
     if what is None:
         device = choose_device("auto")
         precision = resolve_precision("auto", device)
         machine = describe_machine(device)
-        print(f"bilateral {__version__}, Python {platform.python_version()}, torch {machine['torch']}")
-        print(f"device: {machine['device']}, {machine['threads']} threads, precision auto = {precision}")
-        print(f"backbones: {', '.join(BACKBONES)}, or package.module:Backbone")
-        print(f"data sources: {', '.join(sources.SOURCES)}, or package.module:function")
+        echo(f"bilateral {__version__}, Python {platform.python_version()}, torch {machine['torch']}")
+        echo(f"device: {machine['device']}, {machine['threads']} threads, precision auto = {precision}")
+        echo(f"backbones: {', '.join(BACKBONES)}, or package.module:Backbone")
+        echo(f"data sources: {', '.join(sources.SOURCES)}, or package.module:function")
     elif what.suffix in (".yaml", ".yml"):
         config = read_config(what, overrides)
-        print(dump_config(resolve(Run(config, config.seeds[0])).config), end="")
+        if not config.own_code:
+            config = resolve(Run(config, config.seeds[0])).config
+        echo(dump_config(config).rstrip())
     else:
-        _describe(what, own_backbones)
+        _describe(what)
 
 
-def _describe(path: Path, own_backbones: list[str]) -> None:
+def _describe(path: Path) -> None:
     read = checkpoint.read(path)
     description = read.description
-    network = checkpoint.build(read, path, own_backbones=own_backbones)
+    echo(f"checkpoint: {checkpoint.find(path)}")
+    echo(f"labels: {description.fine_count} fine, {description.coarse_count} coarse")
+    echo(f"image size: {description.image_size[0]}x{description.image_size[1]}")
+    echo(_parameters(read, path))
+    if read.training is not None:
+        echo(f"epochs done: {read.training.epochs_done}")
+    for note in description.notes:
+        echo(f"note: {note}")
+    echo(to_yaml({"model": description.model.model_dump(mode="json", exclude_none=True)}).rstrip())
+
+
+def _parameters(read: Checkpoint, path: Path) -> str:
+    strange = [name for name in read.description.model.archs if is_own(name)]
+    if strange:
+        count = sum(tensor.numel() for tensor in read.network_state.values())
+        return f"numbers in its tensors: {count:,} (of which parameters: the code of {', '.join(strange)} would say)"
+    network = checkpoint.build(read, path)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     trainable = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
-    print(f"checkpoint: {checkpoint.find(path)}")
-    print(f"labels: {description.fine_count} fine, {description.coarse_count} coarse")
-    print(f"image size: {description.image_size[0]}x{description.image_size[1]}")
-    print(f"parameters: {parameters:,}, of which {trainable:,} trainable")
-    if read.training is not None:
-        print(f"epochs done: {read.training.epochs_done}")
-    for note in description.notes:
-        print(f"note: {note}")
-    model = {"model": description.model.model_dump(mode="json", exclude_none=True)}
-    print(yaml.safe_dump(model, sort_keys=False), end="")
+    return f"parameters: {parameters:,}, of which {trainable:,} trainable"
 
 
-def _data_config(path: Path, overrides: list[str]) -> Config:
+def _data_config(path: Path, overrides: list[str], own_code: list[str]) -> Config:
     """The config of the run that `path` belongs to, with other data where the overrides name some."""
     for text in overrides:
         if not text.startswith(("data.", "training.device=")):
             raise ConfigError(f"{text}: evaluate takes data.KEY=VALUE and training.device=NAME only")
-    file = checkpoint.find(path)
-    run_config = file.parent.parent / "config.yaml" if file.parent.name == "checkpoints" else None
     if any(text.startswith("data.name=") for text in overrides):
         return read_config(None, overrides)
-    if run_config is None or not run_config.exists():
+    folder = _run_folder(path)
+    if folder is None or not (folder / "config.yaml").exists():
         raise ConfigError(f"{path} has no config.yaml that names its data; add data.name=... data.root=...")
-    return read_config(run_config, overrides)
+    return read_stored_config(folder / "config.yaml", overrides, own_code)
+
+
+def _run_folder(path: Path) -> Path | None:
+    """The folder of the run that a checkpoint belongs to; None for a file that stands alone."""
+    file = checkpoint.find(path)
+    return file.parent.parent if file.parent.name == CHECKPOINTS else None
+
+
+def _compare_images(path: Path, dataset: HierarchicalDataset, overrides: list[str]) -> None:
+    """Say if these are not the images that a run was trained and tested on. Raises DataError if nobody asked for others."""
+    folder = _run_folder(path)
+    record = folder and read_record(folder)
+    if not record or record.data.fingerprint == dataset.fingerprint:
+        return
+    what = f"the data set {dataset.name} is not the one that {folder} was trained and tested on"
+    if not any(text.startswith("data.") for text in overrides):
+        raise DataError(
+            f"{what}: its images have changed; give those by data.KEY=VALUE, or test on these by data.name="
+        )
+    warnings.warn(what, stacklevel=1)
 
 
 def tell(description: Description) -> None:

@@ -10,9 +10,10 @@ from ..runs.estimate import epochs_done, seconds_per_flop, training_seconds
 from ..runs.execution import resolve, split
 from ..runs.plan import Run
 from ..runs.predictions import Predictions
-from ..runs.runner import PREDICTIONS, Runner, RunResult, find_folder
+from ..runs.runner import Runner, RunResult, find_folder
 from ..runs.scheduling import Executor, Failure, run_plan, with_parents
 from ..training.cost import training_flops
+from ..training.run_record import PREDICTIONS
 from .comparison import Comparison, ImageComparison, compare_images, compare_rows
 from .measures import measure
 from .rows import Row, plan_rows, reference_rows

@@ -5,13 +5,12 @@ All but timing.csv and provenance.json hold only what the same experiment always
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..base.files import write_text
+from ..base.files import to_json, write_text
 from ..runs.config import Config
 from .experiment import Table
 from .measures import MEASURES
@@ -26,14 +25,14 @@ def write(folder: Path, config: Config, data: str, table: Table, provenance: Map
         parts = [f"{comment}{title}\n", *(render(block, form) for block in blocks(table))]
         parts += [f"{comment}{failure.run.title} failed\n" for failure in table.failures]
         write_text(folder / f"table.{form}", "\n".join(parts))
-    write_text(folder / "table.json", json.dumps({"title": title, **as_json(table)}, indent=1))
+    write_text(folder / "table.json", to_json({"title": title, **as_json(table)}, indent=1))
     for name, records in _records(table).items():
         if records:
             write_text(folder / f"{name}.csv", _csv(records))
         else:  # none is compared, and what an earlier execution compared is not of this table
             (folder / f"{name}.csv").unlink(missing_ok=True)
     folders = {result.row.name: result.folders for result in table.rows}
-    write_text(folder / "provenance.json", json.dumps({**provenance, "runs": folders}, indent=1))
+    write_text(folder / "provenance.json", to_json({**provenance, "runs": folders}, indent=1))
 
 
 def as_json(table: Table) -> dict[str, Any]:

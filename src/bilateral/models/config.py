@@ -102,6 +102,11 @@ class ModelConfig(Section):
         return {side: config for side, config in both.items() if config is not None}
 
     @property
+    def archs(self) -> tuple[str, ...]:
+        """The names of its hemispheres' backbones, each once."""
+        return tuple(dict.fromkeys(hemisphere.arch for hemisphere in self.hemispheres.values()))
+
+    @property
     def levels(self) -> tuple[str, ...]:
         """The label levels that have a head."""
         return ("fine", "coarse") if self.mode_heads == "both" else (self.mode_heads,)

@@ -1,19 +1,20 @@
 """The root of every config, and how it is read: file, overrides, checks, clear errors."""
 
-import copy
 import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from ..base.errors import ConfigError
+from ..base.own_code import is_own
 from ..base.section import Section, Text, UserPath, Whole
+from ..base.yaml_files import YamlError, read_yaml, to_yaml
 from ..data.config import DataConfig
 from ..models.config import ModelConfig
 from ..training.config import GIVEN_BY_RECIPES, RECIPES, CheckpointConfig, TrainingConfig
 from .documented_keys import DOCUMENTED_SECTIONS, translate
+from .overrides import override
 
 
 class PretrainingConfig(Section):
@@ -126,6 +127,12 @@ class Config(Section):
                 raise ValueError(f"protocol: original validates on the test set, so data.{unread.pop()} has no effect")
         return self
 
+    @property
+    def own_code(self) -> set[str]:
+        """The `package.module:Object` names in it: data sources and backbones that do not come with the package."""
+        names = {self.data.name, *self.model.archs}
+        return {name for name in names if is_own(name)}
+
 
 def read_config(path: Path | None, overrides: list[str] | None = None) -> Config:
     """Read a YAML file, in our form or as the original code ships it, with `key=value` overrides on top.
@@ -136,21 +143,14 @@ def read_config(path: Path | None, overrides: list[str] | None = None) -> Config
     raw = _read_yaml(path) if path else {}
     from_original = any(section in raw for section in DOCUMENTED_SECTIONS)
     documented = [override for override in overrides or [] if is_documented(override)]
-    values = translate(override(raw, documented), source, from_original)
-    return check_config(override(values, [text for text in overrides or [] if text not in documented]), source)
+    values = translate(override(raw, documented, Config), source, from_original)
+    ours = [text for text in overrides or [] if text not in documented]
+    return check_config(override(values, ours, Config), source)
 
 
 def is_documented(override: str) -> bool:
     """Whether a `key=value` override uses one of the original code's keys."""
     return override.partition("=")[0].split(".")[0] in DOCUMENTED_SECTIONS
-
-
-def override(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
-    """Give a copy of nested `values` in which each `key=value` is set, such as "training.epochs=20"."""
-    values = copy.deepcopy(values)
-    for text in overrides:
-        _set(values, text)
-    return values
 
 
 def check_config(values: dict[str, Any], source: str) -> Config:
@@ -165,7 +165,7 @@ def check_config(values: dict[str, Any], source: str) -> Config:
 def dump_config(config: Config) -> str:
     """Write a resolved config as YAML that `read_config` reads back to the same."""
     values = config.model_dump(mode="json", exclude_none=True)
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return to_yaml(values)
 
 
 def _own_problems(problems: list[Any]) -> list[Any]:
@@ -206,45 +206,21 @@ def _optimizer(training: dict[str, Any], inherited: dict[str, Any] | None = None
     return training.get("optimizer") or (inherited or {}).get("optimizer") or by_recipe
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """A safe YAML loader that refuses a key given twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value if not key.tag.endswith(":merge")]
-        repeated = next((key for key in keys if keys.count(key) > 1), None)
-        if repeated is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {repeated!r} is given twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the config {path}: {getattr(error, 'strerror', None) or error}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        raw = read_yaml(path)
+    except OSError as error:
+        raise ConfigError(f"cannot read the config {path}: {error.strerror or error}") from error
+    except YamlError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if raw is None:
+        raise ConfigError(f"{path} is empty; it must hold keys and values, such as `seeds: [0]`")
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path} must hold keys and values, such as `seeds: [0]`; it holds {type(raw).__name__}")
+        raise ConfigError(f"{path} must hold keys and values, such as `seeds: [0]`; it holds one {_KINDS[type(raw)]}")
     return raw
 
 
-def _set(raw: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"the override {override!r} must have the form key=value, such as training.epochs=20")
-    try:
-        value = yaml.safe_load(text) if text else None
-    except (yaml.YAMLError, ValueError, RecursionError):
-        value = text
-    *sections, last = key.split(".")
-    for section in sections:
-        if raw.get(section) is None:
-            raw[section] = {}
-        raw = raw[section]
-        if not isinstance(raw, dict):
-            raise ConfigError(f"the override {override!r}: {section} is a value, not a section")
-    raw[last] = value
+_KINDS = {list: "list", str: "text", bool: "value", int: "number", float: "number"}
 
 
 def _explain(problem: Any) -> str:

@@ -47,6 +47,11 @@ _ACCELERATORS = {"auto": "auto", "cpu": "cpu", "gpu": "cuda", "cuda": "cuda", "m
 DOCUMENTED_SECTIONS = ("exp_name", "trainer_params", "dataset", "logger", "hparams", "ckpt_callback")
 
 
+def our_key(key: str) -> str | None:
+    """Give our key for one of the original's; None where it has no single one."""
+    return _MOVED.get(key)
+
+
 def translate(raw: Values, source: str, from_original: bool = True) -> Values:
     """Give a config in our form for one that may use the original's keys, in whole or in part.
 

@@ -1,19 +1,19 @@
 """How long what is still to be done will take."""
 
-import json
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 
+from ..base.files import read_json_lines
 from ..data.images import HierarchicalDataset
 from ..models.build import build_network
 from ..training.device import autocast, choose_device, prepare
 from ..training.objective import losses
+from ..training.run_record import read_record
 from .execution import describe
 from .plan import Run
-from .runner import read_record
 
 STEPS = 4
 CPU_BATCH = 64
@@ -22,24 +22,21 @@ CPU_BATCH = 64
 
 def threads_at_work(folder: Path) -> int:
     """With how many threads of the CPU a finished run was trained; 1 on another device."""
-    machine = (read_record(folder) or {}).get("machine", {})
-    return int(machine.get("threads", 1)) if str(machine.get("device", "cpu")).startswith("cpu") else 1
+    record = read_record(folder)
+    machine = record.machine if record else {}
+    threads = machine.get("threads", 1)
+    return threads if isinstance(threads, int) and str(machine.get("device", "cpu")).startswith("cpu") else 1
 
 
 def training_seconds(folder: Path) -> float:
     """How long the training of a run took, by its folder: all epochs, and what was done before the first."""
-    try:
-        lines = (folder / "timing.jsonl").read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return 0.0
-    epochs = [json.loads(line) for line in lines]
-    return sum(epoch["train_s"] + epoch.get("preparation_s", 0.0) for epoch in epochs)
+    epochs = read_json_lines(folder / "timing.jsonl")
+    return sum(epoch.get("train_s", 0.0) + epoch.get("preparation_s", 0.0) for epoch in epochs)
 
 
 def epochs_done(folder: Path | None) -> int:
     """How many epochs a run that is not finished has behind it."""
-    path = folder / "metrics.jsonl" if folder else None
-    return len(path.read_text(encoding="utf-8").splitlines()) if path and path.exists() else 0
+    return len(read_json_lines(folder / "metrics.jsonl")) if folder else 0
 
 
 def seconds_per_flop(trained: Iterable[tuple[float, Path]], run: Run, dataset: HierarchicalDataset) -> float:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from ..base.files import file_digest
 from ..models.backbones import find_backbone
 from ..models.config import HemisphereConfig, ModelConfig
 from ..training import distributed
@@ -60,12 +61,17 @@ class Run:
         arch = hemispheres or f"{len(model.members or [])}members"
         return f"{self.config.name}-{model.mode_hemis}-{arch}-{model.mode_heads}"
 
+    @property
+    def code(self) -> str:
+        """Digest of the code that computes its result."""
+        return code_fingerprint(tuple(hemisphere.arch for hemisphere in self.config.model.hemispheres.values()))
+
     def identity(self, data_fingerprint: str) -> str:
         """Digest of all that determines the run's result: kind, seed, parents, the checkpoints that it starts from."""
         determining = {
             "kind": self.kind(data_fingerprint),
             "seed": self.seed,
-            "files": {where: _file_digest(path) for where, path in checkpoint_files(self.config.model).items()},
+            "files": {where: file_digest(path) for where, path in checkpoint_files(self.config.model).items()},
             "parents": {side: parent.identity(data_fingerprint) for side, parent in self.parents.items()},
         }
         return _digest(determining)
@@ -87,7 +93,7 @@ class Run:
             ),
             "training": config.training.model_dump(mode="json", exclude=unread),
             "checkpoints": config.checkpoints.model_dump(mode="json", exclude={"save_last"}),
-            "code": code_fingerprint(tuple(h.arch for h in config.model.hemispheres.values())),
+            "code": self.code,
         }
         if distributed.world_size() > 1:  # which draw other masks where there is dropout
             common["processes"] = distributed.world_size()
@@ -150,8 +156,3 @@ def _is_text(statement: ast.stmt) -> bool:
 
 def _digest(values: object) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

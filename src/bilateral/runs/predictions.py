@@ -1,20 +1,24 @@
 """What networks said of the test images, kept in a file, so that no later question needs a network."""
 
-import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..base.errors import OutputError
-from ..base.files import whole_file
+from ..base.files import open_plain, whole_file
 from ..data.hierarchy import LabelHierarchy
 from ..models.macro import mean_logits
+
+LEVELS = ("fine", "coarse")
+MOST_BYTES = 2**30
+"""Size of the largest predictions that are read, unpacked."""
+_NAMES = tuple(f"{kind}_{level}" for kind in ("logits", "labels") for level in LEVELS)
 
 
 @dataclass(frozen=True)
@@ -37,25 +41,25 @@ class Predictions:
 
     @classmethod
     def load(cls, path: Path) -> "Predictions":
-        """Read such a file. Raises OutputError where there is none or it is damaged."""
+        """Read such a file. Raises OutputError where there is none, or it is damaged or holds anything else."""
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: torch.from_numpy(file[name]) for name in file.files}
+            with open_plain(path) as content, ZipFile(content) as archive:
+                if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
+                    raise ValueError(f"it unpacks to more than {MOST_BYTES:,} bytes")
+                arrays = {name: _read_array(archive, name) for name in _NAMES if f"{name}.npy" in archive.namelist()}
             logits = {level: arrays[f"logits_{level}"] for level in LEVELS if f"logits_{level}" in arrays}
-            return cls(logits, {level: arrays[f"labels_{level}"].long() for level in LEVELS})
-        except (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, BadZipFile, zlib.error) as error:
-            raise OutputError(
-                f"cannot read the predictions {path}: {error}; delete the run's folder to redo it"
-            ) from error
-
-    @classmethod
-    def are_whole(cls, path: Path) -> bool:
-        """Whether there is such a file, undamaged."""
-        try:
-            cls.load(path)
-        except OutputError:
-            return False
-        return True
+            labels = {level: arrays[f"labels_{level}"].long() for level in LEVELS}
+            _check(logits, labels)
+            return cls(logits, labels)
+        except KeyError as error:
+            reason = f"it has no {error}"
+        except (OSError, BadZipFile) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+        except Exception as error:  # damaged bytes make decoders raise errors of any kind
+            reason = str(error) or type(error).__name__
+        raise OutputError(
+            f"cannot read the predictions {path}: {reason}; the command that made the run makes them again"
+        )
 
     def correct(self, level: str) -> Tensor:
         """Whether the best class of `level` is the right one: bool (N,)."""
@@ -70,7 +74,25 @@ class Predictions:
         return self.logits[level].log_softmax(1)
 
 
-LEVELS = ("fine", "coarse")
+def _read_array(archive: ZipFile, name: str) -> Tensor:
+    with archive.open(f"{name}.npy") as member:
+        return torch.from_numpy(np.lib.format.read_array(member, allow_pickle=False))
+
+
+def _check(logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> None:
+    count = len(labels["fine"])
+    for level, values in labels.items():
+        if values.ndim != 1 or not len(values) == count > 0:
+            raise ValueError(f"its {level} labels are {tuple(values.shape)}, not one for each of {count} images")
+    for level, values in logits.items():
+        if values.dtype != torch.float32 or values.ndim != 2 or len(values) != count:
+            raise ValueError(
+                f"its {level} logits are {values.dtype} {tuple(values.shape)}, not float32 for {count} images"
+            )
+        if not values.isfinite().all():
+            raise ValueError(f"its {level} logits are not all finite numbers")
+        if not 0 <= int(labels[level].min()) <= int(labels[level].max()) < values.shape[1]:
+            raise ValueError(f"its {level} labels are outside the {values.shape[1]} classes")
 
 
 def side_by_side(predictions: Sequence[Predictions], hierarchy: LabelHierarchy) -> Predictions:

@@ -1,15 +1,17 @@
 """Results over seeds: the original's result_all.yaml, and the system's table."""
 
-import json
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ..base.files import write_text
+from ..base.errors import OutputError
+from ..base.files import to_json, write_text
 from ..base.statistics import Summary, summarise
-from .runner import RunResult, read_record
+from ..base.yaml_files import to_yaml
+from ..training.run_record import FILE, RunRecord, read_record
+from .runner import RunResult
 
 COLUMNS = {"fine_pct": "fine", "coarse_pct": "coarse", "rollup_pct": "coarse by roll-up"}
 """The table's columns: accuracies on the test set in percent."""
@@ -49,21 +51,21 @@ def tabulate(results: dict[str, list[RunResult]]) -> list[SystemRow]:
     return rows
 
 
-def write_result_all(results: list[RunResult]) -> Path | None:
-    """Write the original's summary of one network's runs into the folder of their group, and give its path.
+def write_result_all(results: list[RunResult]) -> None:
+    """Write the original's summary of one network's runs, result_all.yaml, into the folder of their group.
 
     It covers every tested run of the same kind in that folder, whatever command it was done by. Accuracies are shares
     (0 to 1); `stddev` is the sample deviation (None for one seed). Nothing is written where nothing was tested.
     """
     if not results or not all(result.metrics for result in results):
-        return None
+        return
     group = results[0].folder.parent
-    kind = (read_record(results[0].folder) or {}).get("kind")
-    runs = {}
-    for folder in sorted(path.parent for path in group.glob("*/run.yaml")):
-        record = read_record(folder)
-        if record and record.get("kind") == kind and record["metrics"]:
-            runs[record["seed"]] = {"seed": record["seed"], "folder": folder.name, "result": [record["metrics"]]}
+    kinds = {record.kind for result in results if (record := _record(result.folder))}
+    runs: dict[int, dict[str, Any]] = {}
+    for folder in sorted(path.parent for path in group.glob(f"*/{FILE}")):
+        record = _record(folder)
+        if record and record.kind in kinds and record.metrics:
+            runs[record.seed] = {"seed": record.seed, "folder": folder.name, "result": [record.metrics]}
     summary: dict[str, Any] = {"n": len(runs)}
     two_heads = results[0].run.config.model.mode_heads == "both"
     for suffix in ("_fine", "_coarse") if two_heads else ("",):
@@ -71,27 +73,51 @@ def write_result_all(results: list[RunResult]) -> Path | None:
         summary[f"mean{suffix}"] = values["mean"]
         summary[f"stddev{suffix}"] = values["std"]
         summary[f"ci95{suffix}"] = list(values["ci95"]) if values["ci95"] else None
-    path = group / "result_all.yaml"
-    write_text(
-        path, yaml.safe_dump({"summary": summary, "runs": [runs[seed] for seed in sorted(runs)]}, sort_keys=False)
-    )
-    return path
+    text = to_yaml({"summary": summary, "runs": [runs[seed] for seed in sorted(runs)]})
+    write_text(group / "result_all.yaml", text)
 
 
-def write_table(folder: Path, title: str, rows: list[SystemRow], results: dict[str, list[RunResult]]) -> None:
-    """Write the table as table.json (with every run behind it) and table.md. title: what it is of."""
-    values = {
-        "title": title,
-        "unit": "percent of the test set",
-        "rows": [{"name": row.name, **row.columns} for row in rows],
-        "runs": [
-            {"row": name, "seed": result.run.seed, "folder": str(result.folder), **result.metrics}
-            for name, runs in results.items()
-            for result in runs
-        ],
-    }
-    write_text(folder / "table.json", json.dumps(values, indent=1))
-    write_text(folder / "table.md", f"{title}\n\n{markdown(rows)}")
+def _record(folder: Path) -> RunRecord | None:
+    """The record of a run; None too where it is damaged, which is told when that run is used."""
+    with suppress(OutputError):
+        return read_record(folder)
+    return None
+
+
+@dataclass(frozen=True)
+class SystemTable:
+    """A system's table: what it is of, its rows, and the runs behind each, by the row's name; where it is written."""
+
+    title: str
+    results: dict[str, list[RunResult]]
+    folder: Path
+
+    @cached_property
+    def rows(self) -> list[SystemRow]:
+        """One row for every kind of network that was tested."""
+        return tabulate(self.results)
+
+    @property
+    def json(self) -> str:
+        """The table with every run behind it."""
+        values = {
+            "title": self.title,
+            "unit": "percent of the test set",
+            "rows": [{"name": row.name, **row.columns} for row in self.rows],
+            "runs": [
+                {"row": name, "seed": result.run.seed, "folder": str(result.folder), **result.metrics}
+                for name, runs in self.results.items()
+                for result in runs
+            ],
+        }
+        return to_json(values, indent=1)
+
+    def write(self) -> None:
+        """Write table.json and table.md, and the summary of each kind of network beside its runs."""
+        for runs in self.results.values():
+            write_result_all([result for result in runs if not result.given])
+        write_text(self.folder / "table.json", self.json)
+        write_text(self.folder / "table.md", f"{self.title}\n\n{markdown(self.rows)}")
 
 
 def markdown(rows: list[SystemRow]) -> str:

@@ -1,6 +1,7 @@
 """Does a run: finds its folder, trains or goes on, tests, writes the result. A finished run is not done again."""
 
 import logging
+import shutil
 import subprocess
 import time
 import traceback
@@ -10,16 +11,25 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import yaml
-
-from ..base.errors import OutputError
+from ..base.errors import CheckpointError, OutputError
 from ..base.files import remove_partial_files, sole_writer, write_text, writing
+from ..base.yaml_files import to_yaml
 from ..data.images import HierarchicalDataset
 from ..training import checkpoint, distributed
 from ..training.device import choose_device, describe_machine
 from ..training.progress import ProgressDisplay, TerminalProgress
+from ..training.run_record import (
+    CHECKPOINTS,
+    FILE,
+    PREDICTIONS,
+    RecordedData,
+    RunRecord,
+    damage,
+    digests,
+    read_record,
+)
 from .checks import check_labels, check_network
 from .config import Config, dump_config
 from .execution import evaluate_run, resolve, train_run
@@ -28,7 +38,6 @@ from .predictions import Predictions
 
 log = logging.getLogger(__name__)
 
-PREDICTIONS = "predictions.npz"
 FAILURE = "failure.log"
 
 
@@ -58,6 +67,7 @@ class Runner:
         self.dataset, self.waits = dataset, waits
         self.progress = progress or TerminalProgress()
         self._results: dict[str, RunResult] = {}
+        self._told: set[tuple[str, str]] = set()
 
     def check(self, runs: Iterable[Run]) -> None:
         """Find what would stop any of `runs`, or of their parents, before the first one starts.
@@ -118,13 +128,31 @@ class Runner:
         return RunResult(alone, path.parent, path, metrics, given=True)
 
     def _reuse(self, run: Run, identity: str) -> RunResult | None:
+        """The result of a run that is finished, and whose files are as they were made."""
         folder = find_folder(run, identity)
-        record = read_record(folder) if folder else None
-        if folder is None or record is None:
+        if folder is None:
             return None
-        if run.config.evaluate and not (record["metrics"] and Predictions.are_whole(folder / PREDICTIONS)):
+        try:
+            record = read_record(folder)
+        except OutputError as error:
+            self._say_again(run, str(error))
             return None
-        return RunResult(run, folder, _tested(run.config, folder), record["metrics"])
+        if record is None:
+            return None
+        wrong = _checkpoint_damage(run.config, folder, record)
+        if wrong is None and run.config.evaluate:
+            wrong = _test_damage(folder, record)
+            if not record.metrics:
+                return None  # trained by a command that was not to test
+        if wrong is not None:
+            self._say_again(run, wrong)
+            return None
+        return RunResult(run, folder, _tested(run.config, folder), record.metrics)
+
+    def _say_again(self, run: Run, why: str) -> None:
+        if (run.title, why) not in self._told:
+            self._told.add((run.title, why))
+            log.warning("%s: %s; so this is made again", run.title, why)
 
     def _run_alone(self, run: Run, identity: str, parents: dict[str, RunResult]) -> RunResult:
         group = run.config.save_dir / run.group
@@ -153,7 +181,7 @@ class Runner:
             write_text(folder / "config.yaml", dump_config(_with_parents(run, parents)))
             log.info("%s: %s", run.title, folder)
         # A finished run that only lacks its test is not trained again.
-        if tested is not None and read_record(folder) is None:
+        if tested is not None and not distributed.from_first(lambda: _is_trained(run, folder)):
             given = {part: parent.checkpoint for part, parent in parents.items() if parent.checkpoint is not None}
             train_run(run, self.dataset, given, folder, self.progress)
         return distributed.from_first(lambda: self._finish(run, folder, identity, parents, tested, started))
@@ -176,27 +204,28 @@ class Runner:
             evaluation = evaluate_run(run, self.dataset, tested)
             metrics = evaluation.metrics("test", self.dataset.hierarchy)
             Predictions(evaluation.logits, evaluation.labels).save(folder / PREDICTIONS)
-            write_text(folder / "result.yaml", yaml.safe_dump([metrics], sort_keys=False))
-        trained = read_record(folder) or {
-            "seconds_since_last_start": round(time.perf_counter() - started, 1),
-            "commit": commit(),
-            "machine": describe_machine(choose_device(run.config.training.device)),
-            "processes": distributed.world_size(),
-        }
-        record = {
-            "id": identity,
-            "kind": run.kind(self.dataset.fingerprint),
-            "role": run.role,
-            "seed": run.seed,
-            "parents": {part: str(parent.folder) for part, parent in parents.items()},
-            "data": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint},
-            "metrics": metrics,
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            **{key: trained.get(key) for key in ("seconds_since_last_start", "commit", "machine", "processes")},
-        }
-        if tested is not None:
-            record["checkpoint"] = tested.stem
-        write_text(folder / "run.yaml", yaml.safe_dump(record, sort_keys=False))
+            write_text(folder / "result.yaml", to_yaml([metrics]))
+        trained = read_record(folder)
+        record = RunRecord(
+            id=identity,
+            kind=run.kind(self.dataset.fingerprint),
+            role=run.role,
+            seed=run.seed,
+            parents={part: str(parent.folder) for part, parent in parents.items()},
+            data=RecordedData(name=self.dataset.name, fingerprint=self.dataset.fingerprint),
+            metrics=metrics,
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds_since_last_start=trained.seconds_since_last_start
+            if trained
+            else round(time.perf_counter() - started, 1),
+            commit=trained.commit if trained else commit(),
+            code=trained.code if trained else run.code,
+            machine=trained.machine if trained else dict(describe_machine(choose_device(run.config.training.device))),
+            processes=trained.processes if trained else distributed.world_size(),
+            checkpoint=None if tested is None else _name(run.config),
+            digests=digests(folder, [PREDICTIONS, *([] if tested is None else [f"{CHECKPOINTS}/{tested.name}"])]),
+        )
+        record.write(folder)
         last = folder / "checkpoints" / "last.safetensors"
         if not run.config.checkpoints.save_last and tested != last:
             with writing(last):
@@ -209,23 +238,9 @@ def commit() -> str | None:
     here = Path(__file__).parent
     command = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, ValueError, subprocess.SubprocessError):
         return None
-
-
-def read_record(folder: Path) -> dict[str, Any] | None:
-    """Give a finished run's record, None for an unfinished one. Raises OutputError if it is damaged."""
-    path = folder / "run.yaml"
-    try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if isinstance(record, dict) and isinstance(record.get("metrics"), dict):
-            return record
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise OutputError(f"cannot read {path}: {error}; delete the folder to do the run again") from error
-    raise OutputError(f"{path} is no record of a run; delete the folder to do the run again")
 
 
 def _with_parents(run: Run, parents: dict[str, RunResult]) -> Config:
@@ -241,12 +256,75 @@ def _with_parents(run: Run, parents: dict[str, RunResult]) -> Config:
     return run.config.model_copy(update={"seeds": [run.seed], "model": model})
 
 
+def _name(config: Config) -> Literal["best", "last"]:
+    """Which checkpoint the protocol tests."""
+    return "last" if config.protocol == "original" else "best"
+
+
 def _tested(config: Config, folder: Path) -> Path | None:
-    """The checkpoint that the protocol tests; None for an ensemble, which has none of its own."""
+    """The checkpoint that is tested; None for an ensemble, which has none of its own."""
     if config.model.mode_hemis == "ensemble":
         return None
-    name = "last" if config.protocol == "original" else "best"
-    return folder / "checkpoints" / f"{name}.safetensors"
+    return folder / CHECKPOINTS / f"{_name(config)}.safetensors"
+
+
+def _checkpoint_damage(config: Config, folder: Path, record: RunRecord) -> str | None:
+    """What is wrong with the tested checkpoint of a finished run, in a clause."""
+    tested = _tested(config, folder)
+    if tested is None:
+        return None
+    name = f"{CHECKPOINTS}/{tested.name}"
+    wrong = damage(folder, record, name)
+    if wrong is None and name not in record.digests:
+        try:
+            checkpoint.read(tested)
+        except CheckpointError as error:
+            return str(error)
+    return wrong
+
+
+def _test_damage(folder: Path, record: RunRecord) -> str | None:
+    """What is wrong with the stored predictions of a finished run, in a clause."""
+    wrong = damage(folder, record, PREDICTIONS)
+    if wrong is None:
+        try:
+            Predictions.load(folder / PREDICTIONS)
+        except OutputError as error:
+            return str(error)
+    return wrong
+
+
+def _is_trained(run: Run, folder: Path) -> bool:
+    """Whether a run is finished but for its test. Checkpoints that are damaged are removed first, to be made anew."""
+    with suppress(OutputError):
+        record = read_record(folder)
+        if record is not None and _checkpoint_damage(run.config, folder, record) is None:
+            return True
+    wrong = "" if (folder / FILE).exists() else _damage_before_the_end(folder / CHECKPOINTS)
+    if wrong:
+        log.warning("%s: %s; so its training starts anew", run.title, wrong)
+    if wrong or (folder / FILE).exists():
+        with writing(folder):
+            # The record goes last, so that a kill in between leaves a run that is known to be damaged.
+            for name in (CHECKPOINTS, "tensorboard"):
+                if (folder / name).exists():
+                    shutil.rmtree(folder / name)
+            (folder / FILE).unlink(missing_ok=True)
+    return False
+
+
+def _damage_before_the_end(folder: Path) -> str:
+    """What is wrong with the checkpoints of a training that goes on, in a clause; "" if nothing is."""
+    last, best = folder / "last.safetensors", folder / "best.safetensors"
+    if not last.exists():
+        return ""
+    try:
+        training = checkpoint.read(last).training
+        if training is not None and training.kept:
+            checkpoint.read(best)
+    except CheckpointError as error:
+        return str(error)
+    return ""
 
 
 def find_folder(run: Run, identity: str) -> Path | None:

@@ -1,53 +1,56 @@
-"""A finished run, opened from its folder."""
+"""Finished runs, opened by their folders: what is known of them without training anything."""
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from ..base.errors import OutputError
+from ..base.errors import ConfigError, OutputError
+from ..base.files import read_json_lines
+from ..base.own_code import refuse_strange
 from ..models.macro import HemisphericNetwork
 from ..training import checkpoint
 from ..training.checkpoint import Description
+from ..training.run_record import FILE, PREDICTIONS, RunRecord, damage, read_record
 from .config import Config, read_config
 from .predictions import Predictions
-from .runner import PREDICTIONS, read_record
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A finished run: its folder, and its record (`run.yaml`). Everything else is read when it is asked for.
+    """A finished run: its folder, and its record. Everything else is read, and checked, when it is asked for.
 
-    own_backbones: `package.module:Class` backbones that its checkpoint may name.
+    own_code: `package.module:Object` names that its files may name.
     """
 
     folder: Path
-    record: dict[str, Any]
-    own_backbones: Collection[str] = ()
+    record: RunRecord
+    own_code: Collection[str] = ()
 
     @classmethod
-    def open(cls, folder: Path, own_backbones: Collection[str] = ()) -> "StoredRun":
+    def open(cls, folder: Path, own_code: Collection[str] = ()) -> "StoredRun":
         """Open a run's folder. Raises OutputError where there is none, or the run is not finished."""
         record = read_record(folder)
         if record is None:
-            raise OutputError(f"{folder} is no finished run (it has no run.yaml); run its command again")
-        return cls(folder, record, own_backbones)
+            raise OutputError(f"{folder} is no finished run (it has no {FILE}); run its command again")
+        return cls(folder, record, own_code)
 
     @property
     def seed(self) -> int:
         """The run's seed."""
-        return int(self.record["seed"])
+        return self.record.seed
 
     @cached_property
     def config(self) -> Config:
         """The resolved config."""
-        return read_config(self.folder / "config.yaml")
+        return read_stored_config(self.folder / "config.yaml", [], self.own_code)
 
     @cached_property
     def predictions(self) -> Predictions:
-        """What it said of the test images. Raises OutputError where it was not tested."""
+        """What it said of the test images. Raises OutputError where it was not tested, or the file was changed."""
+        wrong = damage(self.folder, self.record, PREDICTIONS)
+        if wrong is not None:
+            raise OutputError(f"{wrong}; the command that made the run makes it again")
         return Predictions.load(self.folder / PREDICTIONS)
 
     @cached_property
@@ -57,22 +60,41 @@ class StoredRun:
 
     def network(self) -> HemisphericNetwork:
         """Its tested network, in evaluation mode, on the CPU. Raises CheckpointError."""
-        return checkpoint.load(self.folder, own_backbones=self.own_backbones)
+        return checkpoint.load(self.folder, own_code=self.own_code)
 
     def epochs(self) -> list[dict[str, float]]:
         """The metrics of every epoch, as in metrics.jsonl; none where there is no such file."""
-        path = self.folder / "metrics.jsonl"
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+        return read_json_lines(self.folder / "metrics.jsonl")
 
     def parents(self) -> dict[str, "StoredRun"]:
         """The runs that it was made from, by side."""
         return {
-            part: StoredRun.open(beside(self.folder.parent.parent, Path(folder)), self.own_backbones)
-            for part, folder in self.record.get("parents", {}).items()
+            part: StoredRun.open(beside(self.folder.parent.parent, folder), self.own_code)
+            for part, folder in self.record.parents.items()
         }
 
 
-def beside(save_dir: Path, recorded: Path) -> Path:
-    """Where a run is now that was recorded at another place: in the same `save_dir`, which may have been moved."""
-    here = save_dir / recorded.parent.name / recorded.name
-    return here if here.is_dir() or not recorded.is_dir() else recorded
+def beside(save_dir: Path, recorded: str) -> Path:
+    """Where a recorded run is: in the same `save_dir`, whatever place that had. Raises OutputError for no such name."""
+    names = Path(recorded).parts[-2:]
+    if len(names) < 2 or ".." in names or Path(*names).is_absolute() or "\0" in recorded:
+        raise OutputError(f"{save_dir}: {recorded!r:.200} is recorded there as a run, and is no folder of one")
+    return save_dir.joinpath(*names)
+
+
+def read_stored_config(path: Path, overrides: list[str], own_code: Collection[str]) -> Config:
+    """Read the config that lies in a run's folder, with `data.KEY=VALUE` and `training.device=NAME` on top.
+
+    Unlike a config that somebody trains by, it may come from anybody: it names no code but what the user names too, by
+    `own_code` or an override, and fetches nothing. Raises ConfigError.
+    """
+    return trusted(read_config(path, overrides), overrides, own_code, str(path))
+
+
+def trusted(config: Config, overrides: list[str], own_code: Collection[str], source: str) -> Config:
+    """Give a stored config that names no code but the user's, and fetches nothing but what an override says."""
+    typed = {text.partition("=")[2] for text in overrides}
+    refuse_strange(config.own_code, {*own_code, *typed}, source, ConfigError)
+    if config.data.download and not any(text.startswith("data.download=") for text in overrides):
+        return config.model_copy(update={"data": config.data.model_copy(update={"download": False})})
+    return config

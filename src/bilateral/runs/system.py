@@ -6,10 +6,9 @@ from pathlib import Path
 from ..base.errors import ConfigError
 from ..data.images import HierarchicalDataset
 from ..models.config import SIDES
-from ..training import distributed
 from .config import Config
 from .plan import Run, hemisphere_config
-from .results import SystemRow, tabulate, write_result_all, write_table
+from .results import SystemTable
 from .runner import Runner, RunResult
 from .workers import run_all
 
@@ -38,11 +37,11 @@ def plan_system(config: Config, seed: int) -> dict[str, Run]:
     return {**alone, "bilateral": Run(joined, seed, "bilateral", parents)}
 
 
-def run_system(configs: list[Config], dataset: HierarchicalDataset, join: bool = True) -> tuple[list[SystemRow], Path]:
+def run_system(configs: list[Config], dataset: HierarchicalDataset, join: bool = True) -> SystemTable:
     """Do every run, for every seed of every config, that is not finished.
 
     configs: more than one where each seed has hemispheres given as checkpoints. join: False trains the hemispheres
-    only. Gives the table's rows, none where nothing is tested, and the folder that the table is written to.
+    only. Gives the table, which has no rows where nothing is tested, and is not written yet.
     """
     runner = Runner(dataset)
     plans = [(config, plan_system(config, seed)) for config in configs for seed in config.seeds]
@@ -60,17 +59,10 @@ def run_system(configs: list[Config], dataset: HierarchicalDataset, join: bool =
             result = runner.run(run, check=False) if given is None else runner.evaluate_hemisphere(run, given)
             if result is not None and result.metrics:
                 results.setdefault(ROW_NAMES[role], []).append(result)
-    folder = configs[0].save_dir / f"{configs[0].name}-system"
-    rows = tabulate(results)
-    if not distributed.is_first():
-        return rows, folder
-    for runs in results.values():
-        write_result_all([result for result in runs if not result.given])
     seeds = ", ".join(str(seed) for config in configs for seed in config.seeds)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     title = f"{configs[0].name} on {dataset.name}, seeds {seeds}, protocol {configs[0].protocol}, {now}"
-    write_table(folder, title, rows, results)
-    return rows, folder
+    return SystemTable(title, results, configs[0].save_dir / f"{configs[0].name}-system")
 
 
 def _given(config: Config, role: str) -> Path | None:

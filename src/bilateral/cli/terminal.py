@@ -1,0 +1,124 @@
+"""What a command shows: text that cannot steer the terminal, in whatever encoding it has, and what an error looks like.
+
+Exit codes: 0 done; 1 a training diverged, memory or some runs failed; 2 bad input; 3 a fault of this program; 130
+interrupted.
+"""
+
+import io
+import logging
+import os
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from typing import NoReturn
+
+from cyclopts import CycloptsError
+from rich.console import Console
+
+from .. import __version__
+from ..base.errors import BilateralError
+from ..base.text import REPLACEMENTS, register_replacements, shown
+
+DEBUG = "BILATERAL_DEBUG"
+"""Set in the environment, it shows a traceback at once."""
+INTERNAL = 3
+
+
+def echo(text: str = "") -> None:
+    """Print text of any origin on standard output."""
+    print(shown(text, lines=True), flush=True)
+
+
+def wide(columns: int) -> Console:
+    """Give a console as wide as the terminal, or `columns` where there is none."""
+    return Console(width=None if Console().is_terminal else columns)
+
+
+def exit_with(command: Callable[[], object]) -> NoReturn:
+    """Run a command and exit with its code; what the user can mend is told in one sentence, without a traceback."""
+    _prepare_output()
+    code = INTERNAL
+    try:
+        code = _run(command)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python must not complain of it again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def _prepare_output() -> None:
+    """Let no character that the terminal's encoding lacks, or that would steer it, end or disguise a command."""
+    register_replacements()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=REPLACEMENTS)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Shown())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    warnings.showwarning = _show_warning
+
+
+class _Shown(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(super().format(record), lines=True)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"warning: {shown(str(message), lines=True)}", file=sys.stderr)
+
+
+def _run(command: Callable[[], object]) -> int:
+    try:
+        command()
+    except CycloptsError:
+        return 2
+    except BilateralError as error:
+        return _tell(error, str(error), error.exit_code)
+    except KeyboardInterrupt:
+        print("bilateral: interrupted; a training goes on when the same command is given again", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.errno is None:
+            return _internal(error)
+        return _tell(error, f"{error.filename or 'the system'}: {error.strerror or error}", 2)
+    except Exception as error:
+        if is_out_of_memory(error):
+            return _tell(error, "there is not enough memory for this; see docs/performance.md on what needs less", 1)
+        return _internal(error)
+    return 0
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ended, in Python, in PyTorch on the CPU, or on a GPU."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text
+
+
+def _tell(error: BaseException, sentence: str, code: int) -> int:
+    if os.environ.get(DEBUG):
+        traceback.print_exception(error)
+    print(f"bilateral: {shown(sentence, lines=True)}", file=sys.stderr)
+    return code
+
+
+def _internal(error: BaseException) -> int:
+    """What nobody thought of: one sentence, and the traceback in a file."""
+    what = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    if os.environ.get(DEBUG):
+        return _tell(error, f"internal error, a fault of this program ({what})", INTERNAL)
+    text = f"bilateral {__version__}, Python {sys.version}\n{sys.argv}\n\n{''.join(traceback.format_exception(error))}"
+    try:
+        handle, name = tempfile.mkstemp(".log", f"bilateral-error-{time.strftime('%Y%m%d-%H%M%S')}-")
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123, it is open
+            file.write(text)
+        where = f"the traceback is in {name}; please report it"
+    except OSError:
+        where = f"{DEBUG}=1 shows the traceback"
+    return _tell(error, f"internal error, a fault of this program ({what}); {where}", INTERNAL)
