@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -8,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from bilateral.base.errors import OutputError
-from bilateral.base.files import sole_writer, whole_file, write_text, writing
+from bilateral.base.files import (
+    read_bytes,
+    read_json_lines,
+    sole_writer,
+    to_json,
+    whole_file,
+    write_text,
+    writing,
+)
 
 
 def test_a_whole_file_replaces_the_old_one(tmp_path):
@@ -92,3 +101,42 @@ def test_another_process_holds_the_lock_until_it_is_killed(tmp_path):
         process.wait()
     with sole_writer(lock, "the run"):
         pass
+
+
+def test_only_plain_files_are_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for path in (tmp_path, tmp_path / "pipe", tmp_path / "link"):
+        with pytest.raises(OSError, match="it is a"):
+            read_bytes(path, 10)
+    (tmp_path / "file").write_bytes(b"12345")
+    assert read_bytes(tmp_path / "file", 5) == b"12345"
+    with pytest.raises(OSError, match="more than 4 bytes"):
+        read_bytes(tmp_path / "file", 4)
+
+
+def test_json_has_no_nan(tmp_path):
+    values = {"a": float("nan"), "b": [1.5, float("inf"), (float("-inf"), True)], "c": "NaN"}
+    assert json.loads(to_json(values)) == {"a": None, "b": [1.5, None, [None, True]], "c": "NaN"}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", []),
+        ('{"epoch": 1}\n', [{"epoch": 1}]),
+        ('{"epoch": 1}\n{"epo', [{"epoch": 1}]),
+        ('{"epoch": 1}\n{"epoch": NaN}', [{"epoch": 1}]),
+        ('{"epo\n{"epoch": 2}\n', "damaged in line 1"),
+        ('[1]\n{"epoch": 2}\n', "damaged in line 1: it holds no numbers by name"),
+        ('{"epoch": NaN}\n{"epoch": 2}\n', "damaged in line 1"),
+    ],
+)
+def test_lines_of_json(tmp_path, text, found):
+    assert read_json_lines(tmp_path / "none") == []
+    (tmp_path / "lines").write_text(text)
+    if isinstance(found, str):
+        with pytest.raises(OutputError, match=found):
+            read_json_lines(tmp_path / "lines")
+    else:
+        assert read_json_lines(tmp_path / "lines") == found

@@ -65,7 +65,13 @@ def to_yaml(values: Any) -> str:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key given twice."""
+    """Refuses a key given twice, and tags of other values: dates, bytes, sets."""
+
+    yaml_constructors = {  # noqa: RUF012, as PyYAML has it
+        tag: make
+        for tag, make in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag.rpartition(":")[2] in ("null", "bool", "int", "float", "str", "seq", "map")
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
