@@ -120,7 +120,7 @@ def test_a_file_alone_never_decides_what_code_is_run(tmp_path, monkeypatch):
         load(tmp_path / "a.safetensors")
     assert not (tmp_path / "was_run").exists()
     images = torch.randn(2, 3, 32, 32)
-    trusted = load(tmp_path / "a.safetensors", own_backbones=["stranger:Net"])
+    trusted = load(tmp_path / "a.safetensors", own_code=["stranger:Net"])
     assert torch.equal(trusted(images).fine, network(images).fine)
 
 

@@ -37,7 +37,7 @@ def evaluate(path: Path, overrides: list[str], features: Path | None, own_backbo
     read = checkpoint.read(path)
     tell(read.description)
     config = _data_config(path, overrides)
-    network = checkpoint.build(read, path, own_backbones=own_backbones).to(choose_device(config.training.device))
+    network = checkpoint.build(read, path, own_code=own_backbones).to(choose_device(config.training.device))
     dataset = sources.load(config.data)
     check_labels(read.description, dataset, str(path))
     evaluation = run_over(network, dataset.test, read.description.normalise)
@@ -57,7 +57,7 @@ def predict(path: Path, images: Sequence[Path], top: int, own_backbones: list[st
         raise ConfigError(f"--top: must be 1 or more, not {top}")
     read = checkpoint.read(path)
     tell(read.description)
-    network = checkpoint.build(read, path, own_backbones=own_backbones)
+    network = checkpoint.build(read, path, own_code=own_backbones)
     answers: list[dict[str, Any]] = []
     for start in range(0, len(images), PREDICTION_BATCH):
         files = images[start : start + PREDICTION_BATCH]
@@ -99,7 +99,7 @@ def info(what: Path | None, overrides: list[str], own_backbones: list[str]) -> N
 def _describe(path: Path, own_backbones: list[str]) -> None:
     read = checkpoint.read(path)
     description = read.description
-    network = checkpoint.build(read, path, own_backbones=own_backbones)
+    network = checkpoint.build(read, path, own_code=own_backbones)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     trainable = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     print(f"checkpoint: {checkpoint.find(path)}")

@@ -57,7 +57,7 @@ class StoredRun:
 
     def network(self) -> HemisphericNetwork:
         """Its tested network, in evaluation mode, on the CPU. Raises CheckpointError."""
-        return checkpoint.load(self.folder, own_backbones=self.own_backbones)
+        return checkpoint.load(self.folder, own_code=self.own_backbones)
 
     def epochs(self) -> list[dict[str, float]]:
         """The metrics of every epoch, as in metrics.jsonl; none where there is no such file."""

@@ -152,20 +152,20 @@ def find(path: Path) -> Path:
 
 
 def build(
-    checkpoint: Checkpoint, source: Path, mode_out: str | None = None, own_backbones: Collection[str] = ()
+    checkpoint: Checkpoint, source: Path, mode_out: str | None = None, own_code: Collection[str] = ()
 ) -> HemisphericNetwork:
     """Build a checkpoint's network in evaluation mode.
 
-    own_backbones: the `package.module:Class` backbones that a file may name; a file alone never decides what code
+    own_code: the `package.module:Class` backbones that a file may name; a file alone never decides what code
     is run. Raises CheckpointError if the file names another one, or its tensors do not fit.
     """
     description = checkpoint.description
     archs = {hemisphere.arch for hemisphere in description.model.hemispheres.values()}
-    strange = archs - set(BACKBONES) - set(own_backbones)
+    strange = archs - set(BACKBONES) - set(own_code)
     if strange:
         raise CheckpointError(
             f"{source} needs the backbone {strange.pop()!r}, which is not one of ours: name it yourself "
-            "(own_backbones=[...], or --own-backbone on the command line) if you trust its code"
+            "(own_code=[...], or --own-backbone on the command line) if you trust its code"
         )
     model = description.model.model_copy(update={"mode_out": mode_out} if mode_out else {})
     # Without memory or time for initial weights where we know that a state has all tensors of a backbone.
@@ -177,15 +177,15 @@ def build(
     return network
 
 
-def load(path: str | Path, mode_out: str | None = None, own_backbones: Collection[str] = ()) -> HemisphericNetwork:
+def load(path: str | Path, mode_out: str | None = None, own_code: Collection[str] = ()) -> HemisphericNetwork:
     """Give the trained network of any checkpoint, of ours or of the original's format, in evaluation mode.
 
-    path: the file, or a run's folder. mode_out: `feature` makes it give features and no logits. own_backbones:
+    path: the file, or a run's folder. mode_out: `feature` makes it give features and no logits. own_code:
     `package.module:Class` backbones that the file may name. Calling the network on normalised images (B, 3, H, W),
     as `network.normalise` makes them of uint8 ones, gives an `Output` with `.fine`, `.coarse`, `.features`.
     Raises CheckpointError where there is none, or where tensors do not fit (they are named).
     """
-    return build(read(Path(path)), Path(path), mode_out, own_backbones)
+    return build(read(Path(path)), Path(path), mode_out, own_code)
 
 
 def load_ensemble(paths: list[Path], average: str = "logits") -> tuple[Ensemble, Description]:
