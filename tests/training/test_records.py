@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -48,7 +49,7 @@ def test_a_folder_that_vanishes_is_an_error_that_names_it_and_no_thread_is_left_
     assert threading.active_count() == before and not (tmp_path / "run").exists()
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk_shows_at_the_next_epoch(tmp_path):
     records = RunRecords(tmp_path, 0, 0)
     os.dup2(os.open("/dev/full", os.O_WRONLY), records.events._file.fileno())

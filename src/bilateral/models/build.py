@@ -92,10 +92,25 @@ def load_state(network: nn.Module, state: State, source: str, replace: bool = Fa
 
     replace: make the state's tensors the network's own in place of copying them; for a network without memory.
 
-    Raises CheckpointError, before anything is changed, as `check_state` does.
+    What is of another precision is brought into the network's. Raises CheckpointError, before anything is changed, as
+    `check_state` does, and for numbers that are too large for that precision.
     """
     check_state(network, {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()}, source)
-    network.load_state_dict(state, assign=replace)
+    own = network.state_dict()
+    cast = {name: tensor.to(own[name].dtype) for name, tensor in state.items() if tensor.dtype != own[name].dtype}
+    odd = not_finite(cast)
+    if odd is not None:
+        raise CheckpointError(f"{source} holds numbers in {odd} that are not finite as {own[odd].dtype}")
+    network.load_state_dict(state | cast, assign=replace)
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Name the first tensor that holds NaN or infinity."""
+    names = [name for name, tensor in tensors.items() if tensor.is_floating_point() and tensor.device.type != "meta"]
+    if not names:
+        return None
+    finite = torch.stack([tensors[name].isfinite().all() for name in names]).tolist()
+    return next((name for name, fine in zip(names, finite) if not fine), None)
 
 
 def check_state(network: nn.Module, given: Mapping[str, tuple[Sequence[int], torch.dtype]], source: str) -> None:
