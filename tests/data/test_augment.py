@@ -1,9 +1,12 @@
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bilateral.base.errors import DataError
 from bilateral.data.augment import Crops, Normalisation, crop_and_flip
 
 
@@ -46,9 +49,43 @@ def test_normalisation_stays_differentiable_after_use_in_inference_mode():
     normalise = Normalisation((0.11, 0.22, 0.33), (0.2, 0.3, 0.4))
     with torch.inference_mode():
         normalise(images_of(1, 4, 4))
-    images = images_of(1, 4, 4).float().requires_grad_()
-    normalise(images).sum().backward()
-    assert images.grad.abs().sum() > 0
+    weights = torch.ones(1, 3, 4, 4, requires_grad=True)
+    (weights * normalise(images_of(1, 4, 4))).sum().backward()
+    assert weights.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    "images, message",
+    [
+        (torch.rand(1, 3, 4, 4), "must be uint8.*float32.*255"),
+        (images_of(1, 4, 4)[0], r"must be \(B, 3, H, W\), not \(3, 4, 4\)"),
+        (images_of(1, 4, 4)[:, :1], r"not \(1, 1, 4, 4\)"),
+        (images_of(1, 4, 4).permute(0, 2, 3, 1), "permute"),
+        (images_of(1, 4, 4).numpy(), "from_numpy"),
+        ([1], "not list"),
+    ],
+)
+def test_only_batches_of_uint8_images_are_normalised(images, message):
+    with pytest.raises(DataError, match=message):
+        Normalisation((0.1,) * 3, (0.2,) * 3)(images)
+
+
+@pytest.mark.parametrize(
+    "mean, std",
+    [
+        ((), ()),
+        ((0.5,) * 3, (0.5,) * 2),
+        ((0.5, math.nan), (0.5, 0.5)),
+        ((0.5,), (0.0,)),
+        ((0.5,), (math.inf,)),
+        ((0.5,), (-0.1,)),
+        ((1e300,), (0.5,)),
+        ((0.5,), (1e-300,)),
+    ],
+)
+def test_a_normalisation_that_no_images_have_is_refused(mean, std):
+    with pytest.raises(DataError, match="normalisation"):
+        Normalisation(mean, std)
 
 
 def test_an_image_is_cropped_alike_in_any_batch():

@@ -116,11 +116,11 @@ def test_a_file_alone_never_decides_what_code_is_run(tmp_path, monkeypatch):
     network, _ = saved(tmp_path / "a.safetensors", arch="stranger:Net")
     (tmp_path / "was_run").unlink()
     monkeypatch.delitem(sys.modules, "stranger")
-    with pytest.raises(CheckpointError, match="'stranger:Net', which is not one of ours"):
+    with pytest.raises(CheckpointError, match="not part of bilateral, 'stranger:Net'"):
         load(tmp_path / "a.safetensors")
     assert not (tmp_path / "was_run").exists()
     images = torch.randn(2, 3, 32, 32)
-    trusted = load(tmp_path / "a.safetensors", own_backbones=["stranger:Net"])
+    trusted = load(tmp_path / "a.safetensors", own_code=["stranger:Net"])
     assert torch.equal(trusted(images).fine, network(images).fine)
 
 

@@ -6,16 +6,45 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from ..base.errors import DataError
+
+LEAST_DEVIATION = 1e-6
+
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Turn uint8 images into floats of mean 0 and deviation 1, given each channel's on the scale 0 to 1."""
+    """Turn uint8 images into floats of mean 0 and deviation 1, given each channel's on the scale 0 to 1.
+
+    Raises DataError for no channel, for unequal numbers of means and deviations, and for values that no images have.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        if not 0 < len(self.mean) == len(self.std):
+            raise DataError(f"the normalisation has {len(self.mean)} means and {len(self.std)} deviations of channels")
+        possible = all(0 <= mean <= 1 for mean in self.mean) and all(LEAST_DEVIATION <= std <= 1 for std in self.std)
+        if not possible:
+            raise DataError(
+                f"the normalisation's means {self.mean} must be 0 to 1, "
+                f"and its deviations {self.std} {LEAST_DEVIATION:g} to 1"
+            )
+
     def __call__(self, images: Tensor) -> Tensor:
-        """uint8 (B, C, H, W) -> float32 (B, C, H, W), channels last in memory."""
+        """uint8 (B, C, H, W) -> float32 (B, C, H, W), channels last in memory. Raises DataError for all else."""
+        if not isinstance(images, Tensor):
+            raise DataError(f"images must be a torch.Tensor, not {type(images).__name__}: torch.from_numpy makes one")
+        if images.dtype != torch.uint8:
+            raise DataError(
+                f"images must be uint8, 0 to 255, not {images.dtype}: "
+                "floats from 0 to 1 become that by (255 * images).round().to(torch.uint8)"
+            )
+        if images.ndim != 4 or images.shape[1] != len(self.mean):
+            raise DataError(
+                f"images must be (B, {len(self.mean)}, H, W), not {tuple(images.shape)}: images[None] makes a batch of "
+                "one image, images.permute(0, 3, 1, 2) brings the channels before height and width"
+            )
         scale, shift = _scale_and_shift(self.mean, self.std, images.device)
         return (images * scale).add_(shift).contiguous(memory_format=torch.channels_last)
 

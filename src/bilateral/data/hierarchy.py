@@ -31,8 +31,9 @@ class LabelHierarchy:
                     f"fine label {name!r} belongs to coarse label {coarse}, which is outside 0 to "
                     f"{len(self.coarse_names) - 1}"
                 )
+        used = set(self.coarse_of_fine)
         for coarse, name in enumerate(self.coarse_names):
-            if coarse not in self.coarse_of_fine:
+            if coarse not in used:
                 raise DataError(f"coarse label {name!r} has no fine label below it")
 
     @property

@@ -1,13 +1,16 @@
 """From a config to a network, and from a state to a network's tensors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from ..base.errors import CheckpointError, ConfigError
+from ..base import own_code
+from ..base.errors import CheckpointError, ConfigError, DataError
+from ..base.memory import check_memory
 from ..base.streams import derive_seed
+from ..base.text import shown
 from .backbones import build_backbone
 from .backbones.base import Backbone
 from .config import ModelConfig
@@ -21,8 +24,12 @@ def build_network(config: ModelConfig, fine_count: int, coarse_count: int, seed:
     """Build a unilateral or bilateral network with fresh weights.
 
     Every part's weights derive from (seed, part), so a left hemisphere starts alike whatever stands beside it.
-    The network is on the CPU, in training mode. Raises ConfigError for settings that a backbone does not have.
+    The network is on the CPU, in training mode; under `torch.device("meta")` it takes no memory. Raises ConfigError for
+    settings that a backbone does not have, OutOfMemoryError if there is no memory to train it.
     """
+    if torch.get_default_device().type != "meta":
+        with torch.device("meta"):
+            check_fits(build_network(config, fine_count, coarse_count))
     hemispheres: dict[str, Backbone] = {}
     for side, hemisphere in config.hemispheres.items():
         with _seeded(seed, "initialise", side):
@@ -33,11 +40,51 @@ def build_network(config: ModelConfig, fine_count: int, coarse_count: int, seed:
     num_features = sum(hemisphere.num_features for hemisphere in hemispheres.values())
     heads = {}
     for level in config.levels:
+        classes = {"fine": fine_count, "coarse": coarse_count}[level]
         with _seeded(seed, "initialise", level):
-            heads[level] = build_head(num_features, {"fine": fine_count, "coarse": coarse_count}[level], config.dropout)
+            try:
+                heads[level] = build_head(num_features, classes, config.dropout)
+            except (RuntimeError, OverflowError) as error:
+                raise ConfigError(f"no {level} head can have {num_features} features and {classes} classes") from error
     frozen = [side for side, hemisphere in config.hemispheres.items() if hemisphere.freeze]
     network_class = Bilateral if len(hemispheres) == 2 else Unilateral
     return network_class(hemispheres, heads, frozen, outputs_features=config.mode_out == "feature")
+
+
+def check_fits(network: nn.Module) -> None:
+    """Raise OutOfMemoryError if a network on the meta device cannot be trained in the memory that is free.
+
+    Of what is trained there are three: weights, gradients and the optimizer's state.
+    """
+    needed = sum(
+        parameter.numel() * parameter.element_size() * (3 if parameter.requires_grad else 1)
+        for parameter in network.parameters()
+    )
+    check_memory(needed, "the network", "a smaller model.left.width or model.right.width needs less")
+
+
+def try_out(network: HemisphericNetwork, config: ModelConfig, image_size: tuple[int, int], channels: int = 3) -> None:
+    """Show a network the shape of two images (channels, H, W), without memory or arithmetic: on the meta device.
+
+    Raises DataError if a backbone cannot take such images, ConfigError if its features are not what it says.
+    """
+    network.to("meta").eval()
+    height, width = image_size
+    for side, hemisphere in network.hemispheres.items():
+        arch = config.hemispheres[side].arch
+        try:
+            features = hemisphere(torch.empty(2, channels, height, width, device="meta"))
+        except (Exception, SystemExit) as error:
+            raise DataError(
+                f"model.{side}: {arch} cannot take images of {channels} channels and {height}x{width} pixels "
+                f"({own_code.describe(error):.300}); resize them, or choose another backbone"
+            ) from error
+        expected = (2, hemisphere.num_features)
+        if not isinstance(features, Tensor) or features.shape != expected or not features.is_floating_point():
+            what = f"{features.dtype} {tuple(features.shape)}" if isinstance(features, Tensor) else type(features)
+            raise ConfigError(
+                f"model.{side}.arch: {arch!r} gives {what} for two images, where its num_features says {expected}"
+            )
 
 
 def load_state(network: nn.Module, state: State, source: str, replace: bool = False) -> None:
@@ -45,21 +92,49 @@ def load_state(network: nn.Module, state: State, source: str, replace: bool = Fa
 
     replace: make the state's tensors the network's own in place of copying them; for a network without memory.
 
-    Raises CheckpointError, before anything is changed, that names the tensors which are missing, left over,
-    or of another shape (both shapes).
+    What is of another precision is brought into the network's. Raises CheckpointError, before anything is changed, as
+    `check_state` does, and for numbers that are too large for that precision.
+    """
+    check_state(network, {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()}, source)
+    own = network.state_dict()
+    cast = {name: tensor.to(own[name].dtype) for name, tensor in state.items() if tensor.dtype != own[name].dtype}
+    odd = not_finite(cast)
+    if odd is not None:
+        raise CheckpointError(f"{source} holds numbers in {odd} that are not finite as {own[odd].dtype}")
+    network.load_state_dict(state | cast, assign=replace)
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Name the first tensor that holds NaN or infinity."""
+    names = [name for name, tensor in tensors.items() if tensor.is_floating_point() and tensor.device.type != "meta"]
+    if not names:
+        return None
+    finite = torch.stack([tensors[name].isfinite().all() for name in names]).tolist()
+    return next((name for name, fine in zip(names, finite) if not fine), None)
+
+
+def check_state(network: nn.Module, given: Mapping[str, tuple[Sequence[int], torch.dtype]], source: str) -> None:
+    """See that tensors, `given` by shape and kind, are those of a network.
+
+    Raises CheckpointError that names the tensors which are missing, left over, of another shape (both shapes), or
+    whole numbers in place of floats.
     """
     own = network.state_dict()
     problems = [
-        f"{name} is {tuple(state[name].shape)} in the file and {tuple(own[name].shape)} in the network"
-        for name in own
-        if name in state and state[name].shape != own[name].shape
+        f"{name} is {tuple(given[name][0])} in the file and {tuple(tensor.shape)} in the network"
+        for name, tensor in own.items()
+        if name in given and tuple(given[name][0]) != tuple(tensor.shape)
     ]
-    problems += [f"{name} is missing in the file" for name in own if name not in state]
-    problems += [f"{name} has no place in the network" for name in state if name not in own]
+    problems += [
+        f"{name} is {given[name][1]} in the file and {tensor.dtype} in the network"
+        for name, tensor in own.items()
+        if name in given and given[name][1].is_floating_point != tensor.is_floating_point()
+    ]
+    problems += [f"{name} is missing in the file" for name in own if name not in given]
+    problems += [f"{shown(name):.100} has no place in the network" for name in given if name not in own]
     if problems:
         more = f", and {len(problems) - 4} more" if len(problems) > 4 else ""
         raise CheckpointError(f"{source} does not fit the network: {'; '.join(problems[:4])}{more}")
-    network.load_state_dict(state, assign=replace)
 
 
 def hemisphere_state(state: State, side: str, source: str) -> State:

@@ -4,9 +4,9 @@ import warnings
 
 import torch
 
-from ..base.errors import CheckpointError, ConfigError, DataError
+from ..base.errors import CheckpointError, ConfigError
 from ..data.images import HierarchicalDataset
-from ..models.build import build_network, load_state
+from ..models.build import build_network, check_fits, load_state, try_out
 from ..models.config import ModelConfig
 from ..models.macro import HemisphericNetwork
 from ..training import checkpoint
@@ -48,13 +48,8 @@ def check_network(run: Run, dataset: HierarchicalDataset) -> None:
         raise ConfigError(f"training.crop_padding: must be smaller than the images, which are {height}x{width}")
     with torch.device("meta"):
         network = build_network(config.model, dataset.hierarchy.fine_count, dataset.hierarchy.coarse_count)
-    network.to("meta").eval()
-    try:
-        network(torch.empty(2, dataset.train.images.shape[1], height, width, device="meta"))
-    except RuntimeError as error:
-        archs = " and ".join(hemisphere.arch for hemisphere in config.model.hemispheres.values())
-        raise DataError(f"{archs} cannot take images of {height}x{width} pixels ({error}); resize them") from error
-
+    check_fits(network)
+    try_out(network, config.model, (height, width), dataset.train.images.shape[1])
     _check_weights(config.model, network, dataset)
 
 

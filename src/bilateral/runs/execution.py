@@ -119,5 +119,5 @@ def evaluate_run(run: Run, dataset: HierarchicalDataset, tested: Path | None) ->
         return evaluate(ensemble.to(device), dataset.test, description.normalise)
     read = checkpoint.read(tested)
     own = {hemisphere.arch for hemisphere in model.hemispheres.values()}
-    network = checkpoint.build(read, tested, own_backbones=own).to(device)
+    network = checkpoint.build(read, tested, own_code=own).to(device)
     return evaluate(network, dataset.test, read.description.normalise)

@@ -29,7 +29,7 @@ _COMPUTING = (
     ),
     *("runs/execution.py",),
 )
-_NOT_COMPUTING = {"__init__.py", "config.py", "cost.py", "progress.py", "records.py"}
+_NOT_COMPUTING = {"__init__.py", "config.py", "cost.py", "event_file.py", "progress.py", "records.py"}
 
 WHOLE = "network"
 """Among a run's parents: the one whose whole network, heads included, its training starts from."""

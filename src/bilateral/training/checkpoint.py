@@ -1,57 +1,50 @@
 """Checkpoint files: tensors as safetensors, everything else as JSON in the header. Nothing in them is executed."""
 
-from collections.abc import Collection
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
-from pydantic import PositiveInt, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..base.errors import CheckpointError, DataError, OutputError
-from ..base.files import whole_file
+from ..base.errors import CheckpointError, ConfigError, DataError, OutputError
+from ..base.files import open_plain, read_text, whole_file
+from ..base.memory import check_memory
+from ..base.own_code import refuse_strange
+from ..base.section import user_path
+from ..base.text import shown
 from ..data import cifar100
 from ..data.augment import Normalisation
-from ..data.hierarchy import LabelHierarchy
 from ..models.backbones import BACKBONES
-from ..models.build import State, build_network, hemisphere_state, load_state
-from ..models.config import ModelConfig
+from ..models.build import State, build_network, check_state, hemisphere_state, load_state, not_finite, try_out
 from ..models.macro import Ensemble, HemisphericNetwork
 from ..models.original_checkpoints import is_original, read_original
+from . import header as headers
+from .header import Description, TrainingState
 from .optimisation import OptimizerState
 
-FORMAT: Literal[1] = 1
+__all__ = ["Checkpoint", "Description", "TrainingState", "build", "find", "load", "read", "save"]
+
+TESTED = ("best", "last")
+"""The checkpoints that a run may be tested by, as its record names them."""
 _NETWORK, _OPTIMIZER = "network.", "optimizer."
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a checkpoint's network is, and what its inputs and labels mean.
-
-    hierarchy: None where the file does not name its labels (the original's format).
-    image_size: (H, W) that the network was trained on. notes: what was changed on reading.
-    """
-
-    model: ModelConfig
-    fine_count: PositiveInt
-    coarse_count: PositiveInt
-    hierarchy: LabelHierarchy | None
-    normalise: Normalisation
-    image_size: tuple[PositiveInt, PositiveInt]
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class TrainingState:
-    """What resuming needs beside the network: finished epochs, the kept checkpoints' scores, the threads used."""
-
-    epochs_done: int
-    kept: dict[str, float] = field(default_factory=dict)
-    threads: int = 0
+_NAME = re.compile(r"network\..+|optimizer\.[0-9]{1,6}\.[a-z_]+", re.DOTALL)
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+_MOST_HEADER = 2**24
+"""Bytes of the longest header that is read."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +55,6 @@ class Checkpoint:
     network_state: State
     optimizer_state: OptimizerState | None = None
     training: TrainingState | None = None
-
-
-@dataclass(frozen=True)
-class _Header:
-    """The JSON in a checkpoint file."""
-
-    format: Literal[1]
-    description: Description
-    training: TrainingState | None = None
-
-
-_HEADER = TypeAdapter(_Header)
 
 
 def save(
@@ -87,8 +68,8 @@ def save(
     tensors = {_NETWORK + name: tensor for name, tensor in network.state_dict().items()}
     for index, state in (optimizer_state or {}).items():
         tensors |= {f"{_OPTIMIZER}{index}.{name}": value for name, value in state.items() if value is not None}
-    header = _HEADER.dump_json(_Header(FORMAT, description, training)).decode()
-    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = headers.write(description, training, contiguous)
     with whole_file(path) as temporary:
         try:
             save_file(contiguous, temporary, {"bilateral": header})
@@ -106,22 +87,17 @@ def read(path: Path) -> Checkpoint:
     Raises CheckpointError where there is none or it cannot be read.
     """
     path = find(path)
-    if is_original(path):
-        return _read_original(path)
     try:
-        with safe_open(path, "pt") as file:
-            header = _HEADER.validate_json((file.metadata() or {}).get("bilateral", ""))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise CheckpointError(
-            f"{path} is not a checkpoint of ours in format {FORMAT}: its header's {where or 'JSON'}: {problem['msg']}"
-        ) from error
-    except (SafetensorError, DataError, OSError) as error:
-        raise CheckpointError(f"{path} is not a checkpoint of ours, or not whole: {error}") from error
-    network_state = {name.removeprefix(_NETWORK): value for name, value in tensors.items() if name.startswith(_NETWORK)}
-    return Checkpoint(header.description, network_state, _optimizer_state(tensors), header.training)
+        with open_plain(path) as file:
+            size, first = os.fstat(file.fileno()).st_size, file.read(8)
+        check_memory(size, f"the checkpoint {path}", "use a machine that has more")
+        checkpoint = _read_original(path) if is_original(path) else _read_own(path, int.from_bytes(first, "little"))
+    except OSError as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror or error}") from error
+    odd = not_finite(checkpoint.network_state)
+    if odd is not None:
+        raise CheckpointError(f"{path} holds NaN or infinity in {odd}: it is of a training that diverged, or damaged")
+    return checkpoint
 
 
 def find(path: Path) -> Path:
@@ -131,18 +107,21 @@ def find(path: Path) -> Path:
     """
     try:
         if not path.is_dir():
-            if path.is_file():
+            if path.exists():
                 return path
             raise CheckpointError(f"there is no checkpoint {path}")
         # The run's record names it, for under protocol: original it is not the best one.
-        names = [
-            line.removeprefix("checkpoint: ") for line in _lines(path / "run.yaml") if line.startswith("checkpoint: ")
-        ]
-        candidates = [path / "checkpoints" / f"{name}.safetensors" for name in (*names, "best", "last")]
+        record = path / "run.yaml"
+        lines = read_text(record).splitlines() if record.exists() else []
+        names = [line.removeprefix("checkpoint: ") for line in lines if line.startswith("checkpoint: ")]
+        strange = next((name for name in names if name not in TESTED), None)
+        if strange is not None:
+            raise CheckpointError(f"{record} names the checkpoint {strange!r:.80}, which is neither best nor last")
+        candidates = [path / "checkpoints" / f"{name}.safetensors" for name in (*names, *TESTED)]
         found = next((candidate for candidate in candidates if candidate.is_file()), None)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"cannot look for a checkpoint in {path}: {error}") from error
-    if found is None and (path / "run.yaml").exists():
+    if found is None and lines:
         raise CheckpointError(
             f"the run in {path} has no weights of its own: it is an ensemble; give one of its members"
         )
@@ -152,40 +131,49 @@ def find(path: Path) -> Path:
 
 
 def build(
-    checkpoint: Checkpoint, source: Path, mode_out: str | None = None, own_backbones: Collection[str] = ()
+    checkpoint: Checkpoint, source: Path, mode_out: str | None = None, own_code: Collection[str] = ()
 ) -> HemisphericNetwork:
     """Build a checkpoint's network in evaluation mode.
 
-    own_backbones: the `package.module:Class` backbones that a file may name; a file alone never decides what code
-    is run. Raises CheckpointError if the file names another one, or its tensors do not fit.
+    own_code: the `package.module:Class` backbones that a file may name; a file alone never decides what code
+    is run. Raises CheckpointError if the file names another one, describes a network that cannot be, or its tensors do
+    not fit.
     """
+    if mode_out not in (None, "pred", "feature"):
+        raise ConfigError(f"mode_out: {mode_out!r} is not allowed; allowed: pred, feature")
     description = checkpoint.description
-    archs = {hemisphere.arch for hemisphere in description.model.hemispheres.values()}
-    strange = archs - set(BACKBONES) - set(own_backbones)
-    if strange:
-        raise CheckpointError(
-            f"{source} needs the backbone {strange.pop()!r}, which is not one of ours: name it yourself "
-            "(own_backbones=[...], or --own-backbone on the command line) if you trust its code"
-        )
+    archs = _archs(description)
+    refuse_strange(archs, own_code, f"the checkpoint {source}", CheckpointError)
     model = description.model.model_copy(update={"mode_out": mode_out} if mode_out else {})
-    # Without memory or time for initial weights where we know that a state has all tensors of a backbone.
-    with torch.device("meta") if archs <= set(BACKBONES) else nullcontext():
-        network = build_network(model, description.fine_count, description.coarse_count)
+    try:
+        network = _sketch(description)
+        try_out(network, model, description.image_size, len(description.normalise.mean))
+        # A state has all tensors of our backbones, so that no memory and no initial weights are needed before.
+        if not archs <= set(BACKBONES):
+            network = build_network(model, description.fine_count, description.coarse_count)
+    except (ConfigError, DataError) as error:
+        raise CheckpointError(f"{source} describes a network that cannot be: {error}") from error
+    network.outputs_features = model.mode_out == "feature"
     load_state(network, checkpoint.network_state, str(source), replace=True)
     network.normalise = description.normalise
     network.eval()
     return network
 
 
-def load(path: str | Path, mode_out: str | None = None, own_backbones: Collection[str] = ()) -> HemisphericNetwork:
+def load(path: str | Path, mode_out: str | None = None, own_code: Collection[str] = ()) -> HemisphericNetwork:
     """Give the trained network of any checkpoint, of ours or of the original's format, in evaluation mode.
 
-    path: the file, or a run's folder. mode_out: `feature` makes it give features and no logits. own_backbones:
-    `package.module:Class` backbones that the file may name. Calling the network on normalised images (B, 3, H, W),
-    as `network.normalise` makes them of uint8 ones, gives an `Output` with `.fine`, `.coarse`, `.features`.
+    path: the file, or a run's folder; `~` and `$NAME` count. mode_out: `feature` makes it give features and no logits.
+    own_code: `package.module:Class` backbones that the file may name. Calling the network on normalised images
+    (B, 3, H, W), as `network.normalise` makes them of uint8 ones, gives an `Output` of `fine`, `coarse` and `features`.
     Raises CheckpointError where there is none, or where tensors do not fit (they are named).
     """
-    return build(read(Path(path)), Path(path), mode_out, own_backbones)
+    path = Path(path)
+    try:
+        path = path if path.exists() else user_path(path)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot look for the checkpoint {path}: {error}") from error
+    return build(read(path), path, mode_out, own_code)
 
 
 def load_ensemble(paths: list[Path], average: str = "logits") -> tuple[Ensemble, Description]:
@@ -221,6 +209,56 @@ def load_hemisphere(network: HemisphericNetwork, side: str, path: Path, replace:
     load_state(network.hemispheres[side], state, f"the hemisphere in {path}", replace)
 
 
+def _read_own(path: Path, header_length: int) -> Checkpoint:
+    if header_length > _MOST_HEADER:
+        raise CheckpointError(f"{path} is damaged, cut off, or no checkpoint: {header_length:,} bytes of header")
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get("bilateral")
+            if text is None:
+                raise CheckpointError(f"{path} is not a checkpoint of ours: its header does not say what network it is")
+            header = headers.read(text, str(path))
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, not a dict
+            given = {name: (each.get_shape(), each.get_dtype()) for name, each in slices.items()}
+            _check_tensors(header.description, given, path)
+            tensors = {name: file.get_tensor(name) for name in given}
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is damaged, cut off, or no checkpoint: {shown(str(error)):.200}") from error
+    headers.check_digest(header, text, tensors, str(path))
+    network_state = {name.removeprefix(_NETWORK): value for name, value in tensors.items() if name.startswith(_NETWORK)}
+    return Checkpoint(header.description, network_state, _optimizer_state(tensors), header.training)
+
+
+def _check_tensors(description: Description, given: Mapping[str, tuple[Sequence[int], str]], path: Path) -> None:
+    """See by names, shapes and kinds, before they are read, that a file's tensors are of the network it describes."""
+    for name, (_, kind) in given.items():
+        if not _NAME.fullmatch(name):
+            raise CheckpointError(f"{path}: its tensor {name!r:.80} has no place in a checkpoint of ours")
+        if kind not in _DTYPES:
+            raise CheckpointError(f"{path}: its tensor {name!r:.80} is of the kind {kind}, which networks do not have")
+    if _archs(description) <= set(BACKBONES):
+        try:
+            sketch = _sketch(description)
+        except ConfigError as error:
+            raise CheckpointError(f"{path} describes a network that cannot be: {error}") from error
+        shapes = {
+            name.removeprefix(_NETWORK): (shape, _DTYPES[kind])
+            for name, (shape, kind) in given.items()
+            if name.startswith(_NETWORK)
+        }
+        check_state(sketch, shapes, str(path))
+
+
+def _sketch(description: Description) -> HemisphericNetwork:
+    """The network of a description without memory: its names, shapes and kinds."""
+    with torch.device("meta"):
+        return build_network(description.model, description.fine_count, description.coarse_count)
+
+
+def _archs(description: Description) -> set[str]:
+    return {hemisphere.arch for hemisphere in description.model.hemispheres.values()}
+
+
 def _read_original(path: Path) -> Checkpoint:
     original = read_original(path)
     # The published normalisation of CIFAR-100, the only data that files of this format were trained on.
@@ -233,10 +271,6 @@ def _read_original(path: Path) -> Checkpoint:
 
 def _meaning(description: Description) -> tuple[object, ...]:
     return (description.fine_count, description.coarse_count, description.hierarchy, description.normalise)
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
 
 
 def _optimizer_state(tensors: dict[str, Tensor]) -> OptimizerState:

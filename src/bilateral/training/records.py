@@ -1,10 +1,10 @@
 """What a run writes while it trains: metrics a line an epoch, timings, TensorBoard events."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from ..base.files import write_text, writing
+from ..base.files import open_plain, to_json, write_text, writing
+from .event_file import EventFile
 
 
 class RunRecords:
@@ -20,36 +20,32 @@ class RunRecords:
             folder.mkdir(parents=True, exist_ok=True)
         for name in ("metrics.jsonl", "timing.jsonl"):
             self._keep_epochs(folder / name, epochs_done)
-        from torch.utils.tensorboard import SummaryWriter  # takes seconds to import
-
-        with writing(folder / "tensorboard"):
-            self.tensorboard = SummaryWriter(folder / "tensorboard", purge_step=steps_done + 1)
+        self.events = EventFile(folder / "tensorboard", forget_from=steps_done + 1)
 
     def step(self, step: int, values: dict[str, float]) -> None:
         """Record values of one step in TensorBoard."""
-        with writing(self.folder / "tensorboard"):
-            for name, value in values.items():
-                self.tensorboard.add_scalar(name, value, step)
+        self.events.add(step, values)
 
     def epoch(self, epoch: int, step: int, metrics: dict[str, float], timing: dict[str, float]) -> None:
         """Record a finished epoch (counted from 1)."""
         self.step(step, metrics | timing | {"epoch": epoch})
-        with writing(self.folder / "tensorboard"):
-            self.tensorboard.flush()
+        self.events.flush()
         self._append("metrics.jsonl", {"epoch": epoch, **metrics})
         self._append("timing.jsonl", {"epoch": epoch, **timing})
 
     def close(self) -> None:
         """End the TensorBoard file."""
-        self.tensorboard.close()
+        self.events.close()
 
     def _append(self, name: str, line: dict[str, Any]) -> None:
         with writing(self.folder / name), (self.folder / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(to_json(line) + "\n")
 
     @staticmethod
     def _keep_epochs(path: Path, epochs_done: int) -> None:
-        if path.exists():
-            # One line an epoch; what follows, perhaps cut short by a kill, is of epochs that were not done.
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-            write_text(path, "".join(lines[:epochs_done]))
+        if not path.exists():
+            return
+        # One line an epoch; what follows, perhaps cut short by a kill, is of epochs that were not done.
+        with writing(path), open_plain(path) as file:
+            lines = file.read().decode("utf-8", errors="replace").splitlines(keepends=True)
+        write_text(path, "".join(lines[:epochs_done]))

@@ -4,8 +4,13 @@ A new backbone is one file here and one line in BACKBONES; one of your own needs
 `arch: package.module:MyBackbone`, a class that is called with the HemisphereConfig.
 """
 
-import importlib
+from collections.abc import Collection
+from typing import Any
 
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from ...base import own_code
 from ...base.errors import ConfigError
 from ..config import HemisphereConfig
 from .base import Backbone
@@ -27,31 +32,29 @@ BACKBONES: dict[str, str] = {
 
 def find_backbone(arch: str) -> type[Backbone]:
     """Give the class of a registered name or of `package.module:Class`. Raises ConfigError for others."""
-    target = BACKBONES.get(arch, arch)
-    module_name, _, class_name = target.partition(":")
-    if not class_name:
+    if arch not in BACKBONES and not own_code.is_own(arch):
         raise ConfigError(
             f"arch: unknown backbone {arch!r}; allowed: {', '.join(BACKBONES)}, or package.module:Backbone"
         )
-    try:
-        return getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise ConfigError(f"arch: cannot import {arch!r}: {error}") from error
+    found = own_code.load_object(BACKBONES.get(arch, arch), "arch")
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ConfigError(f"arch: {arch!r} is no class of torch.nn.Module")
+    return found  # type: ignore[return-value]
 
 
 def has_batch_norm(arch: str) -> bool:
     """Whether a backbone normalises its activations over the batch; one that does not say is taken to."""
-    reads = getattr(find_backbone(arch), "reads", None)
+    reads = _reads(find_backbone(arch), arch)
     return reads is None or "batch_norm_momentum" in reads
 
 
 def build_backbone(config: HemisphereConfig) -> Backbone:
     """Build a hemisphere's backbone, with fresh weights from torch's current random state.
 
-    Raises ConfigError where the backbone does not read a setting that is given, or gives no `num_features`.
+    Raises ConfigError where the backbone does not read a setting that is given, fails, or gives no `num_features`.
     """
     backbone_class = find_backbone(config.arch)
-    reads = getattr(backbone_class, "reads", None)
+    reads = _reads(backbone_class, config.arch)
     if reads is not None:
         if config.sparsity is not None and "sparsity" not in reads:
             raise ConfigError(
@@ -61,7 +64,22 @@ def build_backbone(config: HemisphereConfig) -> Backbone:
             raise ConfigError(f"width: the backbone {config.arch!r} has a fixed width")
         if isinstance(config.batch_norm_momentum, float) and "batch_norm_momentum" not in reads:
             raise ConfigError(f"batch_norm_momentum: the backbone {config.arch!r} does not read it")
-    backbone = backbone_class(config)
-    if not isinstance(getattr(backbone, "num_features", None), int):
+    if config.arch in BACKBONES:
+        return backbone_class(config)
+    backbone, count = own_code.call(lambda: _with_count(backbone_class(config)), f"arch: {config.arch!r}")
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ConfigError(f"arch: {config.arch!r} must have an int `num_features`, the length of its feature vector")
+    if any(is_lazy(parameter) for parameter in backbone.parameters()):
+        raise ConfigError(f"arch: {config.arch!r} has lazy layers, whose sizes are not known; use the ordinary ones")
     return backbone
+
+
+def _reads(backbone_class: type[Backbone], arch: str) -> Collection[str] | None:
+    reads = getattr(backbone_class, "reads", None)
+    if reads is not None and not isinstance(reads, Collection):
+        raise ConfigError(f"arch: the `reads` of {arch!r} must be a set of settings' names")
+    return reads
+
+
+def _with_count(backbone: Backbone) -> tuple[Backbone, Any]:
+    return backbone, getattr(backbone, "num_features", None)
