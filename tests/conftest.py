@@ -10,6 +10,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+import bilateral.base.openmp
+
 # One thread each: several tests run side by side, and real processes inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
 

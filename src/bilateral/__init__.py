@@ -2,11 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
+from .base.openmp import wait_asleep
+
 if TYPE_CHECKING:
     from .training.checkpoint import load
 
 __all__ = ["__version__", "load"]
 __version__ = "0.1.0"
+
+wait_asleep()  # before anything loads torch
 
 
 def __getattr__(name: str) -> Any:

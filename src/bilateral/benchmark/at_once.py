@@ -1,13 +1,13 @@
 """Trainings of several seeds at the same time, each in a worker process."""
 
 import json
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from ..base.errors import WorkerError
+from ..base.temporary import temporary_folder
 from ..runs.config import Config
 from ..runs.plan import Run
 from ..runs.runner import Runner
@@ -24,9 +24,9 @@ def measure_at_once(config: Config, count: int, workers: int | None = None, epoc
     trained; `at_once_trainings_count`. Raises what a training raises; WorkerError where they never trained together.
     """
     workers = workers or min(MOST_WORKERS, max(2, torch.get_num_threads()))
-    with tempfile.TemporaryDirectory() as name:
+    with temporary_folder() as folder:
         training = config.training.model_copy(update={"epochs": epochs, "warmup_epochs": 0, "compile": False})
-        update = {"save_dir": Path(name), "training": training, "evaluate": False, "protocol": "original"}
+        update = {"save_dir": folder, "training": training, "evaluate": False, "protocol": "original"}
         seeds = [Run(config.model_copy(update=update), seed) for seed in range(workers)]
         results = run_all(Runner(random_dataset(count)), seeds, workers)
         ends = [_epoch_ends(result.folder) for result in results]

@@ -2,11 +2,10 @@
 
 import os
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 from ..base.errors import ConfigError
+from ..base.temporary import temporary_folder
 from ..runs.config import Config
 from ..training.loop import train
 from .child import in_child
@@ -33,8 +32,7 @@ def measure_compiled(config: Config, count: int, epochs: int = EPOCHS) -> dict[s
 
 
 def _measure(config: Config, count: int, epochs: int) -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "cache")
         job = training_job(config, count, folder / "run", epochs=epochs, compile=True)
         started = time.perf_counter()

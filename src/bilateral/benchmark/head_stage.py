@@ -1,10 +1,9 @@
 """The last stage of a bilateral network: heads on two frozen hemispheres."""
 
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
+from ..base.temporary import temporary_folder
 from ..runs.config import Config
 from ..training.loop import train
 from .subject import epoch_seconds, training_job
@@ -25,8 +24,7 @@ def measure_head_stage(
     `head_stage_live_over_kept_ratio`. Raises what `train` raises.
     """
     frozen = with_frozen_hemispheres(config)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         # Live comes first, so that what a process does once (imports, first calls) is in none of the figures.
         train(training_job(frozen, count, folder / "live", epochs=live_epochs, feature_views=0))
         live_epoch = statistics.median(epoch_seconds(folder / "live")[1:])

@@ -1,13 +1,13 @@
 """The memory that a training takes, and whether it grows from epoch to epoch."""
 
 import math
-import tempfile
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from ..base.errors import ConfigError
+from ..base.temporary import temporary_folder
 from ..runs.config import Config
 from ..training.device import choose_device
 from ..training.loop import train
@@ -41,8 +41,8 @@ def _measure(config: Config, count: int, epochs: int) -> dict[str, float]:
                 after_two_epochs = _resident_bytes("VmRSS")
             steps += 1
 
-    with tempfile.TemporaryDirectory() as folder:
-        job = training_job(config, count, Path(folder), epochs=epochs, compile=False)
+    with temporary_folder() as folder:
+        job = training_job(config, count, folder, epochs=epochs, compile=False)
         job.network.register_forward_pre_hook(watch)
         train(job)
     measured: dict[str, float] = {

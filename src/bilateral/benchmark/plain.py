@@ -1,6 +1,5 @@
 """The baseline: a training step as it is commonly written, and as the research code has it."""
 
-import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -11,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ..base.temporary import temporary_folder
 from ..data import cifar100
 from ..data.images import HierarchicalImages
 from ..models.build import build_network
@@ -83,8 +83,8 @@ def _measure(config: Config, count: int) -> dict[str, float]:
         torch.stack(list(loss_by_level.values())).sum().backward()
         optimizer.step()
 
-    with tempfile.TemporaryDirectory() as folder:
-        dataset = PlainImages(random_dataset(count).train, Path(folder))
+    with temporary_folder() as folder:
+        dataset = PlainImages(random_dataset(count).train, folder)
         loader = DataLoader(
             dataset, config.training.batch_size, shuffle=True, num_workers=workers, persistent_workers=workers > 0
         )

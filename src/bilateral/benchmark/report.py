@@ -9,6 +9,7 @@ from ..runs.config import Config
 from ..runs.runner import commit
 from ..training.device import choose_device, describe_machine
 from .at_once import measure_at_once
+from .beside import measure_beside
 from .compiled import measure_compiled
 from .head_stage import measure_head_stage
 from .loading import measure_loading
@@ -28,6 +29,7 @@ MEASUREMENTS: dict[str, Callable[[Config, int], Measured]] = {
     "plain": measure_plain,
     "training": measure_training,
     "at_once": measure_at_once,
+    "beside": measure_beside,
     "compiled": measure_compiled,
     "head_stage": measure_head_stage,
     "memory": measure_memory,

@@ -1,9 +1,8 @@
 """Training by the loop that every command uses."""
 
 import statistics
-import tempfile
-from pathlib import Path
 
+from ..base.temporary import temporary_folder
 from ..runs.config import Config
 from ..training.loop import train
 from .flops import training_flops
@@ -19,10 +18,10 @@ def measure_training(config: Config, count: int, epochs: int = EPOCHS) -> dict[s
     `training_fastest_images_per_s` and `training_fastest_flops_per_s` of the fastest, `training_per_image_flops`.
     Raises what `train` raises.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         # Not compiled, whatever the config says: that is a measurement of its own.
-        train(training_job(config, count, Path(folder), epochs=epochs, compile=False))
-        seconds = epoch_seconds(Path(folder))
+        train(training_job(config, count, folder, epochs=epochs, compile=False))
+        seconds = epoch_seconds(folder)
     flops = training_flops(config.model)
     median, fastest = count / statistics.median(seconds), count / min(seconds)
     return {

@@ -277,14 +277,15 @@ def bench(
         Parameter(
             negative="",
             consume_multiple=True,
-            help="Do these measurements alone: peak, loading, plain, training, at_once, compiled, head_stage, memory.",
+            help="Do these measurements alone: "
+            "peak, loading, plain, training, at_once, beside, compiled, head_stage, memory.",
         ),
     ] = None,
     json: Annotated[bool, Parameter(negative="", help="Print JSON; every key ends in its unit.")] = False,
 ) -> None:
     """Measure what this machine does: matrix products, training beside a plain baseline, the head stage, memory.
 
-    With no argument: resnet9 at full width, in about two minutes on two cores, and one or two more to compile it. The
+    With no argument: resnet9 at full width, in about three minutes on two cores, and one or two more to compile it. The
     network is trained whole, on random images like CIFAR-100's; only `loading` opens the config's data set.
 
     Parameters
