@@ -100,7 +100,7 @@ def test_what_is_there_is_reused(own, study, tmp_path, done, caplog):
 def test_other_runs_are_computed_again(own, study, tmp_path, done):
     _, mine = own
     analyse(study, [mine], tmp_path)
-    study.rows["left"].runs[1][0].record["id"] = "another"
+    study.rows["left"].runs[1][0].record.id = "another"
     analyse(study, [mine], tmp_path)
     assert done == ["mine"] * 2
     object.__setattr__(study, "subject", "left")

@@ -61,7 +61,7 @@ def test_a_truncated_file_is_an_error_that_names_it(tmp_path, share):
     path = tmp_path / "p.npz"
     predictions(0).save(path)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(OutputError, match=r"predictions .*p\.npz.*delete"):
+    with pytest.raises(OutputError, match=r"predictions .*p\.npz.*the command that made the run makes them again"):
         Predictions.load(path)
 
 

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bilateral.base.files import write_text
 from bilateral.runs.config import check_config
 from bilateral.runs.plan import Run
-from bilateral.runs.results import accuracies_pct, cells, markdown, tabulate, write_result_all, write_table
+from bilateral.runs.results import SystemTable, accuracies_pct, cells, markdown, write_result_all
 from bilateral.runs.runner import RunResult
+from bilateral.training.run_record import RecordedData, RunRecord
 
 
 def results(tmp_path: Path, heads: str, metrics: list[dict[str, float]]) -> list[RunResult]:
@@ -42,8 +42,10 @@ def test_the_summary_has_the_documented_names(tmp_path):
 def recorded(tmp_path: Path, heads: str, metrics: list[dict[str, float]]) -> list[RunResult]:
     found = results(tmp_path, heads, metrics)
     for result in found:
-        record = {"kind": "k", "seed": result.run.seed, "metrics": result.metrics}
-        write_text(result.folder / "run.yaml", yaml.safe_dump(record))
+        data = RecordedData(name="d", fingerprint="f")
+        RunRecord(id="i", kind="k", role="r", seed=result.run.seed, data=data, metrics=result.metrics).write(
+            result.folder
+        )
     return found
 
 
@@ -53,11 +55,12 @@ def test_the_table_in_all_its_forms(tmp_path):
     )
     coarse = results(tmp_path, "coarse", [{"test_acc": 0.8}])
     by_name = {"left alone": fine, "right alone": coarse}
-    rows = tabulate(by_name)
+    made = SystemTable("mine on shapes", by_name, tmp_path)
+    rows = made.rows
     assert cells(rows[0]) == ["left alone", "2", "60.00 ± 14.14", "–", "60.00 ± 0.00"]
     assert cells(rows[1]) == ["right alone", "1", "–", "80.00", "–"]
     assert "| right alone | 1 | – | 80.00 | – |" in markdown(rows)
-    write_table(tmp_path, "mine on shapes", rows, by_name)
+    made.write()
     assert (tmp_path / "table.md").read_text().startswith("mine on shapes\n\n| network |")
     table = json.loads((tmp_path / "table.json").read_text())
     assert table["rows"][0]["fine_pct"]["mean"] == pytest.approx(60)

@@ -1,3 +1,6 @@
+import hashlib
+import logging
+import re
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -18,6 +21,7 @@ from bilateral.runs.results import write_result_all
 from bilateral.runs.runner import Runner, RunResult
 from bilateral.runs.system import plan_system, run_system
 from bilateral.training.checkpoint import find, read
+from bilateral.training.run_record import read_record
 
 TRAINING = {"epochs": 2, "batch_size": 32, "precision": "float32", "device": "cpu", "lr": 0.02}
 SMALL = {"left": {"width": 0.0625}, "right": {"width": 0.0625}}
@@ -227,7 +231,7 @@ def test_a_checkpoint_that_does_not_fit_is_found_before_anything_starts(tiny, tm
 def test_an_ensembles_folder_says_that_it_has_no_weights(tiny, tmp_path):
     members = [str(Runner(tiny).run(Run(config(tmp_path, unilateral()), seed)).folder) for seed in (0, 1)]
     result = Runner(tiny).run(Run(config(tmp_path, {"mode_hemis": "ensemble", "members": members}), 0))
-    with pytest.raises(CheckpointError, match="give one of its members"):
+    with pytest.raises(CheckpointError, match="it is an ensemble; give one of its members"):
         find(result.folder)
 
 
@@ -266,14 +270,14 @@ def test_given_hemispheres_have_a_row_only_if_they_are_what_they_stand_for(tiny,
         "left": {"width": 0.0625, "checkpoint": str(folders["fine"])},
         "right": {"width": 0.0625, "checkpoint": str(folders["coarse"])},
     }
-    rows, _ = run_system([config(tmp_path, right_way)], tiny)
+    rows = run_system([config(tmp_path, right_way)], tiny).rows
     assert [row.name for row in rows] == ["left alone", "right alone", "bilateral"]
     swapped = SMALL | {"left": right_way["right"], "right": right_way["left"]}
     with (
         pytest.warns(UserWarning, match="no network of one hemisphere under a fine head"),
         pytest.warns(UserWarning, match="no network of one hemisphere under a coarse head"),
     ):
-        rows, _ = run_system([config(tmp_path, swapped)], tiny)
+        rows = run_system([config(tmp_path, swapped)], tiny).rows
     assert [row.name for row in rows] == ["bilateral"]
 
 
@@ -294,12 +298,106 @@ def test_the_summary_covers_seeds_of_several_commands(tiny, tmp_path):
     assert written["summary"]["n"] == 2 and [run["seed"] for run in written["runs"]] == [0, 1]
 
 
-def test_a_damaged_record_says_what_to_do(tiny, tmp_path):
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 4
+    path.write_bytes(content)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def files(folder):
+    kept = (
+        "checkpoints/best.safetensors",
+        "checkpoints/last.safetensors",
+        "metrics.jsonl",
+        "result.yaml",
+        "predictions.npz",
+    )
+    return {name: (folder / name).read_bytes() for name in kept}
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("checkpoints/best.safetensors", flip, "is not as its run left it"),
+        ("checkpoints/best.safetensors", cut, "is not as its run left it"),
+        ("checkpoints/best.safetensors", Path.unlink, "is gone"),
+        ("predictions.npz", flip, "is not as its run left it"),
+        ("predictions.npz", Path.unlink, "is gone"),
+        ("run.yaml", cut, "no record of a run|is damaged"),
+        ("run.yaml", lambda path: path.write_text("- 1"), "no record of a run"),
+        ("run.yaml", lambda path: path.write_text("a: ["), "is damaged"),
+    ],
+)
+def test_a_finished_run_that_is_damaged_is_made_again(tiny, tmp_path, caplog, name, damage, message):
+    caplog.set_level(logging.WARNING)
+    first = Runner(tiny).run(Run(config(tmp_path), 0))
+    made = files(first.folder)
+    damage(first.folder / name)
+    again = Runner(tiny).run(Run(config(tmp_path), 0))
+    assert again.folder == first.folder and again.metrics == first.metrics
+    assert files(first.folder) == made
+    assert re.search(message, caplog.text) and "is made again" in caplog.text
+    caplog.clear()
+    Runner(tiny).run(Run(config(tmp_path), 0))
+    assert not caplog.text
+
+
+def test_a_damaged_hemisphere_is_made_again_before_it_is_joined(tiny, tmp_path, caplog):
+    system = plan_system(config(tmp_path), 0)
+    left = Runner(tiny).run(system["left"])
+    whole = left.checkpoint.read_bytes()
+    flip(left.checkpoint)
+    Runner(tiny).run(system["bilateral"])
+    assert left.checkpoint.read_bytes() == whole and "is not as its run left it" in caplog.text
+
+
+def test_a_damaged_checkpoint_of_another_run_is_refused(tiny, tmp_path):
+    left = Runner(tiny).run(Run(config(tmp_path, unilateral()), 0))
+    flip(left.checkpoint)
+    model = unilateral() | {"checkpoint": str(left.folder)}
+    with pytest.raises(
+        CheckpointError, match=r"best.safetensors is not as its run left it .*; the command that made the run"
+    ):
+        Runner(tiny).run(Run(config(tmp_path, model), 1))
+
+
+def test_a_run_of_an_older_version_has_no_digests_and_is_reused(tiny, tmp_path, caplog):
+    first = Runner(tiny).run(Run(config(tmp_path), 0))
+    record = yaml.safe_load((first.folder / "run.yaml").read_text())
+    for key in ("digests", "code"):
+        del record[key]
+    (first.folder / "run.yaml").write_text(yaml.safe_dump(record))
+    stamp = first.checkpoint.stat().st_mtime_ns
+    assert Runner(tiny).run(Run(config(tmp_path), 0)).checkpoint.stat().st_mtime_ns == stamp
+    cut(first.checkpoint)
+    Runner(tiny).run(Run(config(tmp_path), 0))
+    assert first.checkpoint.stat().st_mtime_ns != stamp and "is made again" in caplog.text
+
+
+@pytest.mark.parametrize(("name", "damage"), [("last", cut), ("last", flip), ("best", flip), ("best", Path.unlink)])
+def test_an_unfinished_run_whose_checkpoints_are_damaged_starts_anew(tiny, tmp_path, caplog, name, damage):
+    first = Runner(tiny).run(Run(config(tmp_path), 0))
+    made = files(first.folder)
+    for file in ("run.yaml", "predictions.npz", "result.yaml"):
+        (first.folder / file).unlink()
+    damage(first.folder / "checkpoints" / f"{name}.safetensors")
+    again = Runner(tiny).run(Run(config(tmp_path), 0))
+    assert again.folder == first.folder and files(first.folder) == made
+    assert "its training starts anew" in caplog.text
+
+
+def test_the_record_of_a_run_tells_what_came_of_it_and_of_which_code(tiny, tmp_path):
     result = Runner(tiny).run(Run(config(tmp_path), 0))
-    for text in ("{}", "a: [", "- 1"):
-        (result.folder / "run.yaml").write_text(text)
-        with pytest.raises(OutputError, match="delete the folder to do the run again"):
-            Runner(tiny).run(Run(config(tmp_path), 0))
+    record = read_record(result.folder)
+    assert record.digests == {
+        name: hashlib.sha256((result.folder / name).read_bytes()).hexdigest()
+        for name in ("checkpoints/best.safetensors", "predictions.npz")
+    }
+    assert record.code == result.run.code and record.metrics == result.metrics
 
 
 def test_a_whole_checkpoint_is_where_training_starts(tiny, tmp_path):

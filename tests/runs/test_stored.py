@@ -5,8 +5,8 @@ import pytest
 import torch
 import yaml
 
-from bilateral.base.errors import CheckpointError, OutputError
-from bilateral.runs.stored import StoredRun, beside
+from bilateral.base.errors import CheckpointError, ConfigError, OutputError
+from bilateral.runs.stored import StoredRun, beside, read_stored_config
 
 
 @pytest.fixture
@@ -21,10 +21,10 @@ def find(runs: Path, pattern: str) -> Path:
 def test_all_of_a_run_is_there(runs):
     folder = find(runs, "quick-bilateral-*/*-seed1-*")
     run = StoredRun.open(folder)
-    assert run.seed == 1 and run.config.seeds == [1] and run.record["id"] == folder.name.split("-")[-1]
+    assert run.seed == 1 and run.config.seeds == [1] and run.record.id == folder.name.split("-")[-1]
     assert run.description.fine_count == 40 and run.description.coarse_count == 8
     assert [epoch["epoch"] for epoch in run.epochs()] == [1, 2]
-    metrics = run.record["metrics"]
+    metrics = run.record.metrics
     predictions = run.predictions
     for level in ("fine", "coarse"):
         share = (predictions.logits[level].argmax(1) == predictions.labels[level]).double().mean().item()
@@ -54,7 +54,7 @@ def test_a_run_that_is_not_there_or_not_finished_or_damaged(runs, tmp_path):
     folder = find(runs, "quick-bilateral-*/*-seed0-*")
     run = StoredRun.open(folder)
     (folder / "predictions.npz").unlink()
-    with pytest.raises(OutputError, match="cannot read the predictions"):
+    with pytest.raises(OutputError, match=r"predictions.npz is gone; the command that made the run"):
         run.predictions  # noqa: B018
     shutil.rmtree(folder / "checkpoints")
     with pytest.raises(CheckpointError):
@@ -70,21 +70,49 @@ def test_a_run_that_is_not_there_or_not_finished_or_damaged(runs, tmp_path):
         StoredRun.open(folder)
 
 
-def test_where_a_recorded_run_is_now(tmp_path):
-    recorded = tmp_path / "old" / "kind" / "run"
-    here = tmp_path / "new"
-    # Neither is there: the place where it is looked for is named.
-    assert beside(here, recorded) == here / "kind" / "run"
-    recorded.mkdir(parents=True)
-    assert beside(here, recorded) == recorded
-    (here / "kind" / "run").mkdir(parents=True)
-    assert beside(here, recorded) == here / "kind" / "run"
+def test_a_recorded_run_is_looked_for_beside_the_others_and_nowhere_else(tmp_path):
+    assert beside(tmp_path, "/old/place/kind/run") == tmp_path / "kind" / "run"
+    assert beside(tmp_path, "runs/kind/run") == tmp_path / "kind" / "run"
 
 
-def test_a_checkpoint_with_a_backbone_of_ones_own_needs_its_name(runs):
-    run = StoredRun.open(find(runs, "quick-unilateral-*-fine/*-seed0-*"), ("my_module:Mine",))
-    assert run.own_backbones == ("my_module:Mine",)
-    images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
-    assert run.network()(run.description.normalise(images)).fine.shape == (2, 40)
+@pytest.mark.parametrize("name", ["", "run", "/run", "..", "a/..", "../run", "/a/../../etc", "kind/r\0n"])
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path, runs, name):
+    with pytest.raises(OutputError, match="is no folder of a run"):
+        beside(tmp_path, name)
+    folder = find(runs, "quick-bilateral-*/*-seed0-*")
+    record = yaml.safe_load((folder / "run.yaml").read_text())
+    record["parents"]["left"] = name
+    (folder / "run.yaml").write_text(yaml.safe_dump(record))
+    with pytest.raises(OutputError, match="no record of a run"):
+        StoredRun.open(folder)
+
+
+def test_code_that_only_a_file_names_is_not_followed(runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evil_source.py").write_text("raise SystemExit('executed')\n")
+    folder = find(runs, "quick-bilateral-*/*-seed0-*")
+    for change in ({"data": {"name": "evil_source:load"}}, {"model": {"left": {"arch": "evil_source:Net"}}}):
+        (folder / "config.yaml").write_text(yaml.safe_dump(change))
+        with pytest.raises(ConfigError, match=r"config.yaml names code .* 'evil_source:.*--own evil_source:"):
+            StoredRun.open(folder).config  # noqa: B018
+    assert StoredRun.open(folder, ["evil_source:Net"]).config.model.left.arch == "evil_source:Net"
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump({"data": {"name": "cifar100", "root": "x", "download": True}}))
+    assert not read_stored_config(path, [], []).data.download
+    assert read_stored_config(path, ["data.download=true"], []).data.download
+    assert read_stored_config(path, ["data.name=mine:load", "data.root="], []).data.name == "mine:load"
+
+
+def test_changed_predictions_are_refused(runs):
+    folder = find(runs, "quick-bilateral-*/*-seed0-*")
+    other = find(runs, "quick-bilateral-*/*-seed1-*")
+    shutil.copy(other / "predictions.npz", folder / "predictions.npz")
+    with pytest.raises(OutputError, match=r"predictions.npz is not as its run left it"):
+        StoredRun.open(folder).predictions  # noqa: B018
+
+
+def test_own_code_is_passed_on(runs):
     bilateral = StoredRun.open(find(runs, "quick-bilateral-*/*-seed0-*"), ("my_module:Mine",))
-    assert all(parent.own_backbones == ("my_module:Mine",) for parent in bilateral.parents().values())
+    assert all(parent.own_code == ("my_module:Mine",) for parent in bilateral.parents().values())
+    images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    assert bilateral.network()(bilateral.description.normalise(images)).fine.shape == (2, 40)

@@ -105,7 +105,7 @@ def _stored(folder: Path, analysis: Analysis, inputs: str) -> AnalysisResult | N
 def _inputs(study: Study, analysis: Analysis) -> str:
     """Digest of what determines a result: the runs, and the syntax of what analyses share and of this one's file."""
     runs = {
-        row.name: {str(seed): [run.record["id"] for run in runs] for seed, runs in row.runs.items()}
+        row.name: {str(seed): [run.record.id for run in runs] for seed, runs in row.runs.items()}
         for row in study.rows.values()
     }
     digest = hashlib.sha256(json.dumps([runs, study.subject, study.table]).encode())

@@ -85,7 +85,7 @@ class Study:
     def dataset(self) -> HierarchicalDataset:
         """The data set that the runs were trained and tested on. Raises DataError if the images are others now."""
         dataset = sources.load(self.config.data)
-        trained_on = self.systems[0].bilateral.record["data"]["fingerprint"]
+        trained_on = self.systems[0].bilateral.record.data.fingerprint
         if dataset.fingerprint != trained_on:
             raise DataError(
                 f"the data set {dataset.name} at {self.config.data.root or 'its defaults'} is not the one that "
@@ -157,7 +157,7 @@ def _open_experiment(path: Path, overrides: list[str], subject: str | None, own:
     rows = {}
     for name, folders in provenance["runs"].items():
         runs = {
-            int(seed): [StoredRun.open(beside(path.parent, Path(folder)), own) for folder in group]
+            int(seed): [StoredRun.open(beside(path.parent, folder), own) for folder in group]
             for seed, group in folders.items()
         }
         if runs:
@@ -177,7 +177,7 @@ def _study_of_runs(runs: Sequence[StoredRun], path: Path, overrides: list[str]) 
     by_seed = {run.seed: run for run in sorted(runs, key=lambda run: run.seed)}
     if len(by_seed) < len(runs):
         raise OutputError(f"{path}: two of the runs have the same seed; name one folder a seed")
-    if len({run.record["kind"] for run in runs}) > 1:
+    if len({run.record.kind for run in runs}) > 1:
         raise OutputError(f"{path}: the runs are not of one kind (config, data or code differ); name those of one")
     for run in runs:
         if not _is_joined([run]):
@@ -210,7 +210,7 @@ def _bilateral_folders(path: Path) -> list[Path]:
         return [path]
     if (path / "table.json").is_file():
         runs = _read_json(path / "table.json").get("runs", [])
-        found = [beside(path.parent, Path(run["folder"])) for run in runs if run["row"] == "bilateral"]
+        found = [beside(path.parent, run["folder"]) for run in runs if run["row"] == "bilateral"]
     else:
         found = sorted(record.parent for record in path.glob("*/run.yaml"))
     if not found:
@@ -222,7 +222,7 @@ def _bilateral_folders(path: Path) -> list[Path]:
 
 
 def _is_joined(runs: Sequence[StoredRun]) -> bool:
-    return len(runs) == 1 and set(runs[0].record.get("parents", {})) == set(SIDES)
+    return len(runs) == 1 and set(runs[0].record.parents) == set(SIDES)
 
 
 def _read_json(path: Path, key: str | None = None) -> dict[str, Any]:

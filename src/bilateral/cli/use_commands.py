@@ -58,13 +58,13 @@ def evaluate(path: Path, overrides: list[str], features: Path | None, own_code: 
             echo(f"{name:20} {value:.4f}")
 
 
-def predict(path: Path, images: Sequence[Path], top: int, own_backbones: list[str], as_json: bool) -> None:
+def predict(path: Path, images: Sequence[Path], top: int, own_code: list[str], as_json: bool) -> None:
     """Do `bilateral predict`."""
     if top < 1:
         raise ConfigError(f"--top: must be 1 or more, not {top}")
     read = checkpoint.read(path)
     tell(read.description)
-    network = checkpoint.build(read, path, own_backbones=own_backbones)
+    network = checkpoint.build(read, path, own_code=own_code)
     answers: list[dict[str, Any]] = []
     for start in range(0, len(images), PREDICTION_BATCH):
         files = images[start : start + PREDICTION_BATCH]
@@ -149,7 +149,7 @@ def _run_folder(path: Path) -> Path | None:
 
 
 def _compare_images(path: Path, dataset: HierarchicalDataset, overrides: list[str]) -> None:
-    """Say if these are not the images that a run was trained and tested on. Raises DataError if nobody asked for others."""
+    """Say if these are not the images that a run was tested on; refuse them unless others were asked for."""
     folder = _run_folder(path)
     record = folder and read_record(folder)
     if not record or record.data.fingerprint == dataset.fingerprint:

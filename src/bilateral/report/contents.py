@@ -231,18 +231,18 @@ def _gallery(study: Study, folder: Path) -> Gallery | None:
 
 def _provenance(study: Study, results: Sequence[AnalysisResult], with_images: bool) -> dict[str, str]:
     runs = [run for row in study.rows.values() for group in row.runs.values() for run in group]
-    commits = sorted({str(run.record.get("commit")) for run in runs})
-    machines = sorted({str(run.record.get("machine", {}).get("device")) for run in runs})
-    data = study.systems[0].bilateral.record["data"]
+    commits = sorted({str(run.record.commit) for run in runs})
+    machines = sorted({str(run.record.machine.get("device")) for run in runs})
+    data = study.systems[0].bilateral.record.data
     first = results[0]
     commits_of_analyses = sorted({result.commit or "unknown" for result in results})
     return {
-        "data set": f"{data['name']}, fingerprint {data['fingerprint'][:12]}",
+        "data set": f"{data.name}, fingerprint {data.fingerprint[:12]}",
         "protocol": study.config.protocol,
         "seeds": ", ".join(map(str, study.rows[study.subject].runs)),
         "networks looked into": study.rows[study.subject].title,
         "trained by": f"commit {', '.join(commits)} on {', '.join(machines)}",
-        "last training ended": max(str(run.record.get("finished")) for run in runs),
+        "last training ended": max(str(run.record.finished) for run in runs),
         "analysed by": f"commit {', '.join(commits_of_analyses)} on {first.machine['device']}",
         "analysed in": f"{sum(result.seconds for result in results):.0f} s, ended {max(r.finished for r in results)}",
         "command": f"bilateral report {study.folder.name}{'' if with_images else ' --no-images'}",

@@ -46,7 +46,10 @@ class Predictions:
             with open_plain(path) as content, ZipFile(content) as archive:
                 if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
                     raise ValueError(f"it unpacks to more than {MOST_BYTES:,} bytes")
-                arrays = {name: _read_array(archive, name) for name in _NAMES if f"{name}.npy" in archive.namelist()}
+                names = [name.removesuffix(".npy") for name in archive.namelist()]
+                if len(set(names)) < len(names) or not set(names) <= set(_NAMES):
+                    raise ValueError(f"it holds {', '.join(names)[:200] or 'nothing'}")
+                arrays = {name: _read_array(archive, name) for name in names}
             logits = {level: arrays[f"logits_{level}"] for level in LEVELS if f"logits_{level}" in arrays}
             labels = {level: arrays[f"labels_{level}"].long() for level in LEVELS}
             _check(logits, labels)

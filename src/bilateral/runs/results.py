@@ -51,14 +51,14 @@ def tabulate(results: dict[str, list[RunResult]]) -> list[SystemRow]:
     return rows
 
 
-def write_result_all(results: list[RunResult]) -> None:
-    """Write the original's summary of one network's runs, result_all.yaml, into the folder of their group.
+def write_result_all(results: list[RunResult]) -> Path | None:
+    """Write the original's summary of one network's runs, result_all.yaml, into their group's folder; give its path.
 
     It covers every tested run of the same kind in that folder, whatever command it was done by. Accuracies are shares
     (0 to 1); `stddev` is the sample deviation (None for one seed). Nothing is written where nothing was tested.
     """
     if not results or not all(result.metrics for result in results):
-        return
+        return None
     group = results[0].folder.parent
     kinds = {record.kind for result in results if (record := _record(result.folder))}
     runs: dict[int, dict[str, Any]] = {}
@@ -66,6 +66,8 @@ def write_result_all(results: list[RunResult]) -> None:
         record = _record(folder)
         if record and record.kind in kinds and record.metrics:
             runs[record.seed] = {"seed": record.seed, "folder": folder.name, "result": [record.metrics]}
+    if not runs:
+        return None
     summary: dict[str, Any] = {"n": len(runs)}
     two_heads = results[0].run.config.model.mode_heads == "both"
     for suffix in ("_fine", "_coarse") if two_heads else ("",):
@@ -75,6 +77,7 @@ def write_result_all(results: list[RunResult]) -> None:
         summary[f"ci95{suffix}"] = list(values["ci95"]) if values["ci95"] else None
     text = to_yaml({"summary": summary, "runs": [runs[seed] for seed in sorted(runs)]})
     write_text(group / "result_all.yaml", text)
+    return group / "result_all.yaml"
 
 
 def _record(folder: Path) -> RunRecord | None:

@@ -11,7 +11,7 @@ from ..base.own_code import refuse_strange
 from ..models.macro import HemisphericNetwork
 from ..training import checkpoint
 from ..training.checkpoint import Description
-from ..training.run_record import FILE, PREDICTIONS, RunRecord, damage, read_record
+from ..training.run_record import FILE, PREDICTIONS, REMEDY, RunRecord, damage, read_record, run_names
 from .config import Config, read_config
 from .predictions import Predictions
 
@@ -50,7 +50,7 @@ class StoredRun:
         """What it said of the test images. Raises OutputError where it was not tested, or the file was changed."""
         wrong = damage(self.folder, self.record, PREDICTIONS)
         if wrong is not None:
-            raise OutputError(f"{wrong}; the command that made the run makes it again")
+            raise OutputError(f"{wrong}; {REMEDY}")
         return Predictions.load(self.folder / PREDICTIONS)
 
     @cached_property
@@ -76,10 +76,10 @@ class StoredRun:
 
 def beside(save_dir: Path, recorded: str) -> Path:
     """Where a recorded run is: in the same `save_dir`, whatever place that had. Raises OutputError for no such name."""
-    names = Path(recorded).parts[-2:]
-    if len(names) < 2 or ".." in names or Path(*names).is_absolute() or "\0" in recorded:
-        raise OutputError(f"{save_dir}: {recorded!r:.200} is recorded there as a run, and is no folder of one")
-    return save_dir.joinpath(*names)
+    try:
+        return save_dir.joinpath(*run_names(recorded))
+    except ValueError as error:
+        raise OutputError(f"a file in {save_dir} names a run wrongly: {error}") from None
 
 
 def read_stored_config(path: Path, overrides: list[str], own_code: Collection[str]) -> Config:

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..base.errors import CheckpointError, ConfigError, DataError, OutputError
-from ..base.files import open_plain, read_text, whole_file
+from ..base.files import open_plain, whole_file
 from ..base.memory import check_memory
 from ..base.own_code import refuse_strange
 from ..base.section import user_path
@@ -26,11 +26,10 @@ from ..models.original_checkpoints import is_original, read_original
 from . import header as headers
 from .header import Description, TrainingState
 from .optimisation import OptimizerState
+from .run_record import CHECKPOINTS, REMEDY, checkpoint_damage, read_record
 
 __all__ = ["Checkpoint", "Description", "TrainingState", "build", "find", "load", "read", "save"]
 
-TESTED = ("best", "last")
-"""The checkpoints that a run may be tested by, as its record names them."""
 _NETWORK, _OPTIMIZER = "network.", "optimizer."
 _NAME = re.compile(r"network\..+|optimizer\.[0-9]{1,6}\.[a-z_]+", re.DOTALL)
 _DTYPES = {
@@ -84,9 +83,12 @@ def read(path: Path) -> Checkpoint:
     """Read a checkpoint of ours or of the original's format, onto the CPU.
 
     path: the file, or a run's folder (see `find`).
-    Raises CheckpointError where there is none or it cannot be read.
+    Raises CheckpointError where there is none, it cannot be read, or is not as the run that made it left it.
     """
     path = find(path)
+    wrong = checkpoint_damage(path)
+    if wrong is not None:
+        raise CheckpointError(f"{wrong}; {REMEDY}")
     try:
         with open_plain(path) as file:
             size, first = os.fstat(file.fileno()).st_size, file.read(8)
@@ -103,31 +105,30 @@ def read(path: Path) -> Checkpoint:
 def find(path: Path) -> Path:
     """Give the checkpoint file that `path` stands for: itself, or in a run's folder the one that was tested.
 
-    A run that is not finished gives its best so far. Raises CheckpointError where there is none.
+    A run that is not finished gives its best so far. Raises CheckpointError where there is none; OutputError where the
+    run's record is damaged.
     """
     try:
         if not path.is_dir():
             if path.exists():
                 return path
             raise CheckpointError(f"there is no checkpoint {path}")
-        # The run's record names it, for under protocol: original it is not the best one.
-        record = path / "run.yaml"
-        lines = read_text(record).splitlines() if record.exists() else []
-        names = [line.removeprefix("checkpoint: ") for line in lines if line.startswith("checkpoint: ")]
-        strange = next((name for name in names if name not in TESTED), None)
-        if strange is not None:
-            raise CheckpointError(f"{record} names the checkpoint {strange!r:.80}, which is neither best nor last")
-        candidates = [path / "checkpoints" / f"{name}.safetensors" for name in (*names, *TESTED)]
+        record = read_record(path)
+        # Under protocol: original the tested one is not the best.
+        names = ("best", "last") if record is None else (record.checkpoint,)
+        candidates = [path / CHECKPOINTS / f"{name}.safetensors" for name in names if name]
         found = next((candidate for candidate in candidates if candidate.is_file()), None)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"cannot look for a checkpoint in {path}: {error}") from error
-    if found is None and lines:
+    if found is not None:
+        return found
+    if record is None:
+        raise CheckpointError(f"the folder {path} holds no {CHECKPOINTS}/best.safetensors or last.safetensors")
+    if record.checkpoint is None:
         raise CheckpointError(
             f"the run in {path} has no weights of its own: it is an ensemble; give one of its members"
         )
-    if found is None:
-        raise CheckpointError(f"the folder {path} holds no checkpoints/best.safetensors or last.safetensors")
-    return found
+    raise CheckpointError(f"the checkpoint of the run in {path} is gone: {candidates[0]}; {REMEDY}")
 
 
 def build(

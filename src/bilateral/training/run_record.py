@@ -12,14 +12,21 @@ from ..base.yaml_files import YamlError, parse_yaml, to_yaml
 FILE = "run.yaml"
 PREDICTIONS = "predictions.npz"
 CHECKPOINTS = "checkpoints"
+REMEDY = "the command that made the run makes it again"
 
 
-def _two_names(text: str) -> str:
-    """See that a recorded folder ends in two plain names: that of the group and that of the run."""
-    parts = Path(text).parts
-    if len(parts) < 2 or ".." in parts[-2:] or "\0" in text:
-        raise ValueError("is no folder of a run")
-    return text
+def run_names(recorded: str) -> tuple[str, str]:
+    """Give the last two names of a recorded folder, its group's and its own. Raises ValueError where it has no such."""
+    path = Path(recorded)
+    names = path.relative_to(path.anchor).parts[-2:]
+    if len(names) < 2 or ".." in names or "\0" in recorded:
+        raise ValueError(f"{recorded!r:.200} is no folder of a run")
+    return names[0], names[1]
+
+
+def _checked(recorded: str) -> str:
+    run_names(recorded)
+    return recorded
 
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -47,7 +54,7 @@ class RunRecord(BaseModel):
     kind: str
     role: str
     seed: Annotated[int, Field(ge=0)]
-    parents: dict[str, Annotated[str, AfterValidator(_two_names)]] = {}
+    parents: dict[str, Annotated[str, AfterValidator(_checked)]] = {}
     data: RecordedData
     metrics: dict[str, float]
     finished: str | None = None
@@ -109,4 +116,5 @@ def checkpoint_damage(path: Path) -> str | None:
         return None
     folder = path.parent.parent
     record = read_record(folder)
-    return None if record is None else damage(folder, record, f"{CHECKPOINTS}/{path.name}")
+    name = f"{CHECKPOINTS}/{path.name}"
+    return None if record is None or name not in record.digests else damage(folder, record, name)
