@@ -49,7 +49,7 @@ def run_and_print(configs: list[Config], join: bool, as_json: bool) -> None:
     write_what_was_shown(table.write, table.folder / "table.json")
 
 
-def write_what_was_shown(write: Callable[[], None], file: Path) -> None:
+def write_what_was_shown(write: Callable[[], object], file: Path) -> None:
     """Write results that are on the screen already. Where they cannot be written over older ones, that is a warning."""
     try:
         write()
