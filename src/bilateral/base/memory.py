@@ -1,11 +1,16 @@
 """How much memory there is, asked before it is taken."""
 
+import errno
+import re
 from contextlib import suppress
 from pathlib import Path
 
 from .errors import OutOfMemoryError
 
 _LIMIT, _USED = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+
+# PyTorch has a kind of its own on GPUs alone.
+_ENDED = re.compile(r"out of memory|can(?:'|no)t allocate memory", re.IGNORECASE)
 
 
 def check_memory(needed: float, what: str, remedy: str) -> None:
@@ -15,6 +20,13 @@ def check_memory(needed: float, what: str, remedy: str) -> None:
         raise OutOfMemoryError(
             f"{what} needs {needed / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free; {remedy}"
         )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception, of Python, of the system or of PyTorch, says that memory has ended."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_ENDED.search(str(error))))
 
 
 def available_bytes() -> int | None:

@@ -4,6 +4,7 @@ The workers read the data set and write the runs where the config says, so all m
 same paths. A task whose worker dies is given to another one, where it goes on from its last checkpoint.
 """
 
+import asyncio
 import importlib
 import logging
 import math
@@ -11,22 +12,14 @@ import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..base.errors import ConfigError
-from ..data import sources
-from ..data.config import DataConfig
-from ..data.images import HierarchicalDataset
+from ..base.own_code import describe
 from .execution import resolve
 from .plan import Run
-from .runner import Runner, RunResult
 from .scheduling import Executor, Submit
-
-log = logging.getLogger(__name__)
 
 QUEUES = {
     "slurm": "SLURMCluster",
@@ -38,36 +31,30 @@ QUEUES = {
     "moab": "MoabCluster",
 }
 """Batch systems that dask-jobqueue starts workers on, with the settings of its own config file."""
-PATIENCE = "20s"
-"""How long a scheduler may take to answer."""
+PATIENCE_S = 20.0
+"""How long a scheduler may take to answer at the start."""
+_NOISY = ("distributed", "asyncio", "tornado", "bokeh")
 
 
 def dask(address: str, demand: Sequence[str]) -> Executor:
     """Execute on the Dask cluster whose scheduler is at `address`, such as tcp://10.0.0.1:8786.
 
     demand: what a run takes of its worker's resources, as NAME=NUMBER; CPU is also its number of threads, else one.
-    Raises ConfigError where Dask is not installed, nothing answers, or no worker has what is demanded.
+    Raises ConfigError where Dask is not installed, no scheduler answers, no worker has what is demanded, or one has
+    other code or data; ExecutorLostError where the cluster goes in the middle.
     """
     resources = _resources(demand)
     distributed = _module("distributed")
 
     @contextmanager
     def execute(missing: Mapping[str, Run]) -> Iterator[Submit]:
-        try:
-            client = distributed.Client(address, timeout=PATIENCE)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"--address: there is no Dask scheduler at {address}: {error}") from error
-        with client:
-            workers = client.scheduler_info(n_workers=-1)["workers"].values()
-            able = [each for each in workers if all(each["resources"].get(k, 0) >= v for k, v in resources.items())]
-            if workers and not able:
-                raise ConfigError(
-                    f"--demand: no worker at {address} has {' '.join(demand)}; start workers with "
-                    f'`dask worker {address} --nthreads 1 --resources "{" ".join(demand)}"`'
-                )
-            if not workers:
-                log.warning("the scheduler at %s has no worker yet: waiting for one", address)
-            with _submitting(client, resources, int(resources.get("CPU", 1))) as submit:
+        with _quiet():
+            _find_scheduler(address)
+            try:
+                client = distributed.Client(address, timeout=PATIENCE_S, set_as_default=False)
+            except (OSError, ValueError) as error:
+                raise ConfigError(f"--address: there is no Dask scheduler at {address}: {error}") from error
+            with client, _submitting(client, address, resources, int(resources.get("CPU", 1)), missing) as submit:
                 yield submit
 
     return Executor(execute)
@@ -94,40 +81,109 @@ def batch_system(name: str, jobs: int) -> Executor:
     @contextmanager
     def execute(missing: Mapping[str, Run]) -> Iterator[Submit]:
         extra = ["--resources", "RUN=1"]
-        with make(processes=1, worker_extra_args=extra) as cluster, _module("distributed").Client(cluster) as client:
+        with (
+            _quiet(),
+            make(processes=1, worker_extra_args=extra) as cluster,
+            _module("distributed").Client(cluster, set_as_default=False) as client,
+        ):
             cluster.scale(jobs=min(jobs, len(missing)))
-            with _submitting(client, {"RUN": 1}, int(settings["cores"])) as submit:
+            with _submitting(client, name, {"RUN": 1}, int(settings["cores"]), missing, queued=True) as submit:
                 yield submit
 
     return Executor(execute)
 
 
-def do_run(run: Run, threads: int) -> RunResult:
-    """Do one (resolved) run in a worker, with so many threads."""
-    with _ALONE:
-        torch.set_num_threads(threads)
-        # A worker that the scheduler has given up, or one of a command that was stopped, may still be at it.
-        return Runner(_load(run.config.data), waits=True).run(run, check=False)
+@contextmanager
+def _submitting(
+    client: Any,
+    where: str,
+    resources: Mapping[str, float],
+    threads: int,
+    missing: Mapping[str, Run],
+    queued: bool = False,
+) -> Iterator[Submit]:
+    """Give what submits runs to a cluster, after its workers have shown that they can do them."""
+    from .cluster_tasks import Tasks
+    from .cluster_worker import Code, Task
+
+    identities = {id(run): identity for identity, run in missing.items()}
+    # Of all runs, so that every worker is asked once for all of its code.
+    code = Code.here(each.arch for run in missing.values() for each in run.config.model.hemispheres.values())
+
+    def task(run: Run) -> Task:
+        # Resolved here, so that the run has one identity, whatever the worker could do.
+        return Task(_with_absolute_paths(resolve(run)), identities.get(id(run)), code, threads)
+
+    tasks = Tasks(client, where, resources, queued)
+    try:
+        tasks.wait_for_worker()
+        if missing:
+            tasks.check(task(next(iter(missing.values()))))
+        yield lambda run: tasks.submit(task(run))
+    finally:
+        tasks.close()
+
+
+def _find_scheduler(address: str) -> None:
+    """Raise ConfigError if no Dask scheduler answers at an address in time.
+
+    Dask's own client waits for an answer without an end.
+    """
+    found: list[str | None] = []
+    # A thread, since a notebook has a loop of its own, and since looking up a name may take any time.
+    ask = threading.Thread(target=lambda: found.append(asyncio.run(_scheduler_fault(address))), daemon=True)
+    ask.start()
+    ask.join(PATIENCE_S + 3)
+    fault = found[0] if found else _SILENT
+    if fault is not None:
+        raise ConfigError(
+            f"--address: there is no Dask scheduler at {address!r}: {fault}; give the address that `dask scheduler` "
+            "prints, such as tcp://10.0.0.1:8786"
+        )
+
+
+_SILENT = "it does not answer as one does"
+
+
+async def _scheduler_fault(address: str) -> str | None:
+    from distributed import Security
+    from distributed.comm import connect
+
+    async def ask() -> Any:
+        comm = await connect(address, PATIENCE_S, **Security().get_connection_args("client"))
+        try:
+            await comm.write({"op": "identity", "reply": True})
+            return await comm.read()
+        finally:
+            comm.abort()
+
+    try:
+        answer = await asyncio.wait_for(ask(), PATIENCE_S + 1)
+    except TimeoutError:
+        return _SILENT
+    except (Exception, MemoryError) as error:  # no address, or an answer of another kind of server
+        return describe(_root(error))
+    kind = answer.get("type") if isinstance(answer, dict) else None
+    return None if kind == "Scheduler" else f"it is a {kind}" if kind else _SILENT
+
+
+def _root(error: BaseException) -> BaseException:
+    return error if error.__cause__ is None else _root(error.__cause__)
 
 
 @contextmanager
-def _submitting(client: Any, resources: Mapping[str, float], threads: int) -> Iterator[Submit]:
-    with client.get_executor(pure=False, resources=dict(resources) or None) as executor:
-        try:
-            # Resolved here, so that the run has one identity, whatever the worker could do.
-            yield lambda run: executor.submit(do_run, _with_absolute_paths(resolve(run)), threads)
-        except BaseException:
-            executor.shutdown(wait=False)
-            raise
-
-
-# A process draws random numbers and sets its threads for one run at a time, however many tasks Dask gives it.
-_ALONE = threading.Lock()
-
-
-@lru_cache(maxsize=1)
-def _load(data: DataConfig) -> HierarchicalDataset:
-    return sources.load(data)
+def _quiet() -> Iterator[None]:
+    """Keep Dask from printing tracebacks of what we tell in a sentence."""
+    loggers = [logging.getLogger(name) for name in _NOISY]
+    loggers += [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.startswith("distributed.")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before):
+            logger.setLevel(level)
 
 
 def _module(name: str) -> Any:

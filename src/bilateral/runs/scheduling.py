@@ -1,20 +1,29 @@
 """Does the runs of a plan, parents before their children, by whatever executes them."""
 
 import logging
+import pickle
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base.errors import BilateralError, WorkerError
+from ..base.errors import BilateralError, OutOfMemoryError, WorkerError
+from ..base.memory import is_out_of_memory
+from ..base.own_code import describe
 from ..training import distributed
 from .plan import Run
 from .runner import FAILURE, Runner, RunResult, find_folder
 
 log = logging.getLogger(__name__)
 KILLED = "its worker process was killed, perhaps for want of memory"
+
+
+class ExecutorLostError(WorkerError):
+    """Whoever did the runs can do no more of them."""
+
 
 Submit = Callable[[Run], "Future[RunResult]"]
 """Begins a run whose parents are finished."""
@@ -44,6 +53,31 @@ class Failure:
         return f"{self.run.title} failed: {self.reason}{where}"
 
 
+def told(run: Run, error: BaseException) -> BaseException:
+    """Give what a run raised; the end of memory, which may come from anywhere, as OutOfMemoryError."""
+    if isinstance(error, BilateralError) or not is_out_of_memory(error):
+        return error
+    return OutOfMemoryError(
+        f"memory has ended in {run.title}: {describe(error)}; a smaller training.batch_size, a smaller model or fewer "
+        "workers need less"
+    )
+
+
+def sendable(error: BaseException) -> Exception:
+    """Give what a run raised in another process as an exception that survives the way to this one.
+
+    BilateralError and OSError stay as they are; any other is a RuntimeError whose text is the traceback.
+    """
+    if isinstance(error, BilateralError | OSError):
+        with suppress(Exception):
+            pickle.loads(pickle.dumps(error))
+            return error
+    if isinstance(error, BilateralError):  # of a kind of the user's own
+        kind = next(each for each in type(error).__mro__ if each.__module__ == BilateralError.__module__)
+        return kind(str(error))
+    return RuntimeError("".join(traceback.format_exception(error)))
+
+
 def with_parents(runner: Runner, runs: Sequence[Run]) -> dict[str, Run]:
     """The runs and all that they depend on by identity, each once, parents before their children."""
     plan: dict[str, Run] = {}
@@ -60,7 +94,7 @@ def run_plan(
 
     keep_going: a run that fails, and those that need it, are Failures in the result, while all others go on; runs whose
     worker process is killed are tried once more, each alone. Otherwise, and where torchrun started us, the first
-    failure is raised, and what else goes on is ended.
+    failure is raised, and what else goes on is ended. ExecutorLostError is raised in any case.
     """
     schedule = _Schedule(runner, plan, keep_going)
     if schedule.waiting:
@@ -112,6 +146,8 @@ class _Schedule:
                 self.done[identity] = future.result()
                 if len(self.plan) > 1:
                     log.info("%d of %d runs done: %s", len(self.done), len(self.plan), self.plan[identity].title)
+            except ExecutorLostError:
+                raise
             except BrokenProcessPool:
                 if not self.keep_going:
                     raise

@@ -4,9 +4,7 @@ import logging
 import multiprocessing
 import os
 import signal
-import tempfile
 import threading
-import traceback
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -20,13 +18,20 @@ from typing import Any, Literal
 
 import torch
 
-from ..base.errors import BilateralError, WorkerError
+from ..base.errors import WorkerError
+from ..base.own_code import describe
 from ..training import distributed
 from ..training.device import choose_device
 from ..training.progress import TerminalProgress
+from .mapped_dataset import load_mapped, mapped, sweep
 from .plan import Run
 from .runner import Runner, RunResult
-from .scheduling import Executor, Submit, run_plan, with_parents
+from .scheduling import Executor, ExecutorLostError, Submit, run_plan, sendable, told, with_parents
+
+START_S = 300.0
+"""How long all worker processes together may take until the first of them is ready."""
+_STARTS = 2
+"""How often in a row they may die before one of them is ready."""
 
 
 def run_all(runner: Runner, runs: Sequence[Run], workers: int | Literal["auto"]) -> list[RunResult]:
@@ -57,6 +62,7 @@ def local(runner: Runner, runs: Sequence[Run], workers: int | Literal["auto"]) -
 
     @contextmanager
     def execute(missing: Mapping[str, Run]) -> Iterator[Submit]:
+        sweep()
         if count == 1:
             yield partial(_run_here, runner)
         else:
@@ -78,54 +84,103 @@ def _run_here(runner: Runner, run: Run) -> "Future[RunResult]":
     future: Future[RunResult] = Future()
     try:
         future.set_result(runner.run(run, check=False))
+    except SystemExit as error:  # of own code
+        future.set_exception(sendable(error))
     except Exception as error:
-        future.set_exception(error)
+        future.set_exception(told(run, error))
     return future
 
 
 @contextmanager
 def _worker_processes(runner: Runner, count: int) -> Iterator[Submit]:
     context = multiprocessing.get_context("spawn")
-    messages, numbers = context.Queue(), context.Queue()
+    messages = context.Queue()
     # Nobody else holds this end: when it is closed, by us or by our death, the workers end.
     workers_end, lifeline = context.Pipe(duplex=False)
     threads = max(1, torch.get_num_threads() // count)
-    with _shown(messages), tempfile.TemporaryDirectory() as folder:
-        # The workers map one file: shared memory is small in many containers, and a pipe would hold up their start.
-        path = Path(folder) / "dataset.pt"
-        torch.save(runner.dataset, path)
-        arguments = (path, runner.waits, threads, numbers, messages, workers_end)
-
-        def start() -> ProcessPoolExecutor:
-            for number in range(count):
-                numbers.put(number)
-            return ProcessPoolExecutor(count, context, _start, arguments)
-
-        executor = start()
+    with _shown(messages), mapped(runner.dataset) as path:
+        pool = _Pool(count, (path, runner.waits, threads, messages, workers_end))
 
         def submit(run: Run) -> "Future[RunResult]":
-            nonlocal executor
             with _uninterrupted():
-                try:
-                    return executor.submit(_run, run)
-                except BrokenProcessPool:  # by a run before this one
-                    executor.shutdown()
-                    executor = start()
-                    return executor.submit(_run, run)
+                return pool.submit(run)
 
         finished = False
         try:
             yield submit
             finished = True
         except BrokenProcessPool as error:
-            raise WorkerError(
+            raise pool.loss() or WorkerError(
                 "a worker process was killed, perhaps for want of memory; the same command goes on from the last "
                 "checkpoints, and with workers=1 it needs less"
             ) from error
         finally:
             if not finished:
                 lifeline.close()
-            executor.shutdown(cancel_futures=True)
+            pool.shutdown()
+
+
+class _Pool:
+    """Worker processes, started anew when one of them was killed; but not if they never get as far as their work."""
+
+    def __init__(self, count: int, arguments: tuple[Any, ...]) -> None:
+        self.count, self.arguments = count, arguments
+        self.context = multiprocessing.get_context("spawn")
+        self.failed_starts = 0
+        self._start()
+
+    def submit(self, run: Run) -> "Future[RunResult]":
+        """Begin a run. Raises ExecutorLostError where no worker gets as far as its work."""
+        try:
+            return self.executor.submit(_run, run)
+        except BrokenProcessPool:  # by a run before this one
+            self.shutdown()
+            self.failed_starts = 0 if self.ready.is_set() else self.failed_starts + 1
+            if (lost := self.loss()) is not None:
+                raise lost from None
+            self._start()
+            return self.executor.submit(_run, run)
+
+    def loss(self) -> ExecutorLostError | None:
+        """Say why there will be no worker, if that is so."""
+        if self.hung.is_set():
+            return ExecutorLostError(
+                f"no worker process was ready within {START_S:g} s; the machine may be overloaded, or a file system "
+                "may not answer; give the same command again, or use workers=1"
+            )
+        if self.failed_starts >= _STARTS:
+            return ExecutorLostError(
+                f"worker processes died at their start {self.failed_starts} times, perhaps for want of memory; use "
+                "workers=1"
+            )
+        return None
+
+    def shutdown(self) -> None:
+        """End when no run is left."""
+        self.closed.set()
+        self.executor.shutdown(cancel_futures=True)
+
+    def _start(self) -> None:
+        numbers, ready = self.context.Queue(), self.context.Semaphore(0)
+        for number in range(self.count):
+            numbers.put(number)
+        self.executor = ProcessPoolExecutor(self.count, self.context, _start, (*self.arguments, numbers, ready))
+        self.ready, self.hung, self.closed = threading.Event(), threading.Event(), threading.Event()
+        others = set(multiprocessing.active_children())
+        arguments = (ready, others, self.ready, self.hung, self.closed)
+        threading.Thread(target=_watch_start, args=arguments, daemon=True).start()
+
+
+def _watch_start(
+    semaphore: Any, others: set[Any], ready: threading.Event, hung: threading.Event, closed: threading.Event
+) -> None:
+    """Note that a worker is ready; if none is in time, end them all."""
+    if semaphore.acquire(timeout=START_S):
+        ready.set()
+    elif not closed.is_set() and (workers := set(multiprocessing.active_children()) - others):
+        hung.set()
+        for worker in workers:
+            worker.kill()
 
 
 class MessengerProgress:
@@ -148,30 +203,37 @@ class _Forward(logging.Handler):
 
 
 _runner: Runner
+_failure: Exception | None = None
 
 
-def _start(path: Path, waits: bool, threads: int, numbers: Any, messages: Any, lifeline: Connection) -> None:
+def _start(
+    path: Path, waits: bool, threads: int, messages: Any, lifeline: Connection, numbers: Any, ready: Any
+) -> None:
     """Set up a worker process."""
-    global _runner  # noqa: PLW0603, an executor's worker has no other place for it
+    global _runner, _failure  # noqa: PLW0603, an executor's worker has no other place for it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where no mask is inherited; the main process ends us
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
-    torch.set_num_threads(threads)
-    if torch.cuda.is_available():
-        torch.cuda.set_device(numbers.get() % torch.cuda.device_count())
     progress = MessengerProgress(messages)
     logging.basicConfig(level=logging.INFO, handlers=[_Forward(progress)], force=True)
     warnings.showwarning = lambda message, *_, **__: progress.log(f"warning: {message}")
-    _runner = Runner(torch.load(path, mmap=True, weights_only=False), progress, waits)
+    try:
+        torch.set_num_threads(threads)
+        if torch.cuda.is_available():
+            torch.cuda.set_device(numbers.get() % torch.cuda.device_count())
+        _runner = Runner(load_mapped(path), progress, waits)
+    except Exception as error:
+        # The executor would print it and break; so the first run tells it.
+        _failure = ExecutorLostError(f"a worker process cannot start: {describe(error)}; use workers=1")
+    ready.release()
 
 
 def _run(run: Run) -> RunResult:
+    if _failure is not None:
+        raise _failure
     try:
         return _runner.run(run, check=False)
-    except (BilateralError, OSError):
-        raise
-    except Exception as error:
-        # Not every exception survives the way to the main process.
-        raise RuntimeError("".join(traceback.format_exception(error))) from None
+    except (Exception, SystemExit) as error:
+        raise sendable(told(run, error)) from None
 
 
 def _end_with(lifeline: Connection) -> None:

@@ -1,0 +1,150 @@
+"""The data set for workers leaves nothing, and what earlier versions left is swept, and nothing else ever is."""
+
+import multiprocessing
+import os
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from bilateral.base.errors import OutputError
+from bilateral.runs.mapped_dataset import load_mapped, mapped, sweep
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="files without a name")
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return tmp_path
+
+
+def left(place: Path, dataset: object, name: str = "tmpab_cd12x", age_s: float = 7200) -> Path:
+    """What a killed command of an earlier version leaves."""
+    path = place / name / "dataset.pt"
+    path.parent.mkdir(mode=0o700)
+    torch.save(dataset, path)
+    then = time.time() - age_s
+    os.utime(path, (then, then))
+    return path
+
+
+def fingerprint(path: Path) -> str:
+    return load_mapped(path).fingerprint
+
+
+def test_another_process_maps_the_same_data_set(tiny):
+    with mapped(tiny) as path, multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(fingerprint, (path,)) == tiny.fingerprint == fingerprint(path)
+
+
+@on_linux
+def test_it_has_no_name_so_nothing_can_stay(tiny, place):
+    with mapped(tiny):
+        assert not list(place.iterdir())
+
+
+@on_linux
+def test_a_full_disk_is_told_in_a_sentence(tiny):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(OutputError, match="cannot write"), mapped(tiny):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_an_earlier_version_left_is_swept(tiny, place):
+    left(place, tiny)
+    sweep()
+    assert not list(place.iterdir())
+
+
+class Trap:
+    def __reduce__(self):
+        return (os.system, ("touch trapped",))
+
+
+def test_nothing_else_ever_is(tiny, place, tmp_path_factory, monkeypatch):
+    monkeypatch.chdir(place)
+    left(place, tiny, "tmpyoung000", age_s=3000)
+    left(place, tiny, "othername00")
+    left(place, tiny, "tmpname0001").with_name("more").write_text("x")
+    left(place, tiny, "tmpmode0000").parent.chmod(0o755)
+    left(place, {"weights": torch.zeros(3)}, "tmpothers00")
+    left(place, Trap(), "tmptrap0000")
+    (left(place, tiny, "tmppickle00")).write_bytes(pickle.dumps("bilateral.data.images"))
+    (left(place, tiny, "tmpempty000")).write_bytes(b"")
+    old = time.time() - 7200
+    for name in ("tmppickle00", "tmpempty000"):
+        os.utime(place / name / "dataset.pt", (old, old))
+    elsewhere = left(tmp_path_factory.mktemp("elsewhere"), tiny)
+    (place / "tmplink0000").symlink_to(elsewhere.parent)
+    (place / "tmplink0001").mkdir(mode=0o700)
+    (place / "tmplink0001" / "dataset.pt").symlink_to(elsewhere)
+    (place / "tmphard0000").mkdir(mode=0o700)
+    os.link(elsewhere, place / "tmphard0000" / "dataset.pt")
+    (place / "tmppipe0000").mkdir(mode=0o700)
+    os.mkfifo(place / "tmppipe0000" / "dataset.pt")
+    (place / "tmpafile000").write_text("x")
+    before = sorted(place.rglob("*"))
+    sweep()
+    assert sorted(place.rglob("*")) == before and elsewhere.exists()
+
+
+@on_linux
+def test_what_a_process_still_maps_stays(tiny, place):
+    path = left(place, tiny)
+    held = load_mapped(path)
+    sweep()
+    assert path.exists()
+    del held
+    sweep()
+    assert not path.parent.exists()
+
+
+@on_linux
+@pytest.mark.parametrize("who", ["the command", "all of them"])
+def test_after_a_kill_nothing_stays_and_no_worker_lives(place, tmp_path_factory, who):
+    folder = tmp_path_factory.mktemp("work")
+    command = [sys.executable, "-m", "bilateral", "system", "workers=2", "training.epochs=100000"]
+    command += ["data.shapes.train_per_class=6", "data.shapes.test_per_class=2"]
+    command += ["model.left.width=0.0625", "model.right.width=0.0625", "pretraining.left.epochs=1000"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    while not list(folder.rglob("metrics.jsonl")):
+        assert process.poll() is None, (folder / "log").read_text()
+        time.sleep(0.05)
+    if who == "the command":
+        os.kill(process.pid, signal.SIGKILL)
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    ends = time.monotonic() + 20
+    while alive(process.pid):
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    # PyTorch's own cache, one a user.
+    assert [path for path in place.iterdir() if not path.name.startswith("torchinductor_")] == []
+
+
+def alive(session: int) -> list[str]:
+    """The processes of a session that have not ended."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(status.parent.name)
+    return found
