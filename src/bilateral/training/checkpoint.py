@@ -22,7 +22,8 @@ from ..data.augment import Normalisation
 from ..models.backbones import BACKBONES
 from ..models.build import State, build_network, check_state, hemisphere_state, load_state, not_finite, try_out
 from ..models.macro import Ensemble, HemisphericNetwork
-from ..models.original_checkpoints import is_original, read_original
+from ..models.original_checkpoints import read_original
+from ..models.torch_files import is_torch_file
 from . import header as headers
 from .header import Description, TrainingState
 from .optimisation import OptimizerState
@@ -91,7 +92,7 @@ def read(path: Path) -> Checkpoint:
         with open_plain(path) as file:
             size, first = os.fstat(file.fileno()).st_size, file.read(8)
         check_memory(size, f"the checkpoint {path}", "use a machine that has more")
-        checkpoint = _read_original(path) if is_original(path) else _read_own(path, int.from_bytes(first, "little"))
+        checkpoint = _read_original(path) if is_torch_file(path) else _read_own(path, int.from_bytes(first, "little"))
     except OSError as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror or error}") from error
     odd = not_finite(checkpoint.network_state)
