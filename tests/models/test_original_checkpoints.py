@@ -1,5 +1,7 @@
 """Files in the original's format: the network read from one gives what the original network gave."""
 
+from collections import Counter
+
 import pytest
 import torch
 
@@ -183,3 +185,65 @@ def test_other_class_counts(path, images):
 
 def test_a_config_without_dropout_had_none(path):
     assert read_original(save(path, unilateral(), {"farch": "resnet9"})).config.dropout == 0
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "model.module.", "module.model.", "model._orig_mod.", "_orig_mod.module.model."]
+)
+def test_names_that_wrappers_of_networks_lengthen(path, images, prefix):
+    original = unilateral()
+    read = read_original(save(path, original, prefix=prefix))
+    assert_same_outputs(read, original, images)
+
+
+def test_a_compiled_hemisphere(path, images):
+    original = unilateral()
+    state = {name.replace("hemisphere.", "hemisphere._orig_mod."): t for name, t in original.state_dict().items()}
+    assert_same_outputs(read_original(save(path, state)), original, images)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_state_alone(path, images, zipped):
+    original = unilateral()
+    torch.save(original.state_dict(), path, _use_new_zipfile_serialization=zipped)
+    assert_same_outputs(read_original(path), original, images)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_other_precisions_become_float32(path, images, dtype):
+    original = unilateral()
+    read = read_original(save(path, original.to(dtype)))
+    assert {tensor.dtype for tensor in build(read).state_dict().values()} == {torch.float32, torch.int64}
+
+
+def test_other_layouts_and_views_are_read_as_they_are(path, images):
+    original = unilateral()
+    state = original.state_dict()
+    bias = torch.zeros(300)
+    bias[100:200] = state["fine_head.1.bias"]
+    views = {name: t.contiguous(memory_format=torch.channels_last) for name, t in state.items() if t.ndim == 4}
+    views |= {"fine_head.1.bias": bias[100:200], "coarse_head.1.weight": state["coarse_head.1.weight"].T.contiguous().T}
+    assert_same_outputs(read_original(save(path, state | views)), original, images)
+    parameters = {name: torch.nn.Parameter(t, requires_grad=t.is_floating_point()) for name, t in state.items()}
+    assert_same_outputs(read_original(save(path, parameters)), original, images)
+
+
+def test_what_is_beside_the_state_is_no_matter(path, images):
+    original = unilateral()
+    content = {"state_dict": {f"model.{name}": t for name, t in original.state_dict().items()}}
+    content |= {"device": torch.device("cpu"), "dtype": torch.float16, "size": torch.Size([1, 2]), "bytes": b"abc"}
+    content |= {"counts": Counter("abc"), "random": torch.get_rng_state()}
+    content |= {"flags": torch.ones(3, dtype=torch.bool), "sparse": torch.eye(3).to_sparse(), 7: (1, [2.5, None, True])}
+    torch.save(content, path)
+    assert_same_outputs(read_original(path), original, images)
+
+
+def test_files_without_checksums(path, images):
+    original = unilateral()
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    try:
+        save(path, original)
+    finally:
+        torch.serialization.set_crc32_options(before)
+    assert_same_outputs(read_original(path), original, images)

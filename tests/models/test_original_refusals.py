@@ -3,6 +3,8 @@
 import io
 import os
 import pickle
+import re
+import time
 import zipfile
 from pathlib import Path
 
@@ -12,7 +14,8 @@ import safetensors.torch
 import torch
 
 from bilateral.base.errors import CheckpointError
-from bilateral.models.original_checkpoints import is_original, read_original
+from bilateral.models.original_checkpoints import read_original
+from bilateral.models.torch_files import is_torch_file
 
 from .original_code import SparseResNet9, bilateral, save, unilateral
 
@@ -155,7 +158,7 @@ def other_bytes(kind):
 )  # fmt: skip
 def test_other_files_are_refused_in_a_sentence(path, kind):
     path.write_bytes(other_bytes(kind))
-    with pytest.raises(CheckpointError, match=r"damaged|holds no state_dict") as caught:
+    with pytest.raises(CheckpointError, match=r"damaged|holds no (state_dict|hemisphere)") as caught:
         read_original(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
@@ -170,7 +173,142 @@ def test_a_place_that_is_no_file_is_refused(tmp_path, place):
     "kind, expected",
     [("list", True), ("cut off, legacy", True), ("safetensors", False), ("text", False), ("empty", False)],
 )
-def test_is_original_tells_torch_files_from_others(tmp_path: Path, kind, expected):
+def test_is_torch_file_tells_torch_files_from_others(tmp_path: Path, kind, expected):
     path = tmp_path / "file"
     path.write_bytes(other_bytes(kind))
-    assert is_original(path) is expected
+    assert is_torch_file(path) is expected
+
+
+def repacked(path, change):
+    """Write a file of torch.save again, its members changed: `change` gets their contents by name, without folder."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
+    members = change(members) or members
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(f"archive/{name}", content)
+
+
+def pickled(*instructions: bytes) -> bytes:
+    return b"".join((b"\x80\x02", *instructions, b"."))
+
+
+def text(value: str) -> bytes:
+    return b"X" + len(value).to_bytes(4, "little") + value.encode()
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Call:
+    """What pickles as a call of a function."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+CONV = "hemisphere.conv1.0.weight"
+HUGE = 10**10
+
+
+def packed(path):
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content + bytes(2**28) if name.endswith("/data/0") else content)
+
+
+def deep(path):
+    """A dict whose key is a tuple in a tuple in a tuple ...: to hash it takes as deep a recursion."""
+    key = b")" + b"\x85" * 1_000_000
+    repacked(path, lambda members: members | {"data.pkl": pickled(b"}", key, b"N", b"s")})
+
+
+def laughing(path):
+    """A setting that stands for 2**40 values, as lists of the same two lists."""
+    lists = b"]q\x01" + b"".join(b"](h\x01h\x01eq\x01" for _ in range(40))
+    hparams = b"}" + text("farch") + lists + b"h\x01s"
+    state = b"}" + text(CONV) + b"N" + b"s"
+    config = b"}" + text("config") + b"}" + text("hparams") + hparams + b"s" + b"s"
+    content = b"}" + text("state_dict") + state + b"s" + text("hyper_parameters") + config + b"s"
+    repacked(path, lambda members: members | {"data.pkl": pickled(content)})
+
+
+def legacy(path, change):
+    save(path, unilateral(), _use_new_zipfile_serialization=False)
+    path.write_bytes(change(path.read_bytes()))
+
+
+def longest_directory(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(60_000):
+            archive.writestr(f"archive/data/{number:060}", b"")
+
+
+GREEDY = {
+    "packed members": lambda path: (save(path, unilateral()), packed(path)),
+    "a number seen everywhere": lambda path: save(path, {CONV: torch.zeros(1).expand(HUGE)}),
+    "seen everywhere where it fits": lambda path: save(
+        path, unilateral().state_dict() | {"fine_head.1.weight": torch.zeros(1).expand(10**8, 32)}
+    ),
+    "a long storage": lambda path: legacy(
+        path, lambda content: re.sub(rb"K.Nt", lambda _: b"\x8a\x06\0\0\0\0\0\x10Nt", content, flags=re.DOTALL)
+    ),
+    "a long storage behind": lambda path: legacy(
+        path, lambda content: content.replace((108).to_bytes(8, "little"), (2**40).to_bytes(8, "little"))
+    ),
+    "sparse": lambda path: save(path, {CONV: torch.sparse_coo_tensor(torch.zeros(1, 1), [1.0], (HUGE,))}),
+    "quantized": lambda path: save(path, {CONV: torch.quantize_per_tensor(torch.zeros(9), 1, 0, torch.qint8)}),
+    "meta": lambda path: save(path, {CONV: torch.empty(HUGE, device="meta")}),
+    "bytearray": lambda path: save(path, {CONV: Call(bytearray, HUGE)}),
+    "bytes of torch": lambda path: save(path, {CONV: Call(torch.empty, HUGE)}),
+    "deep": lambda path: (save(path, unilateral()), deep(path)),
+    "laughing": lambda path: (save(path, unilateral()), laughing(path)),
+    "a far place in the memo": lambda path: (
+        save(path, unilateral()),
+        repacked(path, lambda members: members | {"data.pkl": pickled(b"}r\xff\xff\xff\x7f")}),
+    ),
+    "a longer pickle": lambda path: (
+        save(path, unilateral()),
+        repacked(path, lambda members: members | {"data.pkl": pickled(b"(" + b"}" * 10**7 + b"l")}),
+    ),
+    "a long directory": longest_directory,
+    "a pipe": os.mkfifo,
+}
+
+
+@pytest.mark.parametrize("kind", GREEDY)
+def test_no_file_takes_more_memory_than_it_has_bytes(path, kind):
+    GREEDY[kind](path)
+    before, started = resident(), time.perf_counter()
+    with pytest.raises(CheckpointError) as caught:
+        read_original(path)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+    assert resident() - before < 2**28 and time.perf_counter() - started < 5
+
+
+def test_thousands_of_tensors_in_one_storage_are_refused(path):
+    everything = torch.zeros(32 * 32 * 3 * 3)
+    state = {name: everything[: t.numel()].view(t.shape) for name, t in unilateral().state_dict().items()}
+    floats = {name: t for name, t in state.items() if "num_batches" not in name}
+    counts = {name: torch.zeros((), dtype=torch.int64) for name in state if name not in floats}
+    with pytest.raises(CheckpointError, match="its tensors have"):
+        read_original(save(path, floats | counts))
+
+
+@pytest.mark.parametrize("place", ["data/3", "data.pkl"])
+def test_a_flipped_bit_is_damage(path, place):
+    save(path, unilateral())
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        info = next(each for each in archive.infolist() if each.filename.endswith(place))
+        stored = archive.read(info)
+    content[content.index(stored, info.header_offset) + len(stored) // 2] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=re.escape(str(path))):
+        read_original(path)

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from bilateral.base.errors import OutOfMemoryError, TrainingDivergedError
 from bilateral.data.augment import Normalisation
 from bilateral.models.output import Output
 from bilateral.training import evaluation
@@ -46,3 +47,20 @@ def test_one_head_has_the_short_names(tiny):
 
     metrics = evaluate(FineOnly(), tiny.test, Normalisation(tiny.mean, tiny.std)).metrics("val", tiny.hierarchy)
     assert set(metrics) == {"val_loss", "val_acc", "val_acc_rollup"}
+
+
+@pytest.mark.parametrize("scale", [float("nan"), float("inf")])
+def test_what_is_no_number_has_no_accuracy(tiny, scale):
+    network = Oracle()
+    network.scale.data.fill_(scale)
+    with pytest.raises(TrainingDivergedError, match="no finite numbers for 30 of 30 images"):
+        evaluate(network, tiny.test, Normalisation(tiny.mean, tiny.std))
+
+
+def test_too_little_memory_for_a_test_is_a_sentence(tiny):
+    class Hungry(Oracle):
+        def forward(self, images: torch.Tensor) -> Output:
+            return super().forward(torch.empty(2**60, dtype=torch.uint8))
+
+    with pytest.raises(OutOfMemoryError, match="not enough memory for testing a network"):
+        evaluate(Hungry(), tiny.test, Normalisation(tiny.mean, tiny.std))

@@ -1,19 +1,26 @@
+import json
+import math
+import os
+import shutil
 from dataclasses import replace
 from functools import partialmethod
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from bilateral.base.errors import ConfigError, TrainingDivergedError
+from bilateral.base.errors import ConfigError, OutOfMemoryError, OutputError, TrainingDivergedError
 from bilateral.data.images import HierarchicalDataset
 from bilateral.data.splits import hold_out
 from bilateral.models.build import build_network
 from bilateral.runs.config import check_config
 from bilateral.runs.execution import describe
-from bilateral.training import checkpoint
+from bilateral.training import checkpoint, header
 from bilateral.training.config import CheckpointConfig, TrainingConfig
 from bilateral.training.loop import TrainingJob, train
+from bilateral.training.out_of_memory import memory_errors
 
 FAST = {"epochs": 3, "batch_size": 16, "lr": 0.05, "precision": "float32", "device": "cpu"}
 
@@ -160,3 +167,126 @@ def test_a_network_that_does_not_compile_is_an_error_that_names_the_setting(tiny
     torch._dynamo.reset()
     with pytest.raises(ConfigError, match=r"training\.compile: this network does not compile"):
         train(make_job(tiny, tmp_path, compile=True, epochs=1))
+
+
+@pytest.fixture
+def stopped(tiny, tmp_path, monkeypatch):
+    """A training that was killed after its second of three epochs, beside the same one uninterrupted."""
+
+    def stop(**options: object) -> Path:
+        train(make_job(tiny, tmp_path / "whole", **options))
+
+        class Stop(Exception):
+            pass
+
+        save = checkpoint.save
+
+        def save_and_stop(path, *arguments):
+            save(path, *arguments)
+            if path.name == "last.safetensors" and arguments[-1].epochs_done == 2:
+                raise Stop
+
+        with monkeypatch.context() as patched, pytest.raises(Stop):
+            patched.setattr(checkpoint, "save", save_and_stop)
+            train(make_job(tiny, tmp_path / "stopped", **options))
+        return tmp_path / "stopped"
+
+    return stop
+
+
+def edit(path: Path, change) -> None:
+    """Change the training's state in a checkpoint, which then has no digest, as those of older versions."""
+    read = checkpoint.read(path)
+    training, optimizer = SimpleNamespace(**vars(read.training)), read.optimizer_state
+    change(training, optimizer)
+    tensors = {f"network.{name}": value for name, value in read.network_state.items()}
+    tensors |= {f"optimizer.{n}.{name}": v.clone() for n, values in optimizer.items() for name, v in values.items()}
+    values = json.loads(header.write(read.description, read.training, {}))
+    del values["sha256"]
+    save_file(tensors, path, {"bilateral": json.dumps(values | {"training": vars(training)})})
+
+
+def victim(training, optimizer):
+    training.kept = {"../../victim.txt": -5.0}
+
+
+NAME = "epoch=001-val_acc=0.500.safetensors"
+DAMAGE = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    "empty": lambda path: path.write_bytes(b""),
+    "flipped": lambda path: path.write_bytes(path.read_bytes()[:-5] + b"\x01" + path.read_bytes()[-4:]),
+    "best only": lambda path: path.with_name("best.safetensors").write_bytes(b"nothing"),
+    "no best": lambda path: path.with_name("best.safetensors").unlink(),
+    "no training state": lambda path: path.write_bytes(path.with_name("best.safetensors").read_bytes()),
+    "a name that leads out": lambda path: edit(path, victim),
+    "more epochs than there are": lambda path: edit(path, lambda training, _: setattr(training, "epochs_done", 9)),
+    "a negative epoch": lambda path: edit(path, lambda training, _: setattr(training, "epochs_done", -1)),
+    "a score that is none": lambda path: edit(path, lambda training, _: setattr(training, "kept", {NAME: math.nan})),
+    "another optimizer": lambda path: edit(path, lambda _, state: state[0].update(exp_avg=state[0]["momentum_buffer"])),
+    "a state of no parameter": lambda path: edit(path, lambda _, state: state.update({999: state[0]})),
+    "an infinite momentum": lambda path: edit(path, lambda _, state: state[0]["momentum_buffer"].fill_(math.inf)),
+    "a pipe": lambda path: (path.unlink(), os.mkfifo(path)),
+}
+
+
+def test_what_cannot_be_gone_on_from_is_done_anew_and_ends_as_if_nothing_had_been(stopped, tiny, caplog):
+    folder = stopped()
+    begun = folder.with_name("begun")
+    shutil.move(folder, begun)
+    (folder.parent / "victim.txt").touch()
+    for what, damage in DAMAGE.items():
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(begun, folder)
+        (folder / "checkpoints" / NAME).touch()
+        damage(folder / "checkpoints" / "last.safetensors")
+        caplog.clear()
+        train(make_job(tiny, folder))
+        assert [record.levelname for record in caplog.records if "starts anew" in record.message] == ["WARNING"], what
+        for name in ("last", "best"):
+            written, expected = (f / "checkpoints" / f"{name}.safetensors" for f in (folder, folder.with_name("whole")))
+            assert written.read_bytes() == expected.read_bytes(), what
+        assert len(list((folder / "checkpoints").iterdir())) == 2, what
+        assert (folder / "metrics.jsonl").read_bytes() == (folder.with_name("whole") / "metrics.jsonl").read_bytes()
+        assert (folder.parent / "victim.txt").exists()
+
+
+@pytest.mark.parametrize("options", [{"epochs": 1}, {"epochs": 1, "batch_size": 96}, {"optimizer": "adam"}])
+def test_nothing_that_is_no_number_gets_into_a_checkpoint(tiny, tmp_path, options):
+    rates = {"lr": 1e30} if "optimizer" in options else {"lr": 1e30, "muon_lr": 1e30}
+    with pytest.raises(TrainingDivergedError, match=r"epoch 1.*training\.lr \(now 1e\+30\)"):
+        train(make_job(tiny, tmp_path, warmup_epochs=0, **rates, **options))
+    assert not list(tmp_path.rglob("*.safetensors")) and not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_a_training_that_diverges_later_leaves_its_last_good_checkpoint(stopped, tiny):
+    folder = stopped()
+    before = {path.name: path.read_bytes() for path in (folder / "checkpoints").iterdir()}
+    with pytest.raises(TrainingDivergedError, match="epoch 3"):
+        train(make_job(tiny, folder, lr=1e30, muon_lr=1e30))
+    assert {path.name: path.read_bytes() for path in (folder / "checkpoints").iterdir()} == before
+    assert "NaN" not in (folder / "metrics.jsonl").read_text()
+
+
+def test_weights_alone_that_are_no_numbers_are_a_divergence(tiny, tmp_path):
+    job = make_job(tiny, tmp_path, epochs=1)
+    statistics = job.network.hemispheres["left"].conv1.norm
+    statistics.register_buffer("unused", torch.tensor(math.inf))
+    with pytest.raises(TrainingDivergedError, match=r"left\.conv1\.norm\.unused holds NaN or infinity after epoch 1"):
+        train(job)
+
+
+def test_a_folder_removed_in_mid_run_is_a_sentence(tiny, tmp_path, monkeypatch):
+    job = make_job(tiny, tmp_path / "run")
+    monkeypatch.setattr(job.progress, "advance", lambda *_: shutil.rmtree(tmp_path / "run", ignore_errors=True))
+    with pytest.raises(OutputError, match=r"cannot write .*run"):
+        train(job)
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_little_memory_is_a_sentence(tiny, tmp_path):
+    with pytest.raises(OutOfMemoryError, match="not enough memory for a; a smaller"), memory_errors("a"):
+        torch.empty(2**60, dtype=torch.uint8)
+    with pytest.raises(OutOfMemoryError), memory_errors("a"):
+        bytearray(2**62)
+    with pytest.raises(RuntimeError, match="size"), memory_errors("a"):
+        torch.ones(2) @ torch.ones(3)

@@ -59,7 +59,7 @@ def test_a_full_disk_shows_at_the_next_epoch(tmp_path):
 
 def test_a_pipe_in_place_of_a_record_is_no_reason_to_wait(tmp_path):
     os.mkfifo(tmp_path / "metrics.jsonl")
-    with pytest.raises(OutputError, match=r"metrics.jsonl: it is a pipe"):
+    with pytest.raises(OutputError, match=r"metrics\.jsonl: it is a pipe"):
         RunRecords(tmp_path, 0, 0)
 
 

@@ -4,9 +4,6 @@ Its specialised bilateral networks hold each trained hemisphere in the other one
 one head number the labels in another order. Both are put right here, with unchanged outputs, and noted.
 """
 
-import pickle
-import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +14,13 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from ..base.errors import CheckpointError
-from .build import State, build_network, load_state
+from .build import State, build_network, check_state
 from .config import LEVEL_OF_SIDE, ModelConfig
-from .original_names import FIRST_CONVOLUTION, MODULES, find_arch, own_state
+from .original_names import FIRST_CONVOLUTION, MODULES, find_arch, own_names
+from .torch_files import TorchFile, open_torch_file
+from .torch_pickle import StoredTensor
 
-_ZIP_START = b"PK\x03\x04"
-_LEGACY_NUMBER = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
-_DTYPES = {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64}
+_Shapes = Mapping[str, tuple[int, ...]]
 _COUNTS = {"fine": 100, "coarse": 20}
 
 # On which side a hemisphere of the file belongs.
@@ -47,32 +44,31 @@ class OriginalNetwork:
     """What was changed or assumed in reading, a sentence each."""
 
 
-def is_original(path: Path) -> bool:
-    """Tell by its first bytes whether a file is one of torch.save's, rather than safetensors or anything else."""
-    with path.open("rb") as file:
-        start = file.read(32)
-    return start.startswith(_ZIP_START) or _LEGACY_NUMBER in start
-
-
 def read_original(path: Path) -> OriginalNetwork:
     """Read a checkpoint of the original code; nothing in it is executed.
 
     Raises CheckpointError for a file that cannot be read, holds more than data, or does not fit one of the
     original's networks tensor by tensor.
     """
-    content = _load(path)
-    settings = _settings(content)
-    tensors = _tensors(content, path)
-    parts = _names_by_part(tensors)
-    sides = _sides(parts, settings, path)
-    archs = {part: _arch(settings, parts.get(part, []), path) for part in sides}
-    state = own_state(tensors, archs, sides, str(path))
-    config = _config(state, archs, sides, settings, path)
-
-    counts = {level: _head_count(state, level) for level in _COUNTS}
-    with torch.device("meta"):
-        network = build_network(config, counts["fine"], counts["coarse"])
-    load_state(network, {name: tensor.to("meta") for name, tensor in state.items()}, str(path))
+    with open_torch_file(path) as file:
+        settings = _settings(file.content)
+        stored = _stored_tensors(file.content, path)
+        parts = _names_by_part(stored)
+        sides = _sides(parts, settings, path)
+        archs = {part: _arch(settings, parts.get(part, []), path) for part in sides}
+        spellings = own_names(stored, archs, sides, str(path))
+        shapes = {own: stored[names[0]].shape for own, names in spellings.items()}
+        config = _config(shapes, archs, sides, settings, path)
+        counts = {level: _head_count(shapes, level) for level in _COUNTS}
+        # What does not fit is refused before it takes memory.
+        with torch.device("meta"):
+            network = build_network(config, counts["fine"], counts["coarse"])
+        kinds = {own: (shapes[own], stored[names[0]].storage.dtype or torch.uint8) for own, names in spellings.items()}
+        check_state(network, kinds, str(path))
+        whole = sum(stored[names[0]].numel * stored[names[0]].storage.itemsize for names in spellings.values())
+        if whole > file.size:
+            raise CheckpointError(f"{path} is damaged: its tensors have {whole:,} bytes, and it {file.size:,}")
+        state = {own: _read_tensor(file, stored, names) for own, names in spellings.items()}
     if _has_text_order(config):
         _order_labels(state, config.levels[0])
     if sides == _SWAPPED:
@@ -81,49 +77,61 @@ def read_original(path: Path) -> OriginalNetwork:
     return OriginalNetwork(config, state, counts["fine"], counts["coarse"], notes)
 
 
-def _load(path: Path) -> Any:
-    try:
-        with path.open("rb") as file:
-            mappable = file.read(4) == _ZIP_START
-        with warnings.catch_warnings(action="ignore"):
-            # Mapped, the optimizer's state and second spellings in the file cost no memory.
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mappable)
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:
-        refused = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
-        if refused:
+def _read_tensor(file: TorchFile, stored: dict[str, StoredTensor], names: list[str]) -> Tensor:
+    """Read the tensor that stands under all of `names`. Raises CheckpointError where its values differ."""
+    first = file.tensor(stored[names[0]])
+    for name in names[1:]:
+        if stored[name] == stored[names[0]]:
+            continue
+        other = file.tensor(stored[name])
+        alike = other.shape == first.shape and other.dtype == first.dtype
+        if not (alike and torch.allclose(first, other, rtol=0, atol=0, equal_nan=True)):
             raise CheckpointError(
-                f"{path} holds a Python object, {refused[1]}, which is not loaded; "
-                "a checkpoint may hold tensors, numbers, strings and containers only"
-            ) from error
-        # A damaged pickle can raise nearly any error.
-        raise CheckpointError(f"{path} is damaged, cut off, or no checkpoint of torch.save") from error
+                f"{file.path} contradicts itself: {names[0]} and {name} are one tensor under two names, "
+                "but their values differ"
+            )
+    return first
 
 
-def _tensors(content: Any, path: Path) -> State:
-    state = content.get("state_dict") if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping):
+def _stored_tensors(content: Any, path: Path) -> dict[str, StoredTensor]:
+    """Give the file's tensors by their names without the words that wrappers of networks put before or between them.
+
+    The state is under `state_dict`, or it is all that there is.
+    """
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    tensors: dict[str, StoredTensor] = {}
+    if not isinstance(state, dict) or (
+        state is content and not any(isinstance(v, StoredTensor) for v in state.values())
+    ):
         raise CheckpointError(f"{path} holds no state_dict, so it is no checkpoint of the original's format")
     for name, tensor in state.items():
-        dense = isinstance(tensor, Tensor) and tensor.layout == torch.strided and tensor.device.type == "cpu"
-        if not isinstance(name, str) or not dense or tensor.dtype not in _DTYPES:
-            raise CheckpointError(f"{path}: {name!r} in its state_dict is not an ordinary tensor of numbers")
-    tensors = {name.removeprefix("model."): tensor.detach() for name, tensor in state.items()}
-    if len(tensors) < len(state):
-        raise CheckpointError(f"{path} names the same tensors with and without `model.` before them")
+        if not isinstance(name, str) or not isinstance(tensor, StoredTensor) or tensor.storage.dtype is None:
+            raise CheckpointError(f"{path}: {name!r:.80} in its state_dict is not an ordinary tensor of numbers")
+        words = [word for word in name.split(".") if word not in ("module", "_orig_mod")]
+        own = ".".join(words[1:] if words[:1] == ["model"] else words)
+        if own in tensors:
+            raise CheckpointError(f"{path} names the same tensors with and without `model.` or `module.`: {own!r:.80}")
+        tensors[own] = tensor
     return tensors
 
 
-def _settings(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the `hparams` section of the config that the file carries; empty where it carries none."""
+def _settings(content: Any) -> dict[str, Any]:
+    """Give the `hparams` section of the config that the file carries, its plain values; empty where it carries none."""
     section: Any = content
     for key in ("hyper_parameters", "config", "hparams"):
-        section = section.get(key) if isinstance(section, Mapping) else None
-    return dict(section) if isinstance(section, Mapping) else {}
+        section = section.get(key) if isinstance(section, dict) else None
+    if not isinstance(section, dict):
+        return {}
+    # Of others the kind alone: they may be nested, and refer to each other, without end.
+    plain = (str, int, float, type(None))
+    return {
+        key: value if isinstance(value, plain) else f"a {type(value).__name__}" if value else None
+        for key, value in section.items()
+        if isinstance(key, str)
+    }
 
 
-def _names_by_part(tensors: State) -> dict[str, list[str]]:
+def _names_by_part(tensors: Mapping[str, object]) -> dict[str, list[str]]:
     """Sort the tensors' names, without their first word, under that word: hemispheres and heads."""
     parts: dict[str, list[str]] = {}
     for name in tensors:
@@ -149,13 +157,13 @@ def _arch(settings: dict[str, Any], names: list[str], path: Path) -> str:
     # The original builds both hemispheres from farch.
     arch = settings.get("farch") or find_arch(names)
     if not isinstance(arch, str) or arch not in MODULES:
-        raise CheckpointError(f"{path}: files of farch {arch!r} cannot be read; those of {', '.join(MODULES)} can")
+        raise CheckpointError(f"{path}: files of farch {arch!r:.80} cannot be read; those of {', '.join(MODULES)} can")
     return arch
 
 
-def _width(state: State, side: str, arch: str) -> float:
-    weight = state.get(f"hemispheres.{side}.{FIRST_CONVOLUTION[arch]}.weight")
-    return 1.0 if weight is None or weight.ndim != 4 else len(weight) / 64
+def _width(shapes: _Shapes, side: str, arch: str) -> float:
+    shape = shapes.get(f"hemispheres.{side}.{FIRST_CONVOLUTION[arch]}.weight", ())
+    return shape[0] / 64 if len(shape) == 4 else 1.0
 
 
 def _sparsity(settings: dict[str, Any], part: str) -> dict[str, Any] | None:
@@ -165,9 +173,9 @@ def _sparsity(settings: dict[str, Any], part: str) -> dict[str, Any] | None:
 
 
 def _config(
-    state: State, archs: dict[str, str], sides: dict[str, str], settings: dict[str, Any], path: Path
+    shapes: _Shapes, archs: dict[str, str], sides: dict[str, str], settings: dict[str, Any], path: Path
 ) -> ModelConfig:
-    levels = [level for level in _COUNTS if f"heads.{level}.1.weight" in state]
+    levels = [level for level in _COUNTS if f"heads.{level}.1.weight" in shapes]
     mode_heads = levels[0] if sides == _SINGLE and len(levels) == 1 else "both"
     values: dict[str, Any] = {
         "mode_hemis": "unilateral" if sides == _SINGLE else "bilateral",
@@ -180,7 +188,7 @@ def _config(
         values[side] = {
             "arch": arch,
             "level": mode_heads if sides == _SINGLE else LEVEL_OF_SIDE[side],
-            "width": _width(state, side, arch),
+            "width": _width(shapes, side, arch),
             "batch_norm_momentum": None if arch == "vgg11" else "original",
             "sparsity": _sparsity(settings, part) if arch == "sparse_resnet9" else None,
             "freeze": part in _FREEZE_FLAGS and bool(settings.get(_FREEZE_FLAGS[part])),
@@ -190,12 +198,14 @@ def _config(
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(word) for word in first["loc"])
-        raise CheckpointError(f"{path}: {place} of the network is {first['input']!r}: {first['msg']}") from error
+        raise CheckpointError(
+            f"{path}: {place} of the network is {first['input']!r:.80}: {first['msg']:.200}"
+        ) from error
 
 
-def _head_count(state: State, level: str) -> int:
-    weight = state.get(f"heads.{level}.1.weight")
-    return _COUNTS[level] if weight is None or weight.ndim != 2 else len(weight)
+def _head_count(shapes: _Shapes, level: str) -> int:
+    shape = shapes.get(f"heads.{level}.1.weight", ())
+    return shape[0] if len(shape) == 2 else _COUNTS[level]
 
 
 def _has_text_order(config: ModelConfig) -> bool:

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable
 
-import torch
-from torch import Tensor
-
 from ..base.errors import CheckpointError
+from ..base.text import shown
 
 _STAGES = ("conv1", "conv2", "res1", "conv3", "conv4", "res2")
 _RESIDUAL = {
@@ -22,18 +20,15 @@ def find_arch(names: Iterable[str]) -> str:
     return max(MODULES, key=lambda arch: len(modules & MODULES[arch].keys()))
 
 
-def own_state(
-    tensors: dict[str, Tensor], archs: dict[str, str], sides: dict[str, str], source: str
-) -> dict[str, Tensor]:
-    """Give copies of a file's tensors by this package's names.
+def own_names(names: Iterable[str], archs: dict[str, str], sides: dict[str, str], source: str) -> dict[str, list[str]]:
+    """Give this package's names of a file's tensors, each with those that it has in the file.
 
     archs, sides: by the file's name of a hemisphere. Raises CheckpointError that names the tensors which have no
-    place in such a network, or which stand under two names with different values.
+    place in such a network.
     """
-    state: dict[str, Tensor] = {}
-    names: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     unknown = []
-    for name, tensor in tensors.items():
+    for name in names:
         part, _, rest = name.partition(".")
         own = None
         if part in archs:
@@ -43,26 +38,15 @@ def own_state(
             own = f"heads.{part.removesuffix('_head')}.{rest}"
         if own is None:
             unknown.append(name)
-        elif own not in state:
-            state[own], names[own] = tensor.clone(), name
-        elif not _equal(state[own], tensor):
-            raise CheckpointError(
-                f"{source} contradicts itself: {names[own]} and {name} are one tensor under two names, "
-                "but their values differ"
-            )
+        else:
+            found.setdefault(own, []).append(name)
     if unknown:
         more = f" and {len(unknown) - 4} more" if len(unknown) > 4 else ""
         raise CheckpointError(
             f"{source}: no place in a network of {' and '.join(sorted(set(archs.values())))} "
-            f"for {', '.join(unknown[:4])}{more}"
+            f"for {', '.join(f'{shown(name):.80}' for name in unknown[:4])}{more}"
         )
-    return state
-
-
-def _equal(first: Tensor, second: Tensor) -> bool:
-    if first.shape != second.shape or first.dtype != second.dtype:
-        return False
-    return torch.allclose(first, second, rtol=0, atol=0, equal_nan=True)
+    return found
 
 
 def _own_name(arch: str, name: str) -> str | None:

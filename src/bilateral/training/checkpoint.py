@@ -22,7 +22,8 @@ from ..data.augment import Normalisation
 from ..models.backbones import BACKBONES
 from ..models.build import State, build_network, check_state, hemisphere_state, load_state, not_finite, try_out
 from ..models.macro import Ensemble, HemisphericNetwork
-from ..models.original_checkpoints import is_original, read_original
+from ..models.original_checkpoints import read_original
+from ..models.torch_files import is_torch_file
 from . import header as headers
 from .header import Description, TrainingState
 from .optimisation import OptimizerState
@@ -93,7 +94,7 @@ def read(path: Path) -> Checkpoint:
         with open_plain(path) as file:
             size, first = os.fstat(file.fileno()).st_size, file.read(8)
         check_memory(size, f"the checkpoint {path}", "use a machine that has more")
-        checkpoint = _read_original(path) if is_original(path) else _read_own(path, int.from_bytes(first, "little"))
+        checkpoint = _read_original(path) if is_torch_file(path) else _read_own(path, int.from_bytes(first, "little"))
     except OSError as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror or error}") from error
     odd = not_finite(checkpoint.network_state)
@@ -217,7 +218,7 @@ def _read_own(path: Path, header_length: int) -> Checkpoint:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get("bilateral")
             if text is None:
-                raise CheckpointError(f"{path} is not a checkpoint of ours: its header does not say what network it is")
+                raise CheckpointError(f"{path} is damaged, or not a checkpoint of ours: its header names no network")
             header = headers.read(text, str(path))
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, not a dict
             given = {name: (each.get_shape(), each.get_dtype()) for name, each in slices.items()}
@@ -232,11 +233,12 @@ def _read_own(path: Path, header_length: int) -> Checkpoint:
 
 def _check_tensors(description: Description, given: Mapping[str, tuple[Sequence[int], str]], path: Path) -> None:
     """See by names, shapes and kinds, before they are read, that a file's tensors are of the network it describes."""
+    damaged = f"{path} is damaged, or contradicts itself: it"
     for name, (_, kind) in given.items():
         if not _NAME.fullmatch(name):
-            raise CheckpointError(f"{path}: its tensor {name!r:.80} has no place in a checkpoint of ours")
+            raise CheckpointError(f"{damaged}s tensor {name!r:.80} has no place in a checkpoint of ours")
         if kind not in _DTYPES:
-            raise CheckpointError(f"{path}: its tensor {name!r:.80} is of the kind {kind}, which networks do not have")
+            raise CheckpointError(f"{damaged}s tensor {name!r:.80} is of the kind {kind}, which networks do not have")
     if _archs(description) <= set(BACKBONES):
         try:
             sketch = _sketch(description)
@@ -247,7 +249,7 @@ def _check_tensors(description: Description, given: Mapping[str, tuple[Sequence[
             for name, (shape, kind) in given.items()
             if name.startswith(_NETWORK)
         }
-        check_state(sketch, shapes, str(path))
+        check_state(sketch, shapes, damaged)
 
 
 def _sketch(description: Description) -> HemisphericNetwork:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..base.errors import TrainingDivergedError
 from ..data.augment import Normalisation
 from ..data.hierarchy import LabelHierarchy
 from ..data.images import HierarchicalImages
 from ..models.output import Output
 from .objective import correct, losses, named_metrics
+from .out_of_memory import memory_errors
 
 EVALUATION_BATCH = 500
 
@@ -46,17 +48,27 @@ class Evaluation:
 
 @torch.inference_mode()
 def evaluate(network: nn.Module, images: HierarchicalImages, normalise: Normalisation) -> Evaluation:
-    """Run the network, in evaluation mode and float32, over all images, wherever these and the network are."""
+    """Run the network, in evaluation mode and float32, over all images, wherever these and the network are.
+
+    Raises TrainingDivergedError where what it gives is no finite number, OutOfMemoryError.
+    """
     was_training = network.training
     network.eval()
     device = next(network.parameters()).device
-    outputs = [network(normalise(batch.to(device))) for batch in images.images.split(EVALUATION_BATCH)]
+    with memory_errors("testing a network"):
+        outputs = [network(normalise(batch.to(device))) for batch in images.images.split(EVALUATION_BATCH)]
+        logits = _gather(output.logits for output in outputs)
+        features = _gather(output.features for output in outputs)
     network.train(was_training)
-    return Evaluation(
-        logits=_gather(output.logits for output in outputs),
-        features=_gather(output.features for output in outputs),
-        labels={"fine": images.fine.cpu(), "coarse": images.coarse.cpu()},
-    )
+    for what, values in [*features.items(), *logits.items()]:
+        odd = int((~values.isfinite()).any(1).sum())
+        if odd:
+            kind = "logits" if what in logits else "features"
+            raise TrainingDivergedError(
+                f"the network's {what} {kind} are no finite numbers for {odd} of {len(values)} images: "
+                "its training has diverged; train it again with a lower training.lr"
+            )
+    return Evaluation(logits, features, labels={"fine": images.fine.cpu(), "coarse": images.coarse.cpu()})
 
 
 def _gather(parts: Iterable[dict[str, Tensor]]) -> dict[str, Tensor]:

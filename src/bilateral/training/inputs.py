@@ -17,6 +17,7 @@ from .config import TrainingConfig
 from .device import autocast
 from .evaluation import EVALUATION_BATCH
 from .kept_tensors import KeptTensors
+from .out_of_memory import free_bytes
 
 log = logging.getLogger(__name__)
 
@@ -81,15 +82,15 @@ class FrozenFeatures:
     """The hemispheres run once over `config.feature_views` views of every image; the heads train on their features.
 
     The first view is the images as they are, the others are augmented; epoch e uses view e modulo their number.
-    Memory: views x images x features, in the precision of training; past `config.feature_memory_gb` they lie in a file
-    in `folder`. Only for networks whose hemispheres are all frozen.
+    Memory: views x images x features, in the precision of training; past `config.feature_memory_gb`, or half of what is
+    free, they lie in a file in `folder`. Only for networks whose hemispheres are all frozen.
     """
 
     def __init__(self, live: LiveImages, folder: Path) -> None:
         assert live.network.frozen == set(live.network.hemispheres), "a hemisphere is not frozen"
         self.network = live.network
         count, views = len(live.train), live.config.feature_views
-        budget = live.config.feature_memory_gb * 1e9
+        budget = min(live.config.feature_memory_gb * 1e9, free_bytes(live.device) / 2)
         self.train = KeptTensors(views * count, budget, folder)
         started = time.perf_counter()
         for view in range(views):

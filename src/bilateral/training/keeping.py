@@ -1,13 +1,15 @@
 """Which checkpoints of a run stay on disk."""
 
-import math
+import re
 from pathlib import Path
 
 from ..base.errors import ConfigError
+from ..base.files import writing
 from ..models.macro import HemisphericNetwork
 from . import checkpoint
 from .checkpoint import Description
 from .config import CheckpointConfig
+from .header import KEPT_NAME
 
 
 class KeptCheckpoints:
@@ -57,8 +59,24 @@ class KeptCheckpoints:
             (self.folder / displaced).unlink(missing_ok=True)
         self.scores = dict(kept)
 
+    def take_up(self, scores: dict[str, float]) -> None:
+        """Go on with the `scores` of an interrupted run. Raises CheckpointError where their files cannot be read."""
+        if scores:
+            checkpoint.read(self.best_path)
+        if self.config.save_top_k != 1:
+            for name in scores:
+                checkpoint.read(self.folder / name)
+        self.scores = dict(scores)
+
+    def start_anew(self) -> None:
+        """Remove what an earlier training kept."""
+        if not self.folder.is_dir():
+            return
+        with writing(self.folder):
+            for path in self.folder.iterdir():
+                if path == self.best_path or re.match(KEPT_NAME, path.name):
+                    path.unlink()
+
     def _rank(self, item: tuple[str, float]) -> tuple[float, str]:
         name, score = item
-        if math.isnan(score):
-            return math.inf, name
         return (-score if self.config.mode == "max" else score), name

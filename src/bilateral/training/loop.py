@@ -5,22 +5,23 @@ import math
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from ..base import own_code
 from ..base.errors import CheckpointError, ConfigError, TrainingDivergedError
 from ..base.streams import derive_seed
 from ..data.batches import shuffled_batches
 from ..data.images import HierarchicalImages
-from ..models.build import load_state
+from ..models.build import check_state, load_state, not_finite
 from ..models.macro import HemisphericNetwork
 from ..models.output import Output
 from . import checkpoint, distributed
-from .checkpoint import Description, TrainingState
+from .checkpoint import Checkpoint, Description, TrainingState
 from .config import CheckpointConfig, TrainingConfig
 from .device import choose_device, prepare, seed_everything
 from .evaluation import EVALUATION_BATCH
@@ -28,6 +29,7 @@ from .inputs import Inputs, LiveImages, build_inputs
 from .keeping import KeptCheckpoints
 from .objective import correct, losses, named_metrics
 from .optimisation import Optimisation
+from .out_of_memory import memory_errors
 from .progress import ProgressDisplay, TerminalProgress, shown
 from .records import RunRecords
 
@@ -93,13 +95,28 @@ class Tally:
 
 
 def train(job: TrainingJob) -> None:
-    """Train the job's network, from its last checkpoint if its folder has one.
+    """Train the job's network, from its last checkpoint if its folder has one that can be used.
 
     Leaves in the folder checkpoints/, metrics.jsonl, timing.jsonl and tensorboard/. Every random draw is a function
     of (seed, purpose, epoch, step), so a resumed run ends as an uninterrupted one: on the CPU, with the same number
     of threads, to the last bit. Started by torchrun, all processes call it with the same job (see `distributed`).
-    Raises TrainingDivergedError for a loss that is no number, OutputError where the folder cannot be written.
+    Raises TrainingDivergedError for what is no finite number, before a checkpoint has it; OutputError where the folder
+    cannot be written; OutOfMemoryError.
     """
+    archs = [each.arch for each in job.description.model.hemispheres.values()]
+    strange = ", ".join(arch for arch in archs if own_code.is_own(arch))
+    if strange:
+        own_code.call(lambda: _train(job), f"training with {strange}")
+    else:
+        _train(job)
+
+
+def _train(job: TrainingJob) -> None:
+    with memory_errors(f"{job.title} in {job.folder}"), _compiler_errors():
+        _do_epochs(job)
+
+
+def _do_epochs(job: TrainingJob) -> None:
     network, config = job.network, job.config
     device = choose_device(config.device)
     prepare(device, config.precision)
@@ -126,7 +143,10 @@ def train(job: TrainingJob) -> None:
         network.compile()
     key = str(job.folder)
     bar = shown(job.progress, key, job.title, config.epochs, epochs_done, len(training))
-    with bar if distributed.is_first() else nullcontext(), _compiler_errors():
+    with (
+        bar if distributed.is_first() else nullcontext(),
+        closing(records) if records is not None else nullcontext(),
+    ):
         for epoch in range(epochs_done, config.epochs):
             started = time.perf_counter()
             metrics = _train_epoch(job, step, training, optimisation, epoch, records).metrics("train")
@@ -134,6 +154,7 @@ def train(job: TrainingJob) -> None:
             validated = (epoch + 1) % config.validate_every_epochs == 0 or epoch + 1 == config.epochs
             if validated:
                 metrics |= _validate(network, inputs, validation).metrics("val")
+            _refuse_divergence(job, optimisation, epoch, metrics)
             if records is None:
                 continue
             timing = {"train_s": seconds, "train_images_per_s": len(training) / seconds, "ended_unix_s": time.time()}
@@ -148,8 +169,6 @@ def train(job: TrainingJob) -> None:
                 optimisation.state,
                 TrainingState(epoch + 1, kept.scores, torch.get_num_threads()),
             )
-    if records is not None:
-        records.close()
 
 
 class _Step(nn.Module):
@@ -202,10 +221,7 @@ def _train_epoch(
         if (step + 1) % config.log_every_steps == 0 or step + 1 == len(batches):
             loss = tally.mean_loss()
             if not math.isfinite(loss):
-                raise TrainingDivergedError(
-                    f"{job.folder}: the loss is {loss} in epoch {epoch + 1}, by step {step + 1} of {len(batches)}; "
-                    f"a lower training.lr (now {optimisation.peak_lr:g}) or precision=float32 may help"
-                )
+                raise _diverged(job, optimisation, f"the loss is {loss} in epoch {epoch + 1}, by step {step + 1}")
             if records is not None:
                 done = (tally.count - reported) * distributed.world_size()
                 speed = done / (time.perf_counter() - since)
@@ -227,12 +243,40 @@ def _validate(network: HemisphericNetwork, inputs: Inputs, images: HierarchicalI
     return tally.over_all_processes()
 
 
+def _refuse_divergence(job: TrainingJob, optimisation: Optimisation, epoch: int, metrics: dict[str, float]) -> None:
+    """Raise TrainingDivergedError if anything that an epoch leaves is no finite number."""
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise _diverged(job, optimisation, f"{name} is {value} after epoch {epoch + 1}")
+    tensors = job.network.state_dict() | {
+        f"{name} of parameter {number}": value
+        for number, values in optimisation.state.items()
+        for name, value in values.items()
+        if value is not None
+    }
+    odd = not_finite(tensors)
+    if odd is not None:
+        raise _diverged(job, optimisation, f"{odd} holds NaN or infinity after epoch {epoch + 1}")
+
+
+def _diverged(job: TrainingJob, optimisation: Optimisation, what: str) -> TrainingDivergedError:
+    return TrainingDivergedError(
+        f"{job.folder}: {what}; a lower training.lr (now {optimisation.peak_lr:g}) or precision=float32 may help"
+    )
+
+
 def _resume(job: TrainingJob, optimisation: Optimisation, kept: KeptCheckpoints) -> int:
-    if not kept.last_path.exists():
+    """Go on from the last checkpoint, and give its number of epochs; 0 where there is none that can be used."""
+    last = None
+    if kept.last_path.exists():
+        try:
+            last = _last_checkpoint(job, optimisation, kept)
+        except CheckpointError as error:
+            log.warning("%s starts anew, because it cannot go on from what it left: %s", job.title, error)
+    if last is None or last.training is None or last.optimizer_state is None:
+        if distributed.is_first():
+            kept.start_anew()
         return 0
-    last = checkpoint.read(kept.last_path)
-    if last.training is None or last.optimizer_state is None:
-        raise CheckpointError(f"{kept.last_path} holds no training state to go on from")
     if last.training.threads != torch.get_num_threads():
         warnings.warn(
             f"{job.title} goes on with {torch.get_num_threads()} threads after {last.training.threads}: "
@@ -241,7 +285,21 @@ def _resume(job: TrainingJob, optimisation: Optimisation, kept: KeptCheckpoints)
         )
     load_state(job.network, last.network_state, str(kept.last_path))
     optimisation.load(last.optimizer_state)
-    kept.scores = dict(last.training.kept)
     if last.training.epochs_done < job.config.epochs:
         log.info("%s: goes on after epoch %d", job.title, last.training.epochs_done)
     return last.training.epochs_done
+
+
+def _last_checkpoint(job: TrainingJob, optimisation: Optimisation, kept: KeptCheckpoints) -> Checkpoint:
+    """Read the last checkpoint. Raises CheckpointError, before anything is changed, if it is not of this training."""
+    source = str(kept.last_path)
+    last = checkpoint.read(kept.last_path)
+    if last.training is None or last.optimizer_state is None:
+        raise CheckpointError(f"{source} holds no training state to go on from")
+    if not 1 <= last.training.epochs_done <= job.config.epochs:
+        raise CheckpointError(f"{source} counts {last.training.epochs_done} epochs of {job.config.epochs} as done")
+    given = {name: (tensor.shape, tensor.dtype) for name, tensor in last.network_state.items()}
+    check_state(job.network, given, source)
+    optimisation.check(last.optimizer_state, source)
+    kept.take_up(last.training.kept)
+    return last

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from ..base.errors import CheckpointError
 from .config import TrainingConfig
 
 # As many as KellerJordan/cifar10-airbench takes; five, PyTorch's default, gain nothing here (docs/log.md).
 NEWTON_SCHULZ_STEPS = 3
+
+_STATE_NAMES = {"adam": {"step", "exp_avg", "exp_avg_sq"}, "momentum": {"momentum_buffer"}}
 
 OptimizerState = dict[int, dict[str, Tensor]]
 
@@ -97,8 +100,20 @@ class Optimisation:
             states += [own.get(number, {}) for number in range(_parameter_count(optimizer))]
         return {number: state for number, state in enumerate(states) if state}
 
+    def check(self, state: OptimizerState, source: str) -> None:
+        """See that a `state` is one of these optimizers. Raises CheckpointError that names what is not."""
+        parameters = [each for optimizer in self.optimizers for each in optimizer.param_groups[0]["params"]]
+        names = _STATE_NAMES["adam" if self.config.optimizer == "adam" else "momentum"]
+        for number, values in state.items():
+            if number >= len(parameters):
+                raise CheckpointError(f"{source} has a state of parameter {number}, of {len(parameters)} in training")
+            for name, value in values.items():
+                shape = torch.Size() if name == "step" else parameters[number].shape
+                if name not in names or value.shape != shape or not value.isfinite().all():
+                    raise CheckpointError(f"{source} has a state {name} of parameter {number} that it cannot have")
+
     def load(self, state: OptimizerState) -> None:
-        """Go on from a `state`."""
+        """Go on from a `state` that has been checked."""
         first = 0
         for optimizer in self.optimizers:
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
