@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,6 +89,16 @@ def file_digest(path: Path) -> str:
 def to_json(values: Any, indent: int | None = None) -> str:
     """Give plain values as JSON, which has no NaN and no infinity: these become null."""
     return json.dumps(_finite(values), indent=indent, allow_nan=False)
+
+
+def check_place(path: Path) -> None:
+    """Raise OutputError unless a file could be written at `path`, in folders that are yet to be made."""
+    with writing(path):
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "it is there, and is no plain file", str(path))
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        with tempfile.TemporaryFile(dir=above):
+            pass
 
 
 def write_text(path: Path, text: str) -> None:
