@@ -109,7 +109,7 @@ def test_what_cannot_be_written_is_told_before_anything_is_done(place, monkeypat
     monkeypatch.setattr(analysis_commands, "open_study", None)
     os.mkfifo("pipe")
     for output in ("pipe", "/dev/null", "file/report.html", "/proc/report.html", "x" * 300 + ".html"):
-        with pytest.raises(BilateralError, match="cannot write .*; choose a folder that can be written") as caught:
+        with pytest.raises(BilateralError, match=r"cannot write .*; choose a folder that can be written") as caught:
             app(["report", "runs/quick-experiment", "-o", output], exit_on_error=False, result_action="return_none")
         assert caught.value.exit_code == 2
     Path("pipe").unlink()

@@ -7,7 +7,6 @@ import logging
 import math
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +36,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Raises OutputError where the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = _temporary(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -97,8 +96,9 @@ def check_place(path: Path) -> None:
         if path.exists() and not path.is_file():
             raise OSError(errno.EINVAL, "it is there, and is no plain file", str(path))
         above = next(folder for folder in path.absolute().parents if folder.exists())
-        with tempfile.TemporaryFile(dir=above):
-            pass
+        probe = above / _temporary(path).name
+        probe.open("xb").close()
+        probe.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -136,6 +136,10 @@ def remove_partial_files(folder: Path) -> None:
     """Remove what processes that were killed in the middle of `whole_file` left below `folder`."""
     for path in folder.rglob(".*.partial"):
         path.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
 def _finite(values: Any) -> Any:

@@ -10,7 +10,7 @@ from ..analysis.running import AnalysisResult, check_none_failed
 from ..analysis.running import analyse as run_analyses
 from ..analysis.study import Study, open_study
 from ..base.errors import ConfigError, OutputError
-from ..base.files import check_place, to_json, write_text
+from ..base.files import check_place, to_json, write_text, writing
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,9 @@ def report(arguments: tuple[str, ...], output: Path, images: bool, own_code: lis
     from ..report.contents import contents  # with pandas, which takes a second to import
     from ..report.page import render
 
-    if output.is_dir():
+    with writing(output):
+        is_folder = output.is_dir()
+    if is_folder:
         raise ConfigError(f"--output: {output} is a folder; give a file, such as {output / 'report.html'}")
     check_place(output)
     analyses = _analyses([name for name in ANALYSES if images or name != "gallery"], own_code)
