@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 
 from bilateral.analysis import base
-from bilateral.analysis.base import ANALYSES, Analysis, find_analysis
+from bilateral.analysis.base import ANALYSES, Analysis, find_analysis, own_analyses
 from bilateral.base.errors import ConfigError
 
-HELPERS = {"base", "study", "running", "style", "activations", "heads", "gradcam", "pictures", "__init__"}
+HELPERS = {"base", "study", "recorded", "running", "style", "fonts", "activations", "heads", "gradcam", "pictures"}
+HELPERS |= {"__init__"}
 
 
 def test_every_file_that_is_no_helper_is_an_analysis():
@@ -31,6 +32,7 @@ def test_one_of_ones_own_is_found(tmp_path, monkeypatch):
     )
     monkeypatch.syspath_prepend(tmp_path)
     found = find_analysis("my_analyses:MINE")
+    assert own_analyses(["my_analyses:OTHER", "my_analyses:MINE", "json:loads"]) == [found]
     assert isinstance(found, Analysis) and found.name == "mine"
     for name, reason in {
         "OTHER": "'my_analyses:OTHER' is no",
@@ -48,9 +50,9 @@ def test_one_of_ones_own_is_found(tmp_path, monkeypatch):
         ("ckaa", "there is no analysis 'ckaa'; allowed: differences, "),
         ("study", "there is no analysis 'study'"),
         ("", "there is no analysis ''"),
-        ("nowhere:MINE", "cannot import the analysis 'nowhere:MINE'"),
-        ("json:MINE", "cannot import the analysis 'json:MINE'"),
-        (":MINE", "cannot import"),
+        ("nowhere:MINE", "the analysis: cannot import 'nowhere:MINE': ModuleNotFoundError: No module named 'nowhere'$"),
+        ("json:MINE", "the analysis: cannot import 'json:MINE': AttributeError"),
+        (":MINE", "must have the form"),
         ("json:dumps", "is no bilateral.analysis.base.Analysis"),
     ],
 )

@@ -10,8 +10,10 @@ from PIL import Image
 
 from bilateral.analysis import running
 from bilateral.analysis.base import Analysis, find_analysis
-from bilateral.analysis.running import analyse
+from bilateral.analysis.running import analyse, check_none_failed, read_table
 from bilateral.analysis.study import NotApplicableError
+from bilateral.analysis.style import panels
+from bilateral.base.errors import AnalysesFailedError, DataError, OutputError
 
 from . import handmade
 
@@ -123,8 +125,8 @@ def test_changed_code_is_computed_again_and_a_comment_is_no_change(own, study, t
 
 
 SHARED = (
-    *(f"analysis/{name}.py" for name in ("study", "style", "activations", "gradcam", "heads", "outcomes", "pictures")),
-    *("base/statistics.py", "experiment/measures.py", "runs/predictions.py"),
+    *(f"analysis/{name}.py" for name in ("study", "style", "fonts", "activations", "gradcam", "heads", "outcomes")),
+    *("analysis/pictures.py", "base/statistics.py", "experiment/measures.py", "runs/predictions.py"),
 )
 
 
@@ -178,17 +180,107 @@ def test_what_does_not_apply_is_told_and_leaves_no_stale_files(own, study, tmp_p
     assert result.sentence == "There are 2 seeds." and (tmp_path / "mine.csv").is_file()
 
 
-def test_a_failure_leaves_nothing_half_written(own, study, tmp_path):
+def fail(*arguments):
+    raise RuntimeError("no\x1b[31m such thing")
+
+
+def leave(*arguments):
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize("broken", [{"compute": fail}, {"tell": fail}, {"draw": fail}, {"draw": leave}])
+def test_one_that_fails_is_named_with_its_reason_and_all_others_are_done(own, study, tmp_path, done, caplog, broken):
     _, mine = own
+    analyse(study, [replace(mine, name="other")], tmp_path)
+    other = replace(mine, **{"name": "other", "compute": count} | broken)
+    failed, fine = analyse(study, [other, mine], tmp_path)
+    assert fine.sentence == "There are 2 seeds." and (failed.sentence, failed.skipped) == ("", "")
+    assert ("RuntimeError: no" in failed.failed or "SystemExit" in failed.failed) and "\x1b" not in failed.reason
+    # Nothing of an earlier time is left that could be taken for its own.
+    assert {path.name for path in tmp_path.glob("other.*")} == {"other.json", "other.error.log"}
+    assert "Traceback" in (tmp_path / "other.error.log").read_text()
+    assert "other: it failed (" in caplog.text
+    with pytest.raises(AnalysesFailedError, match=rf"^other failed, while .*{tmp_path}/other.error.log$") as caught:
+        check_none_failed([failed, fine], tmp_path)
+    assert caught.value.exit_code == 1
+    check_none_failed([fine], tmp_path)
+    # It is tried again, and its traceback goes when it succeeds.
+    (mended,) = analyse(study, [replace(mine, name="other")], tmp_path)
+    assert mended.sentence == "There are 2 seeds." and not (tmp_path / "other.error.log").exists()
 
-    def fail(table):
-        raise RuntimeError("no")
 
-    folder = tmp_path / "analysis"
-    for broken in (replace(mine, draw=fail), replace(mine, tell=fail)):
-        with pytest.raises(RuntimeError):
-            analyse(study, [broken], folder)
-        assert not folder.exists() or not list(folder.iterdir())
+def count(study):
+    return pd.DataFrame({"seed": [0, 1], "value": [0.1, 0.2]})
+
+
+def test_what_the_user_can_mend_ends_all(own, study, tmp_path):
+    _, mine = own
+    before = analyse(study, [mine], tmp_path)
+
+    def refuse(study):
+        raise DataError("the images are not those")
+
+    with pytest.raises(DataError):
+        analyse(study, [replace(mine, compute=refuse)], tmp_path)
+    assert (tmp_path / "mine.csv").is_file() and before == analyse(study, [mine], tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["csv", "svg", "png"])
+def test_a_file_that_somebody_changed_is_made_again(own, study, tmp_path, done, ending):
+    _, mine = own
+    analyse(study, [mine], tmp_path)
+    path = tmp_path / f"mine.{ending}"
+    before = path.read_bytes()
+    path.write_bytes(b"<svg><script>alert(1)</script></svg>")
+    analyse(study, [mine], tmp_path)
+    assert done == ["mine", "mine"] and path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"name": "other"},
+        {"seconds": "long"},
+        {"seconds": float("nan")},
+        {"machine": None},
+        {"sentence": 5},
+        {"text_columns": "seed"},
+        {"digests": {}},
+    ],
+)
+def test_a_record_with_other_kinds_of_values_is_made_again(own, study, tmp_path, done, changed):
+    _, mine = own
+    (first,) = analyse(study, [mine], tmp_path)
+    (tmp_path / "mine.json").write_text(json.dumps({**vars(first), **changed}))
+    (second,) = analyse(study, [mine], tmp_path)
+    assert done == ["mine", "mine"] and replace(second, seconds=0, finished="") == replace(
+        first, seconds=0, finished=""
+    )
+
+
+NAMES = ["nan", "NA", "null", "True", "007", "", " a ", "a,b", 'say "x"', "两\u202ehalf", "line\nend", "\0", "\ud800"]
+
+
+def test_text_in_tables_stays_text_and_loses_its_control_characters(own, study, tmp_path):
+    _, mine = own
+    table = pd.DataFrame({"class\t": NAMES, "value": [None, *range(len(NAMES) - 1)]})
+    named = replace(
+        mine, compute=lambda study: table, draw=lambda table: panels()[0], tell=lambda table: table.iloc[5, 0]
+    )
+    (result,) = analyse(study, [named], tmp_path)
+    found = read_table(tmp_path, result)
+    assert result.failed == "" and result.text_columns == ["class\\t"]
+    assert found["class\\t"].tolist() == [*NAMES[:9], "两\\u202ehalf", "line\\nend", "\\x00", "\\ud800"]
+    assert found["value"].isna().tolist() == [True] + [False] * (len(NAMES) - 1)
+
+
+def test_what_is_no_table_is_told(own, study, tmp_path):
+    _, mine = own
+    (result,) = analyse(study, [mine], tmp_path)
+    for content in (b"", b'a,"b', b"\xff\xfe"):
+        (tmp_path / "mine.csv").write_bytes(content)
+        with pytest.raises(OutputError, match=r"cannot read .*mine\.csv"):
+            read_table(tmp_path, result)
 
 
 def test_analyses_are_done_in_their_order(own, study, tmp_path):

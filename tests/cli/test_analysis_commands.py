@@ -1,6 +1,7 @@
 """`bilateral analyse` and `bilateral report` as a user gives them: real processes on runs of seconds."""
 
 import json
+import os
 import re
 import shutil
 from functools import partial
@@ -10,6 +11,7 @@ import pytest
 
 from bilateral.analysis.base import ANALYSES
 from bilateral.base.errors import BilateralError
+from bilateral.cli import analysis_commands
 from bilateral.cli.main import app
 from conftest import run_bilateral
 
@@ -63,7 +65,7 @@ def test_analyses_are_printed_and_what_is_there_is_reused(command, place):
 
 def test_some_analyses_of_bilateral_runs_elsewhere_as_json(command, place):
     runs = sorted((place / "runs").glob("quick-bilateral-*/*-seed*"))
-    arguments = ["--only", "outcomes", "--only", "cosine", "--also", "my_module:MINE", "--output", "out/deep", "--json"]
+    arguments = ["--only", "outcomes", "--only", "cosine", "--own", "my_module:MINE", "--output", "out/deep", "--json"]
     done = command("analyse", *map(str, runs), *arguments)
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
@@ -89,13 +91,47 @@ def test_bad_input_is_told_in_a_sentence(command, place, arguments, message):
     assert not (place / "report.html").exists()
 
 
+def test_an_analysis_that_fails_is_named_on_the_page_and_ends_with_1(command, place):
+    (place / "broken.py").write_text(MINE.replace("len(study.systems)", "study.nothing").replace('"mine"', '"broken"'))
+    done = command("report", "runs/quick-experiment", "--own", "broken:MINE", "-o", "broken.html")
+    *_, last = done.stderr.splitlines()
+    log = "runs/quick-experiment/analysis/broken.error.log"
+    assert done.returncode == 1 and last == f"bilateral: broken failed, while all else was done; see {log}"
+    assert "Traceback" not in done.stderr and "AttributeError" in (place / log).read_text()
+    page = (place / "broken.html").read_text()
+    assert "Not shown: it failed (AttributeError: " in page and page.rstrip().endswith("</html>")
+    done = command("analyse", "runs/quick-experiment", "--own", "broken:MINE", "--only", "severity", "--json")
+    assert done.returncode == 1 and [each["failed"] != "" for each in json.loads(done.stdout)] == [False, True]
+
+
+def test_what_cannot_be_written_is_told_before_anything_is_done(place, monkeypatch):
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(analysis_commands, "open_study", None)
+    os.mkfifo("pipe")
+    for output in ("pipe", "/dev/null", "file/report.html", "/proc/report.html", "x" * 300 + ".html"):
+        with pytest.raises(BilateralError, match=r"cannot write .*; choose a folder that can be written") as caught:
+            app(["report", "runs/quick-experiment", "-o", output], exit_on_error=False, result_action="return_none")
+        assert caught.value.exit_code == 2
+    Path("pipe").unlink()
+
+
+def test_analyses_are_not_written_where_a_link_leads(place, monkeypatch):
+    monkeypatch.chdir(place)
+    (place / "other").mkdir()
+    shutil.copytree(place / "runs", place / "linked", ignore=shutil.ignore_patterns("analysis"))
+    (place / "linked/quick-experiment/analysis").symlink_to(place / "other")
+    with pytest.raises(BilateralError, match="is a link that leads elsewhere"):
+        app(["analyse", "linked/quick-experiment"], exit_on_error=False, result_action="return_none")
+    assert not list((place / "other").iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["analyse"], "give the folder of an experiment"),
         (["report", "file"], "file is no folder"),
         (["analyse", "runs/quick-experiment", "--only", "ckaa"], "there is no analysis 'ckaa'; allowed: differences"),
-        (["report", "runs/quick-experiment", "--also", "my_module:OTHER"], "cannot import the analysis"),
+        (["report", "runs/quick-experiment", "--own", "my_module:OTHER"], "--own: cannot import 'my_module:OTHER'"),
         (["analyse", "runs/quick-experiment", "--row", "middle"], "no row 'middle'"),
         (["report", "runs/quick-experiment", "-o", "runs"], "--output: runs is a folder"),
         (["report", "runs/quick-experiment", "seeds=[0]"], "only data.KEY=VALUE"),

@@ -174,20 +174,39 @@ def test_one_seed_of_shares_decides_nothing():
     assert "costs +10.00 points of accuracy" in found.evidence[0]
 
 
-def test_findings_are_made_of_the_files_that_are_there(tmp_path):
-    assert findings(tmp_path) == []
+def test_findings_are_made_of_the_tables_that_are_there():
     tables = {"differences": differences(), "ablation": silenced(), "outcomes": outcomes(), "cka": similarity()}
+    there = {}
     for name, table in tables.items():
-        assert findings(tmp_path) == []
-        table.to_csv(tmp_path / f"{name}.csv", index=False)
-    (found,) = findings(tmp_path)
+        assert findings(there) == []
+        there[name] = table
+    (found,) = findings(there)
     assert found.verdict == HOLDS and found.evidence == judge().evidence
-    heads((True, LOSES), (True, LOSES)).to_csv(tmp_path / "head_shares.csv", index=False)
-    assert [finding.verdict for finding in findings(tmp_path)] == [HOLDS, HOLDS]
+    there["head_shares"] = heads((True, LOSES), (True, LOSES))
+    assert [finding.verdict for finding in findings(there)] == [HOLDS, HOLDS]
+
+
+def test_a_claim_that_cannot_be_judged_is_not_decided_and_the_other_one_is():
+    tables = {"differences": differences(), "ablation": silenced(), "outcomes": outcomes(), "cka": similarity()}
+    shares = heads((True, LOSES), (True, LOSES))
+    first, second = findings({**tables, "cka": similarity().iloc[:0], "head_shares": shares})
+    assert first.verdict == UNDECIDED and "cannot be judged" in first.evidence[0] and second.verdict == HOLDS
+    first, second = findings({**tables, "head_shares": shares.drop(columns="share")})
+    assert first.verdict == HOLDS and second.verdict == UNDECIDED and "KeyError" in second.evidence[0]
+
+
+def test_where_left_makes_no_mistake_that_is_said():
+    cells = outcomes()
+    none = cells[cells["left"] == 1]
+    evidence = " ".join(judge(cells=none).evidence)
+    assert "There is no image that left alone gets wrong." in evidence and "nan" not in evidence
+    some = cells[(cells["left"] == 1) | (cells["right"] == 0)]
+    assert "right; right was correct on none of them." in " ".join(judge(cells=some).evidence)
 
 
 def test_of_real_runs(tiny_analysed):
-    first, second = findings(tiny_analysed / "analysis")
+    folder = tiny_analysed / "analysis"
+    first, second = findings({path.stem: pd.read_csv(path) for path in folder.glob("*.csv")})
     text = " ".join([*first.evidence, *second.evidence])
     assert first.claim != second.claim and "nan" not in text and "None" not in text
     assert {first.verdict, second.verdict} <= {HOLDS, PARTLY, FAILS, UNSHOWN, UNDECIDED}

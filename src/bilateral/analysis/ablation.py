@@ -23,6 +23,7 @@ def compute(study: Study) -> pd.DataFrame:
     heads what is usual but nothing of the image.
     """
     lines = []
+    study.systems[0].check_heads()
     for system in study.systems:
         evaluation = study.evaluation(system)
         intact = _accuracies(system.network, evaluation.features, evaluation.labels)

@@ -13,7 +13,7 @@ from ..base.statistics import Summary, summarise
 from .activations import BATCH, native_precision
 from .base import Analysis
 from .gradcam import chosen_stages, class_activation_maps, scaled
-from .study import Study, System
+from .study import NotApplicableError, Study, System
 from .style import COLOURS, panels
 
 PAIRS = ("left-right", "left-left", "right-right", "both heads, left", "both heads, right")
@@ -29,6 +29,8 @@ def compute(study: Study) -> pd.DataFrame:
     overlap: mean over images of the intersection of the two maps, each scaled to a sum of 1 (0 to 1; 1: the same map).
     overlap_chance: the same of maps that belong to different images. images: with maps that are not 0 everywhere.
     """
+    if len(study.images) < 2:
+        raise NotApplicableError("it needs two test images")
     maps: dict[Key, Tensor] = {}
     for system in study.systems:
         maps |= test_maps(study, system)

@@ -2,11 +2,12 @@
 
 import importlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..base.errors import ConfigError
+from ..base.own_code import is_own, load_object
 from .study import Study
 
 if TYPE_CHECKING:
@@ -55,23 +56,24 @@ ANALYSES: Sequence[str] = (
 
 def find_analysis(name: str) -> Analysis:
     """Give the analysis of a name, or that of `package.module:OBJECT`. Raises ConfigError for what is none."""
-    module, _, attribute = name.partition(":")
-    if not attribute:
+    if not is_own(name):
         if name not in ANALYSES:
             raise ConfigError(
                 f"there is no analysis {name!r}; allowed: {', '.join(ANALYSES)}, or package.module:OBJECT"
             )
-        module, attribute = f"{__package__}.{name}", "ANALYSIS"
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"cannot import the analysis {name!r}: {error}") from error
+        return importlib.import_module(f"{__package__}.{name}").ANALYSIS
+    found = load_object(name, "the analysis")
     if not isinstance(found, Analysis):
         raise ConfigError(f"{name!r} is no bilateral.analysis.base.Analysis")
-    if ":" in name and (found.name in ANALYSES or not found.name.isidentifier()):
+    if not isinstance(found.name, str) or found.name in ANALYSES or not found.name.isidentifier():
         raise ConfigError(f"{name!r}: its name {found.name!r} must be a word that no analysis has yet")
     if not inspect.isfunction(found.compute):
         raise ConfigError(
             f"{name!r}: its `compute` must be a function of a module, not a {type(found.compute).__name__}"
         )
     return found
+
+
+def own_analyses(own_code: Iterable[str]) -> list[Analysis]:
+    """Give those of the user's own objects that are analyses. Raises ConfigError for one that cannot be imported."""
+    return [find_analysis(name) for name in own_code if isinstance(load_object(name, "--own"), Analysis)]

@@ -48,10 +48,12 @@ def draw(table: pd.DataFrame) -> Figure:
             own = table[(table["row"] == row) & (table["level"] == level)]
             if own.empty:
                 continue
+            title = own["title"].iloc[0]
             own = own[own.groupby("bin")["images"].transform("sum") >= FEWEST]
+            if own.empty:
+                continue
             weighted = own.assign(c=own["certainty"] * own["images"], a=own["accuracy"] * own["images"])
             bins = weighted.groupby("bin")[["c", "a", "images"]].sum()
-            title = own["title"].iloc[0]
             panel.plot(
                 bins["c"] / bins["images"],
                 bins["a"] / bins["images"],
@@ -62,7 +64,10 @@ def draw(table: pd.DataFrame) -> Figure:
                 label=title,
             )
         panel.set(title=f"{level} labels", xlabel="certainty", xlim=(0, 1), ylim=(0, 1))
-        panel.legend(fontsize=7)
+        if panel.get_legend_handles_labels()[0]:
+            panel.legend(fontsize=7)
+        else:
+            panel.text(0.5, 0.5, f"no bin has {FEWEST} images", ha="center")
     axes[0].set_ylabel("share that is right")
     return figure
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .activations import BATCH, shuffled, spread, stage_activations
 from .base import Analysis
-from .study import Study
+from .study import NotApplicableError, Study
 from .style import COLOURS, SEQUENTIAL, no_grid, panels
 
 IMAGES = 5000
@@ -33,6 +33,8 @@ def compute(study: Study) -> pd.DataFrame:
     # In random order, for a batch of a data set that is sorted by class would hold few classes.
     chosen = study.images.images[shuffled(spread(len(study.images), IMAGES))]
     batches = [batch for batch in chosen.split(BATCH) if len(batch) > 3]
+    if not batches:
+        raise NotApplicableError("it needs four test images")
     nodes: list[Node] = []
     biased = unbiased = torch.zeros(())
     for batch in batches:

@@ -27,6 +27,7 @@ def compute(study: Study) -> pd.DataFrame:
     """
     frames = []
     study.systems[0].check_specialised()
+    study.systems[0].check_heads()
     for level, side in (("fine", "left"), ("coarse", "right")):
         alone = _right([getattr(system, side).predictions for system in study.systems], level)
         joined = _right([system.bilateral.predictions for system in study.systems], level)
@@ -35,6 +36,8 @@ def compute(study: Study) -> pd.DataFrame:
         lines = []
         for label, name in enumerate(names):
             own = labels == label
+            if not own.any():
+                continue
             gain = (joined - alone)[own]
             lines.append((name, int(own.sum()), 100 * alone[own].mean(), 100 * joined[own].mean(), *_interval(gain)))
         columns = ["class", "images", "alone_pct", "bilateral_pct", "gain_points", "ci95_low", "ci95_high", "p"]

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from .base import Analysis
-from .study import Study
+from .study import NotApplicableError, Study
 from .style import DIVERGING, SEQUENTIAL, no_grid, panels
 
 
@@ -17,6 +17,9 @@ def compute(study: Study) -> pd.DataFrame:
     """
     hierarchy, frames = study.hierarchy, []
     study.systems[0].check_specialised()
+    study.systems[0].check_heads(["fine"])
+    if hierarchy.fine_count < 2:
+        raise NotApplicableError("there is one class alone, so that nothing can be taken for another")
     networks = {
         "left": [system.left.predictions for system in study.systems],
         "bilateral": [system.bilateral.predictions for system in study.systems],
@@ -38,20 +41,23 @@ def compute(study: Study) -> pd.DataFrame:
 
 
 def superclass_matrix(table: pd.DataFrame, network: str) -> pd.DataFrame:
-    """Of the images of a superclass (lines), the share whose fine prediction lies in each superclass (columns), %."""
+    """Of the images of a superclass (lines), the share whose fine prediction lies in each superclass (columns), %.
+
+    A superclass that no image is of has NaN.
+    """
     own = table[table["network"] == network]
-    names = sorted(set(table["true_superclass"]))
+    names = sorted(set(table["true_superclass"]) | set(table["predicted_superclass"]))
     counts = own.pivot_table(
         index="true_superclass", columns="predicted_superclass", values="count", aggfunc="sum", fill_value=0
     ).reindex(index=names, columns=names, fill_value=0)
     return 100 * counts.div(counts.sum(axis=1), axis=0)
 
 
-def within_share(table: pd.DataFrame, network: str) -> float:
-    """Of a network's wrong fine predictions, the share within the right superclass, %."""
+def within_share(table: pd.DataFrame, network: str) -> float | None:
+    """Of a network's wrong fine predictions, the share within the right superclass, %; None where none is wrong."""
     wrong = table[(table["network"] == network) & (table["true"] != table["predicted"])]
     within = wrong.loc[wrong["true_superclass"] == wrong["predicted_superclass"], "count"].sum()
-    return float(100 * within / max(1, wrong["count"].sum()))
+    return float(100 * within / wrong["count"].sum()) if len(wrong) else None
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -65,7 +71,7 @@ def draw(table: pd.DataFrame) -> Figure:
     shown = own.imshow(off_diagonal, cmap=SEQUENTIAL, vmin=0)
     figure.colorbar(shown, ax=own, shrink=0.6, label="% of the true superclass")
     difference = (bilateral - left).to_numpy()
-    limit = max(np.abs(difference).max(), 0.1)
+    limit = max(np.nanmax(np.abs(difference)), 0.1)
     shown = change.imshow(difference, cmap=DIVERGING, vmin=-limit, vmax=limit)
     figure.colorbar(shown, ax=change, shrink=0.6, label="points")
     own.set(
@@ -83,15 +89,19 @@ def tell(table: pd.DataFrame) -> str:
     """Say how many mistakes stay within the superclass, and which two classes are confused most."""
     wrong = table[(table["network"] == "bilateral") & (table["true"] != table["predicted"])]
     classes = table.groupby("true_superclass")["true"].nunique()
-    chance = 100 * float(((classes - 1) * classes).sum() / (classes.sum() * (classes.sum() - 1)))
-    text = (
-        f"Of the fine head's mistakes {within_share(table, 'bilateral'):.1f} % stay within the right superclass (left "
-        f"alone {within_share(table, 'left'):.1f} %; a wrong class drawn at random {chance:.1f} %)."
+    others = classes.sum() * (classes.sum() - 1)
+    own, alone = within_share(table, "bilateral"), within_share(table, "left")
+    known = [] if alone is None else [f"left alone {alone:.1f} %"]
+    if others:
+        known.append(f"a wrong class drawn at random {100 * float(((classes - 1) * classes).sum() / others):.1f} %")
+    compared = f" ({'; '.join(known)})" if known else ""
+    if own is None:
+        return "The fine head makes no mistake on the test images."
+    worst = wrong.loc[wrong["share_pct"].idxmax()]
+    return (
+        f"Of the fine head's mistakes {own:.1f} % stay within the right superclass{compared}. Most often confused: "
+        f"{worst['true']}, taken for {worst['predicted']} ({worst['share_pct']:.0f} %)."
     )
-    if not wrong.empty:
-        worst = wrong.loc[wrong["share_pct"].idxmax()]
-        text += f" Most often confused: {worst['true']}, taken for {worst['predicted']} ({worst['share_pct']:.0f} %)."
-    return text
 
 
 ANALYSIS = Analysis("confusion", "Confusion", "Which superclasses are taken for which?", compute, draw, tell)

@@ -77,7 +77,7 @@ _PANELS = {"both": "11", "left only": "10", "right only": "01", "neither": "00"}
 def draw(table: pd.DataFrame) -> Figure:
     """Left's distances against right's, coloured by those of both, by who was right alone; the first seed."""
     first = table[table["seed"] == table["seed"].iloc[0]]
-    limit = float(np.ceil(10 * max(table["left"].max(), table["right"].max())) / 10)
+    limit = float(max(np.ceil(10 * max(table["left"].max(), table["right"].max())), 1) / 10)
     figure, axes = panels(4, 2, height=1.9, width=9.5, gridspec_kw={"height_ratios": [0.35, 1]}, sharex=True)
     shown = None
     for column, (name, alone) in enumerate(_PANELS.items()):
@@ -110,8 +110,8 @@ def tell(table: pd.DataFrame) -> str:
         f"{means['right']:.2f} in right, "
         f"{means['joined']:.2f} in both"
     )
-    correlations = [own["left"].corr(own["right"], method="spearman") for _, own in table.groupby("seed")]
-    known = [value for value in correlations if not np.isnan(value)]
+    varied = [own for _, own in table.groupby("seed") if (own[["left", "right"]].nunique() > 1).all()]
+    known = [own["left"].corr(own["right"], method="spearman") for own in varied]
     if known:
         text += f"; the rank correlation of left's and right's distances is {summarise(known)['mean']:.2f}"
     sentences = [f"{text}."]

@@ -26,7 +26,7 @@ def compute(study: Study) -> pd.DataFrame:
     for name, row in study.rows.items():
         other = {} if name == study.subject else study.predictions(name)
         for level in LEVELS:
-            seeds = [s for s in subject if s in other and level in other[s].logits]
+            seeds = [s for s in subject if s in other and level in other[s].logits and level in subject[s].logits]
             if not seeds:
                 continue
             found = paired_difference(
@@ -44,6 +44,7 @@ def compute(study: Study) -> pd.DataFrame:
 def draw(table: pd.DataFrame) -> Figure:
     """Every difference with its interval; right of the line the bilateral network is better."""
     shown = table[table["row"] != "untrained"]  # tens of points away, which would flatten the rest
+    shown = table if shown.empty else shown
     titles = list(dict.fromkeys(shown["title"]))
     figure, axes = panels(2, height=0.9 + 0.28 * len(titles), width=6.8, sharey=True)
     colours = {BETTER: COLOURS["bilateral"], WORSE: COLOURS["right"], OPEN: COLOURS["other"]}

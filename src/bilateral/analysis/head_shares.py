@@ -76,7 +76,7 @@ def weighting(table: pd.DataFrame, level: str) -> dict[str, Summary]:
             "share_wrong_pct": 100 * share[own["right"] == 0].mean(),
             "norm_pct": 100 * (own["left_weight_norm"] / norms).mean(),
             "deviation_pct": 100 * share.std(),
-            "logit_pct": 100 * left / both,
+            "logit_pct": 100 * left / both if both else np.nan,
             "between_classes_pct": 100 * classes.var() / share.var() if share.var() else 0.0,
             "auc": _auc(own),
             "fixed_points": 100 * (own["right"].mean() - own["fixed_right"].mean()),
@@ -147,13 +147,21 @@ def tell(table: pd.DataFrame) -> str:
             if "auc" in found
             else "no image tells which hemisphere it follows"
         )
+        logit = (
+            f"Of the logit that the {level} head decides by, {found['logit_pct']:.0f} % comes from left, and of"
+            if "logit_pct" in found
+            else "Of"
+        )
+        norms = f"; left has {found['norm_pct']:.0f} % of the weights' norm" if "norm_pct" in found else ""
+        spread = (
+            f"Over images that share has a deviation of {found['deviation_pct']:.0f} points, of whose variance the "
+            f"class explains {found['between_classes_pct']:.0f} %"
+            if "between_classes_pct" in found
+            else "There is one image alone"
+        )
         texts.append(
-            f"Of the logit that the {level} head decides by, {found['logit_pct']:.0f} % comes from left, and of what "
-            f"sets its classes apart {found['share_pct']:.0f} % ({', '.join(outcomes)}; left has "
-            f"{found['norm_pct']:.0f} % of the weights' norm). Over images that share has a deviation of "
-            f"{found['deviation_pct']:.0f} points, of whose variance the class explains "
-            f"{found['between_classes_pct']:.0f} %; {follows}; holding it fixed changes the head's accuracy by "
-            f"{-found['fixed_points']:+.2f} points."
+            f"{logit} what sets its classes apart {found['share_pct']:.0f} % ({', '.join(outcomes)}{norms}). {spread}; "
+            f"{follows}; holding it fixed changes the head's accuracy by {-found['fixed_points']:+.2f} points."
         )
     return " ".join(texts)
 

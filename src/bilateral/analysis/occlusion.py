@@ -12,7 +12,7 @@ from ..models.config import SIDES
 from .activations import native_precision, spread
 from .base import Analysis
 from .gradcam import chosen_stages, class_activation_maps, resized
-from .study import Study, System
+from .study import NotApplicableError, Study, System
 from .style import COLOURS, panels
 
 IMAGES = 200
@@ -28,6 +28,8 @@ def compute(study: Study) -> pd.DataFrame:
     grey, for this hemisphere alone, and the Grad-CAM map of its last stage, averaged in the same windows.
     correlation_other: with the map of another image. images: with maps that are not constant.
     """
+    if len(study.images) < 2:
+        raise NotApplicableError("it needs two test images")
     images = study.images.images[spread(len(study.images), IMAGES)]
     size = (images.shape[2], images.shape[3])
     lines = []

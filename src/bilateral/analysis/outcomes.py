@@ -29,9 +29,10 @@ _RATES = {
 def sayings(system: System) -> dict[str, tuple[Predictions, str]]:
     """What each of JUDGES said of the test images, and at which level. It needs no network.
 
-    Raises NotApplicableError where left and right were trained on other labels.
+    Raises NotApplicableError where left and right were trained on other labels, or the network lacks a head.
     """
     system.check_specialised()
+    system.check_heads()
     return {
         "left": (system.left.predictions, "fine"),
         "right": (system.right.predictions, "coarse"),
@@ -74,10 +75,11 @@ def rates(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["seed", "rate", "other", "pct"])
 
 
-def rate_summary(table: pd.DataFrame, rate: str, other: int) -> "Summary":
-    """Summarise one of `rates` over seeds."""
+def rate_summary(table: pd.DataFrame, rate: str, other: int) -> "Summary | None":
+    """Summarise one of `rates` over the seeds that have such images; None where none has."""
     found = rates(table)
-    return summarise(found.loc[(found["rate"] == rate) & (found["other"] == other), "pct"].dropna().tolist() or [0.0])
+    values = found.loc[(found["rate"] == rate) & (found["other"] == other), "pct"].dropna().tolist()
+    return summarise(values) if values else None
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -103,6 +105,8 @@ def draw(table: pd.DataFrame) -> Figure:
         means, spread = chosen.mean().reindex(list(_RATES)), chosen.std().reindex(list(_RATES)).fillna(0)
         places = [place + 0.4 * offset - 0.2 for place in range(len(_RATES))]
         bars.bar(places, means, 0.38, yerr=spread, ecolor=INK, color=colour, label=label)
+        for place in [place for place, mean in zip(places, means) if pd.isna(mean)]:
+            bars.text(place, 2, "no image", rotation=90, ha="center", fontsize=6)
     bars.set_xticks(range(len(_RATES)), [rate.replace(" ", "\n") for rate in _RATES])
     bars.set_ylabel("% of such images")
     bars.set_title("what the heads change (± deviation over seeds)")
@@ -115,16 +119,30 @@ def draw(table: pd.DataFrame) -> Figure:
 def tell(table: pd.DataFrame) -> str:
     """Say how much is rescued and spoilt, and whether the other hemisphere makes the difference."""
 
-    def mean(rate: str, other: int) -> str:
-        return f"{rate_summary(table, rate, other)['mean']:.1f} %"
+    def share(rate: str, other: int = -1) -> str:
+        found = rate_summary(table, rate, other)
+        return "no image" if found is None else f"{found['mean']:.1f} %"
 
-    return (
-        f"Of what left alone gets wrong, the fine head gets {mean('fine rescued', -1)} right: "
-        f"{mean('fine rescued', 1)} where right knew the superclass, {mean('fine rescued', 0)} where it did not. "
-        f"Of what left gets right it spoils {mean('fine spoilt', -1)}. The coarse head rescues "
-        f"{mean('coarse rescued', -1)} of right's mistakes ({mean('coarse rescued', 1)} where left knew the "
-        f"fine class, {mean('coarse rescued', 0)} where not) and spoils {mean('coarse spoilt', -1)}."
+    known = {rate for rate in _RATES if rate_summary(table, rate, -1)}
+    fine_rescued = (
+        f"Of what left alone gets wrong, the fine head gets {share('fine rescued')} right: {share('fine rescued', 1)} "
+        f"where right knew the superclass, {share('fine rescued', 0)} where it did not."
+        if "fine rescued" in known
+        else "Left alone gets no image wrong for the fine head to rescue."
     )
+    fine_spoilt = (
+        f"Of what left gets right it spoils {share('fine spoilt')}."
+        if "fine spoilt" in known
+        else "Left gets no image right for it to spoil."
+    )
+    coarse_rescued = (
+        f"rescues {share('coarse rescued')} of right's mistakes ({share('coarse rescued', 1)} where left knew the "
+        f"fine class, {share('coarse rescued', 0)} where not)"
+        if "coarse rescued" in known
+        else "has no mistake of right's to rescue"
+    )
+    coarse_spoilt = f"spoils {share('coarse spoilt')}" if "coarse spoilt" in known else "nothing of right's to spoil"
+    return f"{fine_rescued} {fine_spoilt} The coarse head {coarse_rescued} and {coarse_spoilt}."
 
 
 ANALYSIS = Analysis("outcomes", "Outcome groups", "Who was right, and what do the heads change?", compute, draw, tell)

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..models.build import build_network
 from ..models.config import SIDES
 from .base import Analysis
-from .study import Study
+from .study import NotApplicableError, Study
 from .style import COLOURS, panels
 
 
@@ -19,6 +19,8 @@ def compute(study: Study) -> pd.DataFrame:
     with torch.device("meta"):
         network = build_network(description.model, description.fine_count, description.coarse_count)
     network.to("meta").eval()
+    if not all(hasattr(hemisphere, "stages") for hemisphere in network.hemispheres.values()):
+        raise NotApplicableError("a backbone names no stages")
     lines, features = [], {}
     for side, hemisphere in network.hemispheres.items():
         values = torch.empty(1, 3, *description.image_size, device="meta")

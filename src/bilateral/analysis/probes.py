@@ -14,7 +14,7 @@ from ..models.config import SIDES
 from ..runs.predictions import LEVELS
 from .activations import spread, stage_means
 from .base import Analysis
-from .study import Study
+from .study import NotApplicableError, Study
 from .style import COLOURS, panels
 
 if TYPE_CHECKING:
@@ -25,14 +25,20 @@ TRAINING_IMAGES = 5000
 
 
 def compute(study: Study) -> pd.DataFrame:
-    """Accuracy on the test images, %, of a probe for every seed, side, stage and level. channels: its inputs."""
+    """Accuracy on the test images, %, of a probe for every seed, side, stage and level. channels: its inputs.
+
+    A level is left out where the training images have one of its labels alone.
+    """
     train, test = study.dataset.train, study.images
     chosen = train.select(spread(len(train), TRAINING_IMAGES))
+    levels = [level for level in LEVELS if 1 < len(getattr(chosen, level).unique()) < len(chosen)]
+    if not levels:
+        raise NotApplicableError("the training images have one label alone, or one image for each label")
     lines = []
     for system in study.systems:
         learnt, tested = (stage_means(system, images.images) for images in (chosen, test))
         for (side, stage), values in learnt.items():
-            for level in LEVELS:
+            for level in levels:
                 labels = [getattr(images, level).numpy() for images in (chosen, test)]
                 accuracy = probe(values.numpy(), labels[0], tested[side, stage].numpy(), labels[1])
                 lines.append((system.seed, side, stage, level, values.shape[1], 100 * accuracy))
@@ -49,8 +55,9 @@ def probe(train: "NDArray", train_labels: "NDArray", test: "NDArray", test_label
 
 def draw(table: pd.DataFrame) -> Figure:
     """Accuracy over the stages: left and right, fine and coarse; band: lowest to highest seed."""
-    figure, axes = panels(2, height=3.2)
-    for panel, level in zip(axes, LEVELS):
+    levels = list(table["level"].unique())
+    figure, axes = panels(len(levels), height=3.2, squeeze=False)
+    for panel, level in zip(axes[0], levels):
         for side in SIDES:
             own = table[(table["side"] == side) & (table["level"] == level)]
             by_stage = own.groupby("stage", sort=False)["accuracy_pct"].agg(["mean", "min", "max"])
@@ -60,8 +67,8 @@ def draw(table: pd.DataFrame) -> Figure:
             )
         panel.set(title=f"{level} labels (band: lowest to highest seed)", ylim=(0, None))
         panel.tick_params(axis="x", rotation=60)
-    axes[0].set_ylabel("accuracy of a linear probe, %")
-    axes[0].legend()
+    axes[0, 0].set_ylabel("accuracy of a linear probe, %")
+    axes[0, 0].legend()
     return figure
 
 
@@ -73,15 +80,17 @@ def tell(table: pd.DataFrame) -> str:
         return summarise(table.loc[chosen, "accuracy_pct"].tolist())["mean"]
 
     last = {side: table.loc[table["side"] == side, "stage"].iloc[-1] for side in SIDES}
-    ends = {(side, level): mean(side, level, last[side]) for side in SIDES for level in LEVELS}
-    stages = list(dict.fromkeys(table.loc[table["side"] == "right", "stage"]))
-    best = max(stages, key=lambda stage: mean("right", "fine", stage))
-    return (
-        f"From the last stage a linear probe reads fine labels to {ends['left', 'fine']:.1f} % in left and "
-        f"{ends['right', 'fine']:.1f} % in right, coarse ones to {ends['left', 'coarse']:.1f} % and "
-        f"{ends['right', 'coarse']:.1f} %. In right, fine labels are read best at {best} "
-        f"({mean('right', 'fine', best):.1f} %)."
-    )
+    texts: list[str] = []
+    for level in table["level"].unique():
+        left, right = (mean(side, level, last[side]) for side in SIDES)
+        begins = "fine labels" if level == "fine" else "coarse ones" if texts else "coarse labels"
+        texts.append(f"{begins} to {left:.1f} % in left and {right:.1f} % in right")
+    text = f"From the last stage a linear probe reads {', '.join(texts)}."
+    if "fine" in set(table["level"]):
+        stages = list(dict.fromkeys(table.loc[table["side"] == "right", "stage"]))
+        best = max(stages, key=lambda stage: mean("right", "fine", stage))
+        text += f" In right, fine labels are read best at {best} ({mean('right', 'fine', best):.1f} %)."
+    return text
 
 
 ANALYSIS = Analysis(

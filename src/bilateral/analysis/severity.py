@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from .base import Analysis
-from .study import Study
+from .study import NotApplicableError, Study
 from .style import COLOURS, panels
 
 OUTCOMES = {
@@ -29,6 +29,8 @@ def compute(study: Study) -> pd.DataFrame:
                 (name, row.title, seed, outcome, 100 * chosen.double().mean().item())
                 for outcome, chosen in zip(OUTCOMES, shares)
             ]
+    if not lines:
+        raise NotApplicableError("no network has a fine head")
     return pd.DataFrame(lines, columns=["row", "title", "seed", "outcome", "share_pct"])
 
 

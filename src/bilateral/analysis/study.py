@@ -1,6 +1,5 @@
 """What analyses are made of: finished runs, the networks in them, and the images that they were tested on."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,12 +16,13 @@ from ..data.images import HierarchicalDataset, HierarchicalImages
 from ..experiment.rows import KINDS, Combination, ensemble_kinds
 from ..models.config import SIDES
 from ..models.macro import HemisphericNetwork
-from ..runs.config import Config, check_config, read_config
+from ..runs.config import Config, check_config
 from ..runs.overrides import override
-from ..runs.predictions import Predictions, hemispheres_ensemble, side_by_side
-from ..runs.stored import StoredRun, beside
+from ..runs.predictions import LEVELS, Predictions, hemispheres_ensemble, side_by_side
+from ..runs.stored import StoredRun, beside, read_stored_config, trusted
 from ..training.device import choose_device
 from ..training.evaluation import Evaluation, evaluate
+from .recorded import Provenance, SystemTable, Table, read_json
 
 
 class NotApplicableError(Exception):
@@ -58,6 +58,12 @@ class System:
         """Raise NotApplicableError unless left has a fine head of its own and right a coarse one."""
         if "fine" not in self.left.predictions.logits or "coarse" not in self.right.predictions.logits:
             raise NotApplicableError("left and right were not trained on fine and on coarse labels")
+
+    def check_heads(self, levels: Collection[str] = LEVELS) -> None:
+        """Raise NotApplicableError unless the bilateral network has a head for each of `levels`."""
+        missing = [level for level in levels if level not in self.bilateral.predictions.logits]
+        if missing:
+            raise NotApplicableError(f"the bilateral network has no {missing[0]} head")
 
     def normalise(self, images: Tensor) -> Tensor:
         """Make of uint8 images (B, 3, H, W) what the network takes, on its device."""
@@ -130,50 +136,79 @@ class Study:
 
 
 def open_study(
-    paths: Sequence[Path], overrides: list[str], subject: str | None = None, own_backbones: Collection[str] = ()
+    paths: Sequence[Path], overrides: list[str], subject: str | None = None, own_code: Collection[str] = ()
 ) -> Study:
     """Open an experiment's or a system's folder, or the folders of bilateral runs of several seeds.
 
     overrides: `data.KEY=VALUE` and `training.device=NAME`. subject: the row to look into; `specialised` if not given.
-    Raises OutputError for what is no such folder; ConfigError for a row that cannot be looked into.
+    own_code: what `package.module:Object` the runs' configs and checkpoints may name. Nothing is downloaded unless
+    `overrides` say so. Raises OutputError for what is no such folder, or was changed; ConfigError for a row that cannot
+    be looked into, and for code that is not allowed.
     """
     for text in overrides:
         if not text.startswith(("data.", "training.device=")):
             raise ConfigError(f"{text}: here only data.KEY=VALUE and training.device=NAME can be set")
-    paths = [path if path.name else path.resolve() for path in paths]
+    paths = [path.resolve() if path.name in ("", "..") else path for path in paths]
     if len(paths) == 1 and (paths[0] / "provenance.json").is_file():
-        return _open_experiment(paths[0], overrides, subject, own_backbones)
-    if len(paths) > 1 and any((path / "provenance.json").is_file() for path in paths):
+        study = _open_experiment(paths[0], overrides, subject, own_code)
+    elif len(paths) > 1 and any((path / "provenance.json").is_file() for path in paths):
         raise ConfigError("an experiment or a system is looked into by itself; give one folder")
-    if subject is not None:
+    elif subject is not None:
         raise ConfigError("--row: only an experiment has rows to choose from")
-    runs = [StoredRun.open(folder, own_backbones) for path in paths for folder in _bilateral_folders(path)]
-    return _study_of_runs(runs, paths[0], overrides)
+    else:
+        runs = [StoredRun.open(folder, own_code) for path in paths for folder in _bilateral_folders(path)]
+        study = _study_of_runs(runs, paths[0], overrides, own_code)
+    for row in study.rows.values():
+        for group in row.runs.values():
+            for run in group:
+                _check_predictions(run, study)
+    return study
 
 
-def _open_experiment(path: Path, overrides: list[str], subject: str | None, own: Collection[str]) -> Study:
-    provenance, table = _read_json(path / "provenance.json", "runs"), _read_json(path / "table.json", "rows")
+def _open_experiment(path: Path, overrides: list[str], subject: str | None, own_code: Collection[str]) -> Study:
+    source = path / "provenance.json"
+    provenance, table = read_json(source, Provenance), read_json(path / "table.json", Table)
     titles = {row["name"]: row["title"] for row in table["rows"]}
     rows = {}
     for name, folders in provenance["runs"].items():
         runs = {
-            int(seed): [StoredRun.open(beside(path.parent, folder), own) for folder in group]
+            int(seed): [StoredRun.open(beside(path.parent, folder), own_code) for folder in group]
             for seed, group in folders.items()
         }
         if runs:
             size = max(len(group) for group in runs.values())
-            kinds = KINDS | ensemble_kinds([size])
-            rows[name] = StudyRow(name, titles[name], runs, kinds[name].combine)
+            kind = (KINDS | ensemble_kinds([size])).get(name)
+            if kind is None or name not in titles or any(len(group) != len(kind.networks) for group in runs.values()):
+                raise OutputError(f"{source}: its row {name!r} is not one of table.json; run the experiment again")
+            rows[name] = StudyRow(name, titles[name], runs, kind.combine)
     joined = [name for name, row in rows.items() if all(_is_joined(group) for group in row.runs.values())]
     chosen = subject or ("specialised" if "specialised" in joined else joined[0] if joined else "specialised")
     if chosen not in joined:
         which = f"it has {', '.join(joined)}" if joined else "it has none"
         raise ConfigError(f"--row: {path} has no row {chosen!r} of two hemispheres that were trained apart; {which}")
-    config = check_config(override(provenance["config"], overrides, Config), str(path / "provenance.json"))
-    return Study(config.name, path, rows, chosen, config, table)
+    try:
+        config = check_config(override(provenance["config"], overrides, Config), str(source))
+    except RecursionError:
+        raise OutputError(f"cannot read {source}: its config is nested too deeply; run the experiment again") from None
+    return Study(config.name, path, rows, chosen, trusted(config, overrides, own_code, str(source)), table)
 
 
-def _study_of_runs(runs: Sequence[StoredRun], path: Path, overrides: list[str]) -> Study:
+def _check_predictions(run: StoredRun, study: Study) -> None:
+    """Raise OutputError unless what a run said is of the same images as the others', and of these labels."""
+    said, first = run.predictions, next(iter(study.rows[study.subject].runs.values()))[0].predictions
+    counts = {"fine": study.hierarchy.fine_count, "coarse": study.hierarchy.coarse_count}
+    same = all(said.labels[level].equal(first.labels[level]) for level in LEVELS)
+    fits = all(logits.shape[1] == counts[level] for level, logits in said.logits.items())
+    fine, coarse = (said.labels[level] for level in LEVELS)
+    known = int(fine.max()) < counts["fine"] and study.hierarchy.roll_up(fine).equal(coarse)
+    if not (same and fits and known):
+        raise OutputError(
+            f"the predictions of {run.folder} are not of the test images and labels of the other runs; delete that "
+            "folder to do the run again"
+        )
+
+
+def _study_of_runs(runs: Sequence[StoredRun], path: Path, overrides: list[str], own_code: Collection[str]) -> Study:
     by_seed = {run.seed: run for run in sorted(runs, key=lambda run: run.seed)}
     if len(by_seed) < len(runs):
         raise OutputError(f"{path}: two of the runs have the same seed; name one folder a seed")
@@ -196,7 +231,7 @@ def _study_of_runs(runs: Sequence[StoredRun], path: Path, overrides: list[str]) 
             "hemispheres_ensemble", KINDS["hemispheres_ensemble"].title, pairs, hemispheres_ensemble
         ),
     }
-    config = read_config(runs[0].folder / "config.yaml", overrides)
+    config = read_stored_config(runs[0].folder / "config.yaml", overrides, own_code)
     return Study(config.name, path, made, "specialised", config)
 
 
@@ -209,7 +244,7 @@ def _bilateral_folders(path: Path) -> list[Path]:
     if (path / "run.yaml").is_file():
         return [path]
     if (path / "table.json").is_file():
-        runs = _read_json(path / "table.json").get("runs", [])
+        runs = read_json(path / "table.json", SystemTable).get("runs", [])
         found = [beside(path.parent, run["folder"]) for run in runs if run["row"] == "bilateral"]
     else:
         found = sorted(record.parent for record in path.glob("*/run.yaml"))
@@ -223,14 +258,3 @@ def _bilateral_folders(path: Path) -> list[Path]:
 
 def _is_joined(runs: Sequence[StoredRun]) -> bool:
     return len(runs) == 1 and set(runs[0].record.parents) == set(SIDES)
-
-
-def _read_json(path: Path, key: str | None = None) -> dict[str, Any]:
-    """Read an object, which has the key, if one is given."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict) or (key and key not in found):
-            raise ValueError(f"it has no {key}")
-    except (OSError, ValueError) as error:
-        raise OutputError(f"cannot read {path}: {error}; run the command that made it again") from error
-    return found

@@ -1,11 +1,24 @@
 """How all figures look: sizes, and colours that colour-blind people can tell apart, each with one meaning."""
 
-from collections.abc import Iterable
+import logging
+import re
+import unicodedata
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.category import StrCategoryFormatter
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, FuncFormatter, LogFormatterMathtext, LogFormatterSciNotation
+
+from ..base.text import shown
+from .fonts import FIRST, families
 
 INK = "#2b2b33"
 """Of all text and axes. A page with a dark theme replaces it, and it alone."""
@@ -41,7 +54,8 @@ SEQUENTIAL, DIVERGING = "cividis", "PuOr"
 
 _SETTINGS: dict[str, Any] = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
+    "font.sans-serif": [FIRST],
+    "text.parse_math": False,  # a class may be called $x$
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.spines.top": False,
@@ -64,9 +78,91 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
-def styled() -> Any:
-    """Give the context in which figures are made and saved."""
-    return rc_context(_SETTINGS)  # type: ignore[arg-type]
+LONGEST_NAME, LONGEST_LINE = 48, 120
+"""Of a tick's or a legend's text, and of any other; in letters, of which Chinese characters count two."""
+_told: set[str] = set()
+
+
+@contextmanager
+def styled(text: str = "") -> Iterator[None]:
+    """Make and save figures within this. text: what they show, for whose characters fonts are found.
+
+    Warns once in a process of characters that no font on this machine has.
+    """
+    found, missing = families(text)
+    if new := missing - _told:
+        _told.update(new)
+        warnings.warn(
+            f"no font on this machine has {' '.join(sorted(new)[:10])}, so that PNG figures show boxes for "
+            f"{len(new)} character{'s' * (len(new) > 1)}: install one that does (for Chinese, Japanese and Korean: pip "
+            "install noto-cjk-sans-otc), delete the folder of the figures, and run this again",
+            stacklevel=1,
+        )
+    settings: Any = {**_SETTINGS, "font.sans-serif": found}
+    log = logging.getLogger("matplotlib.font_manager")
+    level = log.level
+    # It would tell of every family that this machine lacks, and of every glyph each time.
+    log.setLevel(logging.ERROR)
+    try:
+        with rc_context(settings), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"Glyph \d+")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def tidy(figure: Figure) -> None:
+    """Make a figure's texts plain: long names are cut, control characters are escapes, ticks need no mathematics."""
+    names = {text for legend in figure.findobj(Legend) for text in legend.get_texts()}
+    for text in figure.findobj(Text):
+        text.set_text(short(text.get_text(), LONGEST_NAME if text in names else LONGEST_LINE))
+    for axis in figure.findobj(Axis):
+        formatter, base = axis.get_major_formatter(), getattr(axis.get_transform(), "base", 10)
+        if isinstance(formatter, LogFormatterMathtext):
+            axis.set_major_formatter(PowersFormatter(base))
+        if isinstance(axis.get_minor_formatter(), LogFormatterMathtext):
+            axis.set_minor_formatter(PowersFormatter(base))
+        if isinstance(formatter, FixedFormatter):
+            formatter.seq = [short(text) for text in formatter.seq]
+        elif isinstance(formatter, StrCategoryFormatter):
+            axis.set_major_formatter(FuncFormatter(_shortened(formatter)))
+
+
+def texts(figure: Figure) -> str:
+    """All text that a figure shows, but for what it writes at ticks."""
+    return "".join(text.get_text() for text in figure.findobj(Text))
+
+
+def short(text: str, most: int = LONGEST_NAME) -> str:
+    """Text, each line of which ends in an ellipsis where it is longer than `most` letters."""
+    return "\n".join(_cut(line, most) for line in shown(str(text), lines=True).split("\n"))
+
+
+def _cut(line: str, most: int) -> str:
+    if len(line) <= most // 2:
+        return line
+    width = 0
+    for place, character in enumerate(line):
+        width += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if width > most:
+            return f"{line[: place - 1]}…"
+    return line
+
+
+def _shortened(formatter: StrCategoryFormatter) -> Any:
+    return lambda value, place=None: short(formatter(value, place))
+
+
+class PowersFormatter(LogFormatterSciNotation):
+    """The ticks of a logarithmic axis as plain text, 3×10⁻², since mathematics is switched off."""
+
+    _SMALL = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    _PARTS = re.compile(r"(\\times)|\^\{([-0-9]+)\}|\$|\\mathdefault\{|\}")
+
+    def __call__(self, value: float, position: int | None = None) -> str:
+        """Write one tick."""
+        text = super().__call__(value, position).replace("\N{MINUS SIGN}", "-")
+        return self._PARTS.sub(lambda found: "×" if found[1] else (found[2] or "").translate(self._SMALL), text)
 
 
 def panels(columns: int = 1, rows: int = 1, height: float = 3.2, width: float = 8.0, **options: Any) -> tuple[Any, Any]:

@@ -41,6 +41,12 @@ class RunsFailedError(BilateralError):
     exit_code = 1
 
 
+class AnalysesFailedError(BilateralError):
+    """Some analyses failed in a way that nobody foresaw, while all others were done."""
+
+    exit_code = 1
+
+
 class OutOfMemoryError(BilateralError):
     """More memory is needed than there is."""
 

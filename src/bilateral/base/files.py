@@ -37,7 +37,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Raises OutputError where the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = _temporary(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -115,6 +115,17 @@ def to_json(values: Any, indent: int | None = None) -> str:
     return json.dumps(_finite(values), indent=indent, allow_nan=False)
 
 
+def check_place(path: Path) -> None:
+    """Raise OutputError unless a file could be written at `path`, in folders that are yet to be made."""
+    with writing(path):
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "it is there, and is no plain file", str(path))
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        probe = above / _temporary(path).name
+        probe.open("xb").close()
+        probe.unlink()
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a whole text file (UTF-8)."""
     with whole_file(path) as temporary:
@@ -154,6 +165,10 @@ def remove_partial_files(folder: Path) -> None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
 def _finite(values: Any) -> Any:

@@ -65,7 +65,7 @@ def refuse_strange(names: Iterable[str], allowed: Collection[str], source: str, 
 def describe(error: BaseException) -> str:
     """An exception in a clause: its kind, its text, and the last line of own code that it came through."""
     frames = traceback.extract_tb(error.__traceback__)
-    package = str(Path(__file__).parents[1])
-    own = [frame for frame in frames if not frame.filename.startswith((package, sys.prefix, "<frozen"))]
+    package, standard = str(Path(__file__).parents[1]), str(Path(traceback.__file__).parent)
+    own = [frame for frame in frames if not frame.filename.startswith((package, standard, sys.prefix, "<frozen"))]
     where = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
     return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"

@@ -19,6 +19,8 @@ def shown(text: str, lines: bool = False) -> str:
     >>> shown("a\x1b[31mb")
     'a\\x1b[31mb'
     """
+    if text.isprintable():
+        return text
     return "".join(_escaped(c) if _is_control(c) and not (lines and c == "\n") else c for c in text)
 
 

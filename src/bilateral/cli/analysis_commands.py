@@ -1,16 +1,16 @@
 """The commands that look into finished runs."""
 
-import json
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from ..analysis.base import ANALYSES, find_analysis
-from ..analysis.running import AnalysisResult
+from ..analysis.base import ANALYSES, Analysis, find_analysis, own_analyses
+from ..analysis.running import AnalysisResult, check_none_failed
 from ..analysis.running import analyse as run_analyses
 from ..analysis.study import Study, open_study
-from ..base.errors import ConfigError
-from ..base.files import write_text
+from ..base.errors import ConfigError, OutputError
+from ..base.files import check_place, to_json, write_text, writing
 
 log = logging.getLogger(__name__)
 
@@ -18,46 +18,62 @@ log = logging.getLogger(__name__)
 def analyse(
     arguments: tuple[str, ...],
     only: list[str],
-    also: list[str],
+    own_code: list[str],
     row: str | None,
     output: Path | None,
-    own_backbones: list[str],
     as_json: bool,
 ) -> None:
     """Do `bilateral analyse`."""
-    study = _open(arguments, row, own_backbones)
-    folder = output or study.folder / "analysis"
-    results = run_analyses(study, [find_analysis(name) for name in [*(only or ANALYSES), *also]], folder)
+    analyses = _analyses(only or ANALYSES, own_code)
+    study = _open(arguments, row, own_code)
+    folder = _folder(study, output)
+    results = run_analyses(study, analyses, folder)
     if as_json:
-        print(json.dumps([asdict(result) for result in results], indent=1))
+        print(to_json([asdict(result) for result in results], indent=1))
     else:
         _print(results)
     log.info("tables and figures: %s", folder)
+    check_none_failed(results, folder)
 
 
-def report(
-    arguments: tuple[str, ...],
-    output: Path,
-    images: bool,
-    also: list[str],
-    row: str | None,
-    own_backbones: list[str],
-) -> None:
+def report(arguments: tuple[str, ...], output: Path, images: bool, own_code: list[str], row: str | None) -> None:
     """Do `bilateral report`."""
     from ..report.contents import contents  # with pandas, which takes a second to import
     from ..report.page import render
 
-    if output.is_dir():
+    with writing(output):
+        is_folder = output.is_dir()
+    if is_folder:
         raise ConfigError(f"--output: {output} is a folder; give a file, such as {output / 'report.html'}")
-    study = _open(arguments, row, own_backbones)
-    folder = study.folder / "analysis"
-    names = [*(name for name in ANALYSES if images or name != "gallery"), *also]
-    results = run_analyses(study, [find_analysis(name) for name in names], folder)
+    check_place(output)
+    analyses = _analyses([name for name in ANALYSES if images or name != "gallery"], own_code)
+    study = _open(arguments, row, own_code)
+    folder = _folder(study, None)
+    results = run_analyses(study, analyses, folder)
     write_text(output, render(contents(study, results, folder, images)))
     print(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
+    check_none_failed(results, folder)
 
 
-def _open(arguments: tuple[str, ...], row: str | None, own_backbones: list[str]) -> Study:
+def _analyses(names: Sequence[str], own_code: list[str]) -> list[Analysis]:
+    """The analyses of these names, then those of the user's own."""
+    found = {analysis.name: analysis for analysis in map(find_analysis, names)}
+    for analysis in own_analyses(own_code):
+        if found.setdefault(analysis.name, analysis) is not analysis:
+            raise ConfigError(f"--own: two analyses are called {analysis.name!r}; rename one")
+    return list(found.values())
+
+
+def _folder(study: Study, output: Path | None) -> Path:
+    """Where the results go. Raises OutputError for a place that cannot be written."""
+    folder = output or study.folder / "analysis"
+    if output is None and folder.is_symlink():
+        raise OutputError(f"{folder} is a link that leads elsewhere; remove it, or make it a folder")
+    check_place(folder / "analysis.json")
+    return folder
+
+
+def _open(arguments: tuple[str, ...], row: str | None, own_code: list[str]) -> Study:
     paths = [Path(text) for text in arguments if "=" not in text]
     overrides = [text for text in arguments if "=" in text]
     if not paths:
@@ -65,9 +81,9 @@ def _open(arguments: tuple[str, ...], row: str | None, own_backbones: list[str])
     for path in paths:
         if not path.is_dir():
             raise ConfigError(f"{path} is no folder; give that of an experiment, a system or a bilateral run")
-    return open_study(paths, overrides, row, own_backbones)
+    return open_study(paths, overrides, row, own_code)
 
 
 def _print(results: list[AnalysisResult]) -> None:
     for result in results:
-        print(f"{result.title}: {result.sentence or f'nothing, for {result.skipped}'}\n")
+        print(f"{result.title}: {result.sentence or f'nothing, for {result.reason}'}\n")

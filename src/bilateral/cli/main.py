@@ -23,14 +23,13 @@ memory or some runs failed; 2 bad input; 3 a fault of this program.""",
     suppress_keyboard_interrupt=False,
 )
 Arguments = Annotated[str, Parameter(show_default=False)]
-OwnBackbones = Annotated[
+OwnCode = Annotated[
     list[str] | None,
-    Parameter(name="--own-backbone", negative="", help="A `module:Class` that the checkpoint may name and run."),
-]
-
-Also = Annotated[
-    list[str] | None,
-    Parameter(negative="", help="An analysis of your own, `package.module:OBJECT`; may be given several times."),
+    Parameter(
+        name=["--own", "--own-backbone", "--also"],
+        negative="",
+        help="Code of your own, `package.module:OBJECT`, that files may name, or an analysis to do; several times.",
+    ),
 ]
 Row = Annotated[str | None, Parameter(help="The experiment's row to look into; `specialised` if not given.")]
 
@@ -93,12 +92,11 @@ def analyse(
     only: Annotated[
         list[str] | None, Parameter(negative="", help="Do this analysis alone; may be given several times.")
     ] = None,
-    also: Also = None,
     row: Row = None,
     output: Annotated[
         Path | None, Parameter(alias="-o", help="Folder for tables and figures, in place of RUNS/analysis.")
     ] = None,
-    own_backbones: OwnBackbones = None,
+    own_code: OwnCode = None,
     json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
 ) -> None:
     """Look into finished runs, without training: tables (CSV) and figures (SVG, PNG), and what is to be seen in them.
@@ -113,7 +111,7 @@ def analyse(
     """
     from . import analysis_commands
 
-    analysis_commands.analyse(runs, only or [], also or [], row, output, own_backbones or [], json)
+    analysis_commands.analyse(runs, only or [], own_code or [], row, output, json)
 
 
 @app.command(sort_key=2.6)
@@ -121,9 +119,8 @@ def report(
     *runs: Arguments,
     output: Annotated[Path, Parameter(alias="-o", help="The file to write.")] = Path("report.html"),
     images: Annotated[bool, Parameter(help="Show test images; without, the page holds no data.")] = True,
-    also: Also = None,
     row: Row = None,
-    own_backbones: OwnBackbones = None,
+    own_code: OwnCode = None,
 ) -> None:
     """Write one page on finished runs: the answer, the table, all analyses, and images to explore. Opens offline.
 
@@ -134,7 +131,7 @@ def report(
     """
     from . import analysis_commands
 
-    analysis_commands.report(runs, output, images, also or [], row, own_backbones or [])
+    analysis_commands.report(runs, output, images, own_code or [], row)
 
 
 @app.command(sort_key=3)
@@ -159,7 +156,7 @@ def evaluate(
     features: Annotated[
         Path | None, Parameter(help="Also write logits, features and labels to this .npz file.")
     ] = None,
-    own_backbones: OwnBackbones = None,
+    own_code: OwnCode = None,
     json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
 ) -> None:
     """Test a trained network on its data set's test images.
@@ -173,7 +170,7 @@ def evaluate(
     """
     from . import use_commands
 
-    use_commands.evaluate(checkpoint, list(overrides), features, own_backbones or [], json)
+    use_commands.evaluate(checkpoint, list(overrides), features, own_code or [], json)
 
 
 @app.command(sort_key=5)
@@ -183,7 +180,7 @@ def predict(
     /,
     *,
     top: Annotated[int, Parameter(help="How many labels of each level.")] = 3,
-    own_backbones: OwnBackbones = None,
+    own_code: OwnCode = None,
     json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
 ) -> None:
     """Name what is on image files: the most probable fine and coarse labels of each.
@@ -197,7 +194,7 @@ def predict(
     """
     from . import use_commands
 
-    use_commands.predict(checkpoint, images, top, own_backbones or [], json)
+    use_commands.predict(checkpoint, images, top, own_code or [], json)
 
 
 @app.command(sort_key=5.5)
@@ -210,7 +207,7 @@ def explore(
     ] = "127.0.0.1",
     port: Annotated[int, Parameter(help="0 takes any that is free.")] = 8765,
     open: Annotated[bool, Parameter(help="Open the page in the browser.")] = False,
-    own_backbones: OwnBackbones = None,
+    own_code: OwnCode = None,
 ) -> None:
     """Show a trained network your own pictures in the browser, see where it looks, and silence its hemispheres.
 
@@ -223,7 +220,7 @@ def explore(
     """
     from . import explore_command
 
-    explore_command.explore(checkpoint, host, port, open, own_backbones or [])
+    explore_command.explore(checkpoint, host, port, open, own_code or [])
 
 
 @app.command(sort_key=6)

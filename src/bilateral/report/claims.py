@@ -1,12 +1,12 @@
 """The two findings of the paper that rest on looking into the networks: do they hold in these runs? By fixed rules."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
 from ..analysis import ablation, attribution, cka, head_shares, outcomes
 from ..analysis.differences import SIZED, texts
+from ..base.own_code import describe
 from ..base.statistics import Summary
 from ..runs.predictions import LEVELS
 from .page import Finding
@@ -20,25 +20,35 @@ _OWN = {"fine": ("left", "right"), "coarse": ("right", "left")}
 """Of each head: the hemisphere that was trained on its labels, and the other one."""
 
 
-def findings(folder: Path) -> list[Finding]:
-    """Judge both claims by the tables that analyses left in `folder`; one whose tables are not there is left out."""
-    names = ("differences", "ablation", "outcomes", "cka", "attribution", "head_shares")
-    files = {name: folder / f"{name}.csv" for name in names}
-    tables = {name: pd.read_csv(path) for name, path in files.items() if path.is_file()}
+def findings(tables: Mapping[str, pd.DataFrame]) -> list[Finding]:
+    """Judge both claims by analyses' tables, by name; a claim whose tables are not there is left out.
+
+    A claim that cannot be judged by them, as they are, is OPEN.
+    """
     found = []
     if {"differences", "ablation", "outcomes", "cka"} <= set(tables):
         found.append(
-            complementary(
-                tables["differences"],
-                tables["ablation"],
-                tables["outcomes"],
-                tables["cka"],
-                tables.get("attribution"),
+            _judged(
+                COMPLEMENTARY,
+                lambda: complementary(
+                    tables["differences"],
+                    tables["ablation"],
+                    tables["outcomes"],
+                    tables["cka"],
+                    tables.get("attribution"),
+                ),
             )
         )
     if "head_shares" in tables:
-        found.append(weighted_attention(tables["head_shares"]))
+        found.append(_judged(ATTENTION, lambda: weighted_attention(tables["head_shares"])))
     return found
+
+
+def _judged(claim: str, judge: Callable[[], Finding]) -> Finding:
+    try:
+        return judge()
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        return Finding(claim, OPEN, [f"It cannot be judged by the tables of these runs ({describe(error)})."])
 
 
 def complementary(
@@ -65,11 +75,7 @@ def complementary(
             f"({bounds(loss)}) when {other}'s features are replaced by their mean."
         )
         heads.append([sign(gain["ci95_low"], gain["ci95_high"]), sign(*_negative(loss))])
-        with_other, without = (outcomes.rate_summary(cells, f"{level} rescued", known)["mean"] for known in (1, 0))
-        evidence.append(
-            f"Of the images that {own} alone gets wrong, the {level} head gets {with_other:.1f} % right where {other} "
-            f"was correct, else {without:.1f} %."
-        )
+        evidence.append(_rescued(cells, level, own, other))
     others = [(kind, cka.at_end(similarity, kind, -1)) for kind in cka.KINDS[1:]]
     known = ", ".join(f"{kind} {value:.2f}" for kind, value in others if value is not None)
     evidence.append(
@@ -87,6 +93,18 @@ def complementary(
     return Finding(COMPLEMENTARY, judge(heads), evidence)
 
 
+def _rescued(cells: pd.DataFrame, level: str, own: str, other: str) -> str:
+    """What a head makes of the mistakes of its own hemisphere, by whether the other one was right."""
+    rates = [outcomes.rate_summary(cells, f"{level} rescued", known) for known in (1, 0)]
+    shares = [f"{rate['mean']:.1f} %" if rate else "none, for there is no such image" for rate in rates]
+    if rates == [None, None]:
+        return f"There is no image that {own} alone gets wrong."
+    begins = f"Of the images that {own} alone gets wrong, the {level} head gets"
+    if rates[0]:
+        return f"{begins} {shares[0]} right where {other} was correct, else {shares[1]}."
+    return f"{begins} {shares[1]} right; {other} was correct on none of them."
+
+
 def weighted_attention(shares: pd.DataFrame) -> Finding:
     """Judge whether the heads weight the hemispheres image by image, and whether that matters.
 
@@ -98,11 +116,12 @@ def weighted_attention(shares: pd.DataFrame) -> Finding:
         found = head_shares.weighting(shares, level)
         worth, follows = found["fixed_points"], found.get("auc")
         told = f"{follows['mean']:.2f} ({bounds(follows)}; 0.5: not at all)" if follows else "nothing to measure it by"
+        spread = found.get("deviation_pct")  # none of one image
+        deviation = f", with a deviation of {spread['mean']:.0f} points over images" if spread else ""
         evidence.append(
-            f"{level.capitalize()} head: left has {found['share_pct']['mean']:.0f} % of what sets the classes apart, "
-            f"with a deviation of {found['deviation_pct']['mean']:.0f} points over images. AUC by which that share "
-            f"tells the hemisphere that is correct: {told}. Holding it fixed for all images costs "
-            f"{points(worth['mean'])} of accuracy ({bounds(worth)})."
+            f"{level.capitalize()} head: left has {found['share_pct']['mean']:.0f} % of what sets the classes "
+            f"apart{deviation}. AUC by which that share tells the hemisphere that is correct: {told}. Holding it fixed "
+            f"for all images costs {points(worth['mean'])} of accuracy ({bounds(worth)})."
         )
         heads.append([sign(*_ends(follows), 0.5) if follows else 0, sign(*_ends(worth))])
     evidence.append(

@@ -1,16 +1,18 @@
 """What a report says of a study: from its rows and the results of its analyses to a page."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import yaml
 
-from ..analysis.running import AnalysisResult
+from ..analysis.running import AnalysisResult, read_table
 from ..analysis.study import Study
+from ..base.files import read_text
+from ..base.own_code import describe
 from ..base.statistics import Summary, summarise
 from ..experiment.measures import MEASURES, measure
 from ..experiment.tables import interval_text, summary_text
@@ -18,6 +20,7 @@ from ..runs.predictions import LEVELS
 from .claims import findings
 from .page import Cell, Gallery, Page, PageTable, Section
 
+Made = TypeVar("Made")
 QUESTION = "Do two specialised hemispheres help, and against what?"
 HERO = "differences"
 MAIN = ("fine_pct", "coarse_pct", "rollup_pct", "both_pct")
@@ -56,15 +59,9 @@ _COST_COLUMNS = {
     "training_pflops": "PFLOPs of training",
     "training_s": "seconds of training",
 }
-_COSTS = (
-    ("cost", "Cost of each row", "Of all its networks together; training with all that it builds on.", ("title",)),
-    (
-        "parts",
-        "Cost of each part of the bilateral network",
-        "Output: its shape for one image.",
-        ("where", "part", "output"),
-    ),
-)
+_ROW_COST_NOTE = "Of all its networks together; training with all that it builds on."
+_PARTS, _PART_WORDS = "Cost of each part of the bilateral network", ("where", "part", "output")
+_NO_HERO = Section(HERO, "The answer", "", "", f"the analysis {HERO} was not done", "", None, "")
 
 
 def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with_images: bool = True) -> Page:
@@ -76,29 +73,42 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
         name: [measure(each, study.hierarchy) for each in study.predictions(name).values()] for name in study.rows
     }
     others = [name for name in MEASURES if name not in MAIN]
-    shown = [result for result in results if with_images or result.name != "gallery"]
-    sections = [_section(result, folder) for result in shown]
-    hero = next(section for section in sections if section.name == HERO)
+    results = [result for result in results if with_images or result.name != "gallery"]
+    sections = [_section(result, folder) for result in results]
+    hero = next((section for section in sections if section.name == HERO), _NO_HERO)
+    tables = {result.name: read_table(folder, result) for result in results if not result.reason}
+    notes = _notes(study, with_images)
+
+    def made(name: str, make: Callable[[pd.DataFrame], Made]) -> list[Made]:
+        """What comes of an analysis' table, if there is one of which it can be made."""
+        try:
+            return [make(tables[name])] if name in tables else []
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            notes.append(f"The table of {name} cannot be used, and what is shown of it is missing ({describe(error)}).")
+            return []
+
+    gallery = made("gallery", lambda table: _gallery(study, table))
     return Page(
         title=f"{study.name}: two hemispheres, looked into",
         question=QUESTION,
         answer=[hero.sentence or f"No answer, for {hero.skipped}."],
         main_table=_measure_table(study, measures, "Accuracy on the test images, %", MAIN, _NOTE),
         hero=replace(hero, sentence=_HERO_NOTE),
-        findings=findings(folder),
+        findings=findings(tables),
         sections=sections,
         tables=[
             _measure_table(study, measures, "Agreement, mistakes, calibration", others, _QUALITY_NOTE),
             *_recorded_tables(study),
-            *_share_tables(study, folder),
-            *_cost_tables(folder),
+            *made("head_shares", lambda table: _share_table(study, table)),
+            *made("cost", lambda table: _cost_table(table, "Cost of each row", _ROW_COST_NOTE, ["title"])),
+            *made("parts", lambda table: _cost_table(table, _PARTS, "Output: its shape for one image.", _PART_WORDS)),
         ],
-        gallery=_gallery(study, folder) if with_images else None,
+        gallery=gallery[0] if gallery else None,
         config_yaml=yaml.safe_dump(
             study.config.model_dump(mode="json", exclude_none=True, exclude=_OF_THIS_MACHINE), sort_keys=False
         ),
         provenance=_provenance(study, results, with_images),
-        notes=_notes(study, with_images),
+        notes=notes,
     )
 
 
@@ -154,12 +164,8 @@ def _recorded_tables(study: Study) -> list[PageTable]:
     return tables
 
 
-def _share_tables(study: Study, folder: Path) -> list[PageTable]:
-    """Left's share by class, if the analysis of shares has a table."""
-    path = folder / "head_shares.csv"
-    if not path.is_file():
-        return []
-    table = pd.read_csv(path, usecols=["level", "label", "right", "share"])
+def _share_table(study: Study, table: pd.DataFrame) -> PageTable:
+    """Left's share by class."""
     names = {"fine": study.hierarchy.fine_names, "coarse": study.hierarchy.coarse_names}
     rows = []
     for (level, label), own in sorted(table.groupby(["level", "label"]), key=lambda each: LEVELS.index(each[0][0])):
@@ -167,25 +173,15 @@ def _share_tables(study: Study, folder: Path) -> list[PageTable]:
         cells = [Cell("–") if pd.isna(mean) else Cell(f"{100 * mean:.1f}", 100 * float(mean)) for mean in means]
         rows.append([Cell(str(level)), Cell(names[str(level)][int(label)]), *cells])
     headings = ["head", "class", "left's share, %", "where the head is right", "where it is wrong"]
-    return [PageTable("Who is listened to, by class", _SHARE_NOTE, headings, rows, words=2)]
+    return PageTable("Who is listened to, by class", _SHARE_NOTE, headings, rows, words=2)
 
 
-def _cost_tables(folder: Path) -> list[PageTable]:
-    """What each row costs, and each part of the bilateral network."""
-    tables = []
-    for name, title, note, words in _COSTS:
-        path = folder / f"{name}.csv"
-        if path.is_file():
-            table = pd.read_csv(path)
-            known = [column for column in _COST_COLUMNS if column in table and table[column].notna().any()]
-            columns = [*words, *(column for column in known if column not in words)]
-            rows = [
-                [Cell(str(line[c])) if c in words else _amount(line[c]) for c in columns]
-                for _, line in table.iterrows()
-            ]
-            headings = [_COST_COLUMNS.get(column, column) for column in columns]
-            tables.append(PageTable(title, note, headings, rows, words=len(words)))
-    return tables
+def _cost_table(table: pd.DataFrame, title: str, note: str, words: Sequence[str]) -> PageTable:
+    """What each row costs, or each part of the bilateral network."""
+    known = [column for column in _COST_COLUMNS if column in table and table[column].notna().any()]
+    columns = [*words, *(column for column in known if column not in words)]
+    rows = [[Cell(str(line[c])) if c in words else _amount(line[c]) for c in columns] for _, line in table.iterrows()]
+    return PageTable(title, note, [_COST_COLUMNS.get(column, column) for column in columns], rows, words=len(words))
 
 
 def _amount(value: float) -> Cell:
@@ -200,25 +196,20 @@ def _p(value: float | None) -> Cell:
 
 def _section(result: AnalysisResult, folder: Path) -> Section:
     figure, table = "", None
-    if not result.skipped:
-        figure = (folder / f"{result.name}.svg").read_text(encoding="utf-8")
-        table = (folder / f"{result.name}.csv").read_text(encoding="utf-8")
+    if not result.reason:
+        figure = read_text(folder / f"{result.name}.svg")
+        table = read_text(folder / f"{result.name}.csv")
     machine = result.machine
     provenance = (
-        f"Computed {result.finished} in {result.seconds:.1f} s on {machine['device']}, {machine['threads']} threads, "
-        f"torch {machine['torch']}; code {result.commit or 'outside a checkout'}."
+        f"Computed {result.finished} in {result.seconds:.1f} s on {machine.get('device')}, {machine.get('threads')} "
+        f"threads, torch {machine.get('torch')}; code {result.commit or 'outside a checkout'}."
     )
     return Section(
-        result.name, result.title, result.question, result.sentence, result.skipped, figure, table, provenance
+        result.name, result.title, result.question, result.sentence, result.reason, figure, table, provenance
     )
 
 
-def _gallery(study: Study, folder: Path) -> Gallery | None:
-    path = folder / "gallery.csv"
-    if not path.is_file():
-        return None
-    # A class may be called "null".
-    table = pd.read_csv(path, dtype={"cell": str, "fine": str, "coarse": str}, keep_default_na=False)
+def _gallery(study: Study, table: pd.DataFrame) -> Gallery:
     images: list[dict[str, Any]] = []
     for line in table.to_dict("records"):
         line |= {key: json.loads(line[key]) for key in ("predictions", "shares", "maps")}
@@ -234,8 +225,13 @@ def _provenance(study: Study, results: Sequence[AnalysisResult], with_images: bo
     commits = sorted({str(run.record.commit) for run in runs})
     machines = sorted({str(run.record.machine.get("device")) for run in runs})
     data = study.systems[0].bilateral.record.data
-    first = results[0]
-    commits_of_analyses = sorted({result.commit or "unknown" for result in results})
+    by = sorted({result.commit or "unknown" for result in results})
+    on = next((result.machine.get("device") for result in results), None)
+    ended = max((result.finished for result in results), default="")
+    analysed = {
+        "analysed by": f"commit {', '.join(by)} on {on}",
+        "analysed in": f"{sum(result.seconds for result in results):.0f} s, ended {ended}",
+    }
     return {
         "data set": f"{data.name}, fingerprint {data.fingerprint[:12]}",
         "protocol": study.config.protocol,
@@ -243,8 +239,7 @@ def _provenance(study: Study, results: Sequence[AnalysisResult], with_images: bo
         "networks looked into": study.rows[study.subject].title,
         "trained by": f"commit {', '.join(commits)} on {', '.join(machines)}",
         "last training ended": max(str(run.record.finished) for run in runs),
-        "analysed by": f"commit {', '.join(commits_of_analyses)} on {first.machine['device']}",
-        "analysed in": f"{sum(result.seconds for result in results):.0f} s, ended {max(r.finished for r in results)}",
+        **(analysed if results else {}),
         "command": f"bilateral report {study.folder.name}{'' if with_images else ' --no-images'}",
     }
 

@@ -7,10 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+from xml.etree import ElementTree
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ..base.errors import OutputError
+from ..base.text import shown
 from .figures import inline_svg
 
 EMBEDDED_BYTES = 200_000
@@ -105,6 +108,7 @@ def render(page: Page) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_plain,
     )
     environment.filters |= {"data_link": _data_link, "mark": lambda verdict: _MARKS.get(verdict, "?")}
     script = _joined(environment, _SCRIPTS)
@@ -123,7 +127,17 @@ def render(page: Page) -> str:
 
 
 def _figure(section: Section, anchor: str) -> Markup:
-    return inline_svg(section.figure_svg, f"{anchor}.", f"{section.title}. {section.sentence}".strip())
+    try:
+        return inline_svg(section.figure_svg, f"{anchor}.", shown(f"{section.title}. {section.sentence}".strip()))
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        raise OutputError(
+            f"the figure of {section.name} is no SVG of ours ({error}); delete the folder of the analyses and try again"
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    """What is written into the page: text without control characters; what is HTML already stays."""
+    return shown(value, lines=True) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _anchors(names: Sequence[str]) -> list[str]:
@@ -142,8 +156,16 @@ def _joined(environment: Environment, names: Sequence[str]) -> str:
 
 def _json(content: Any) -> Markup:
     """JSON that cannot end the element it stands in."""
-    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(_shown_all(content), allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e"))
+
+
+def _shown_all(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _shown_all(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_shown_all(value) for value in content]
+    return shown(content) if isinstance(content, str) else content
 
 
 def _data_link(text: str) -> str:
