@@ -3,7 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test lint benchmarks clean
+# Generated inputs of each property in `make fuzz`; with 3000 it takes about an hour on two cores.
+FUZZ_EXAMPLES ?= 3000
+
+.PHONY: quickstart test lint fuzz benchmarks clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/bilateral system
@@ -16,6 +19,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fuzz: $(VENV)/.installed-dev
+	BILATERAL_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -n 2 --hypothesis-show-statistics \
+		tests/base/test_yaml_files.py tests/runs/test_overrides.py tests/*/test_doors.py
 
 benchmarks: $(VENV)/.installed-benchmarks
 	$(BIN)/pytest benchmarks
