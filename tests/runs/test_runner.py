@@ -416,3 +416,29 @@ def test_the_recipe_sets_batch_norms_momentum(recipe, momentum, tmp_path):
     run = resolve(Run(config(tmp_path, training={"recipe": recipe, "device": "cpu"}), 0))
     network = build_network(run.config.model, 6, 3)
     assert network.hemispheres["left"].conv1.norm.momentum == momentum
+
+
+OWN = """
+from bilateral.models.backbones.resnet9 import ResNet9
+
+class Mine(ResNet9):
+    pass
+"""
+
+
+def test_own_code_counts_where_the_user_named_it_and_not_where_a_file_does(tiny, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mine_for_the_runner.py").write_text(OWN)
+    arch = "mine_for_the_runner:Mine"
+    runs = tmp_path / "runs"
+    mine = unilateral() | {"left": {"width": 0.0625, "arch": arch}}
+    folders = [str(Runner(tiny).run(Run(config(runs, mine), seed)).folder) for seed in (0, 1)]
+    ensemble = {"mode_hemis": "ensemble", "members": folders}
+    with pytest.raises(CheckpointError, match="--own mine_for_the_runner:Mine"):
+        Runner(tiny).run(Run(config(runs, ensemble), 0))
+    assert Runner(tiny).run(Run(config(runs, ensemble, own_code=[arch]), 0)).metrics
+    # Its tensors fit resnet9, but to be tested alone it would be built as the file says.
+    given = SMALL | {"left": {"width": 0.0625, "checkpoint": folders[0]}}
+    with pytest.raises(CheckpointError, match="--own mine_for_the_runner:Mine"):
+        run_system([config(runs, given)], tiny)
+    assert run_system([config(runs, given, own_code=[arch])], tiny).rows

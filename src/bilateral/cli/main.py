@@ -135,7 +135,7 @@ def report(
 
 
 @app.command(sort_key=3)
-def train(*arguments: Arguments) -> None:
+def train(*arguments: Arguments, own_code: OwnCode = None) -> None:
     """Train and test one network for every seed of a config.
 
     Parameters
@@ -145,7 +145,7 @@ def train(*arguments: Arguments) -> None:
     """
     from . import train_commands
 
-    train_commands.train(*_split(arguments))
+    train_commands.train(*_split(arguments), own_code or [])
 
 
 @app.command(sort_key=4)

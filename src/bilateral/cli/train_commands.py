@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -60,11 +60,12 @@ def write_what_was_shown(write: Callable[[], object], file: Path) -> None:
         warnings.warn(f"{error}; {file.parent} keeps what an earlier command wrote", stacklevel=1)
 
 
-def train(path: Path | None, overrides: list[str]) -> None:
+def train(path: Path | None, overrides: list[str], own_code: Sequence[str] = ()) -> None:
     """Do `bilateral train` and print each seed's test metrics."""
     if path is None and not overrides:
         raise ConfigError("train needs a config file, such as configs/example1/1_left.yaml, or key=value settings")
     config = read_config(path, overrides)
+    config = config.model_copy(update={"own_code": [*config.own_code, *own_code]})
     with distributed.process_group():
         runner = Runner(load_data(config))
         results = run_all(runner, [Run(config, seed) for seed in config.seeds], config.workers)

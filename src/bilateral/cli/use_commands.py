@@ -97,7 +97,7 @@ def info(what: Path | None, overrides: list[str]) -> None:
         echo(f"data sources: {', '.join(sources.SOURCES)}, or package.module:function")
     elif what.suffix in (".yaml", ".yml"):
         config = read_config(what, overrides)
-        if not config.own_code:
+        if not config.named_code:
             config = resolve(Run(config, config.seeds[0])).config
         echo(dump_config(config).rstrip())
     else:

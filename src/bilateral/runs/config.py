@@ -87,6 +87,8 @@ class Config(Section):
     original: as in the original code, the test set validates and the last epoch is tested; for comparison only."""
     evaluate: bool = True
     """Test each network after its training."""
+    own_code: list[Text] = Field([])
+    """Backbones of your own, `package.module:Class`, that checkpoints named here may need (an ensemble's members)."""
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig
@@ -128,8 +130,8 @@ class Config(Section):
         return self
 
     @property
-    def own_code(self) -> set[str]:
-        """The `package.module:Object` names in it: data sources and backbones that do not come with the package."""
+    def named_code(self) -> set[str]:
+        """The `package.module:Object` names of its data source and backbones, where these are the user's own."""
         names = {self.data.name, *self.model.archs}
         return {name for name in names if is_own(name)}
 

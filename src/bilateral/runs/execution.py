@@ -110,14 +110,17 @@ def train_run(
 
 
 def evaluate_run(run: Run, dataset: HierarchicalDataset, tested: Path | None) -> Evaluation:
-    """Test the network in the checkpoint `tested`, or the run's ensemble where it is None."""
+    """Test the network in the checkpoint `tested`, or the run's ensemble where it is None.
+
+    It may need the backbones that the run's config names, and no other own code: a file alone decides nothing.
+    """
     model = run.config.model
     device = choose_device(run.config.training.device)
+    own_code = {*model.archs, *run.config.own_code}
     if tested is None:
-        ensemble, description = checkpoint.load_ensemble(model.members or [], model.average)
+        ensemble, description = checkpoint.load_ensemble(model.members or [], model.average, own_code)
         check_labels(description, dataset, "the ensemble")
         return evaluate(ensemble.to(device), dataset.test, description.normalise)
     read = checkpoint.read(tested)
-    own = {hemisphere.arch for hemisphere in model.hemispheres.values()}
-    network = checkpoint.build(read, tested, own_code=own).to(device)
+    network = checkpoint.build(read, tested, own_code=own_code).to(device)
     return evaluate(network, dataset.test, read.description.normalise)

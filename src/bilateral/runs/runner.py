@@ -79,7 +79,7 @@ class Runner:
             run = resolve(run)
             self.check(run.parents.values())
             if run.config.model.mode_hemis == "ensemble":
-                checkpoint.load_ensemble(run.config.model.members or [])
+                checkpoint.load_ensemble(run.config.model.members or [], own_code=run.config.own_code)
             else:
                 check_network(run, self.dataset)
             run.identity(self.dataset.fingerprint)  # which looks for the checkpoints that the run starts from
@@ -124,7 +124,7 @@ class Runner:
             )
             return None
         alone = Run(run.config.model_copy(update={"model": model}), run.seed, run.role)
-        metrics = evaluate_run(alone, self.dataset, path).metrics("test", self.dataset.hierarchy)
+        metrics = evaluate_run(run, self.dataset, path).metrics("test", self.dataset.hierarchy)
         return RunResult(alone, path.parent, path, metrics, given=True)
 
     def _reuse(self, run: Run, identity: str) -> RunResult | None:

@@ -94,7 +94,7 @@ def read_stored_config(path: Path, overrides: list[str], own_code: Collection[st
 def trusted(config: Config, overrides: list[str], own_code: Collection[str], source: str) -> Config:
     """Give a stored config that names no code but the user's, and fetches nothing but what an override says."""
     typed = {text.partition("=")[2] for text in overrides}
-    refuse_strange(config.own_code, {*own_code, *typed}, source, ConfigError)
+    refuse_strange(config.named_code, {*own_code, *typed}, source, ConfigError)
     if config.data.download and not any(text.startswith("data.download=") for text in overrides):
         return config.model_copy(update={"data": config.data.model_copy(update={"download": False})})
     return config

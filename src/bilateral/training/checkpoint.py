@@ -178,7 +178,9 @@ def load(path: str | Path, mode_out: str | None = None, own_code: Collection[str
     return build(read(path), path, mode_out, own_code)
 
 
-def load_ensemble(paths: list[Path], average: str = "logits") -> tuple[Ensemble, Description]:
+def load_ensemble(
+    paths: list[Path], average: str = "logits", own_code: Collection[str] = ()
+) -> tuple[Ensemble, Description]:
     """Give the ensemble of two or more two-headed networks, and the first one's description.
 
     Raises CheckpointError where a member lacks a head or is there twice, or their labels or normalisation differ.
@@ -198,7 +200,9 @@ def load_ensemble(paths: list[Path], average: str = "logits") -> tuple[Ensemble,
                 f"{path} was trained on other labels or another normalisation than {paths[0]}; "
                 "an ensemble needs the same"
             )
-    return Ensemble([build(checkpoint, path) for path, checkpoint in zip(paths, checkpoints)], average), first
+    return Ensemble(
+        [build(checkpoint, path, own_code=own_code) for path, checkpoint in zip(paths, checkpoints)], average
+    ), first
 
 
 def load_hemisphere(network: HemisphericNetwork, side: str, path: Path, replace: bool = False) -> None:
