@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 import numpy as np
 from matplotlib import rcParams
 
-from bilateral.analysis.style import COLOURS, annotate_cells, no_grid, panels, styled
+from bilateral.analysis.style import COLOURS, annotate_cells, no_grid, panels, short, styled, tidy
 
 
 def test_a_figure_has_the_panels_and_the_size_that_are_asked_for():
@@ -29,6 +29,54 @@ def test_a_style_ends_with_its_block_and_text_stays_text():
     ]
     assert "left & right" in texts
     assert COLOURS["left"] in file.getvalue().decode()
+
+
+NAMES = [
+    "$\\input{x}$",
+    "a$b$c",
+    "\\frac",
+    "x" * 10_000,
+    "猫" * 10_000,
+    "a\x1b[31m\0",
+    "b\u202e",
+    "<script>]]>&",
+    "line\nend",
+]
+
+
+def test_names_of_any_kind_make_a_figure_that_can_be_read():
+    with styled():
+        figure, (first, second) = panels(2)
+        first.set_xticks(range(len(NAMES)), NAMES, rotation=90)
+        second.barh(NAMES, range(len(NAMES)), label=NAMES[3])
+        second.legend()
+        second.set_title(NAMES[3])
+        tidy(figure)
+        file = io.BytesIO()
+        figure.savefig(file, format="svg")
+        figure.savefig(io.BytesIO(), format="png")
+    texts = [e.text for e in ElementTree.fromstring(file.getvalue()).iter() if e.tag.endswith("}text")]
+    for name in ("$\\input{x}$", "a$b$c", "\\frac", "x" * 47 + "…", "猫" * 23 + "…", "a\\x1b[31m\\x00", "b\\u202e"):
+        assert texts.count(name) >= 2, name
+    assert "x" * 119 + "…" in texts and texts.count("<script>]]>&") == 2 and texts.count("end") == 2
+
+
+def test_a_logarithmic_axis_needs_no_mathematics():
+    with styled():
+        figure, (small, large) = panels(2)
+        for panel, values in ((small, [0.02, 0.3]), (large, [1e-3, 1e8])):
+            panel.plot(values, values)
+            panel.set(xscale="log", yscale="log")
+        tidy(figure)
+        figure.draw_without_rendering()
+        texts = {label.get_text() for label in (*small.get_xticklabels(minor=True), *large.get_xticklabels())}
+    assert {"3×10⁻²", "2×10⁻¹", "10⁻²", "10⁸"} <= texts and not any("$" in text or "\\" in text for text in texts)
+
+
+def test_text_is_cut_by_its_width():
+    assert short("a" * 48) == "a" * 48 and short("a" * 49) == "a" * 47 + "…"
+    assert short("猫" * 24) == "猫" * 24 and short("猫" * 25) == "猫" * 23 + "…"
+    assert short("one\n" + "b" * 60, 10) == "one\nbbbbbbbbb…"
 
 
 def test_colours_mean_one_thing_each():

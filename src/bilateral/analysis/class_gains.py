@@ -11,7 +11,7 @@ from torch import Tensor
 from ..base.statistics import CONFIDENCE, holm
 from .base import Analysis
 from .study import Study
-from .style import COLOURS, panels
+from .style import COLOURS, LONGEST_CLASS, panels, short
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,7 +84,12 @@ def draw(table: pd.DataFrame) -> Figure:
                 some.index, some["gain_points"], ends, fmt="o", markersize=3, linewidth=0.8, color=colour, label=label
             )
         panel.axhline(0, color=COLOURS["other"], linewidth=0.8)
-        panel.set_xticks(own.index, own["class"], rotation=90, fontsize=6 if len(own) > 40 else 7)
+        panel.set_xticks(
+            own.index,
+            [short(name, LONGEST_CLASS) for name in own["class"]],
+            rotation=90,
+            fontsize=6 if len(own) > 40 else 7,
+        )
         panel.margins(x=0.01)
         panel.set_title(f"{level} classes: bilateral minus {alone} alone, points")
     axes[0].legend(fontsize=7)

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from .base import Analysis
 from .study import NotApplicableError, Study
-from .style import DIVERGING, SEQUENTIAL, no_grid, panels
+from .style import DIVERGING, LONGEST_CLASS, SEQUENTIAL, no_grid, panels, short
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -63,7 +63,7 @@ def within_share(table: pd.DataFrame, network: str) -> float | None:
 def draw(table: pd.DataFrame) -> Figure:
     """Superclasses against superclasses: the bilateral network, and what it does more or less often than left alone."""
     bilateral, left = superclass_matrix(table, "bilateral"), superclass_matrix(table, "left")
-    names = list(bilateral.index)
+    names = [short(name, LONGEST_CLASS) for name in bilateral.index]
     size = max(3.6, 1.6 + 0.16 * len(names))
     figure, (own, change) = panels(2, height=size, width=9.5, sharey=True)
     off_diagonal = bilateral.to_numpy().copy()

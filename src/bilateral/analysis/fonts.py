@@ -6,14 +6,13 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from matplotlib import font_manager, ft2font
+from matplotlib import font_manager, ft2font, get_data_path
 
 FIRST = "DejaVu Sans"
 READERS = (
-    *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Noto Sans KR", "Source Han Sans"),
-    *("WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "IPAexGothic", "IPAGothic", "Hiragino Sans", "PingFang SC"),
-    *("Apple SD Gothic Neo", "Yu Gothic", "Meiryo", "Microsoft YaHei", "SimHei", "Malgun Gothic", "Arial Unicode MS"),
-    *("Noto Sans Arabic", "Noto Emoji", "Symbola", "Segoe UI Emoji", "Apple Color Emoji"),
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Source Han Sans", "WenQuanYi Micro Hei"),
+    *("IPAexGothic", "Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Yu Gothic", "Microsoft YaHei"),
+    *("Malgun Gothic", "Arial Unicode MS", "Noto Emoji", "Segoe UI Emoji"),
 )
 """Families that other machines have: a figure as SVG holds text, which its reader's machine draws."""
 _PACKAGE, _FILE = "noto_cjk_sans_otc", "NotoSansCJK-Regular.ttc"
@@ -21,10 +20,13 @@ _PACKAGE, _FILE = "noto_cjk_sans_otc", "NotoSansCJK-Regular.ttc"
 
 
 def families(text: str) -> tuple[list[str], set[str]]:
-    """The families that `text` is drawn with, in order, and those of its characters that none of them has."""
+    """The families that `text` is drawn with, in order, and those of its characters that none of them has.
+
+    Text that DejaVu Sans has is drawn with it, which is what `sans-serif` means in our figures.
+    """
     missing = _drawn(text) - _characters(str(font_manager.findfont(FIRST)))
     if not missing:
-        return [FIRST], set()
+        return ["sans-serif"], set()
     found = []
     for family, path in _candidates():
         if covered := missing & _characters(path):
@@ -32,7 +34,7 @@ def families(text: str) -> tuple[list[str], set[str]]:
             missing = missing - covered
         if not missing:
             break
-    return list(dict.fromkeys([FIRST, *found, *READERS])), missing
+    return list(dict.fromkeys([FIRST, *found, *READERS, "sans-serif"])), missing
 
 
 def _drawn(text: str) -> set[str]:
@@ -49,12 +51,17 @@ def _characters(path: str) -> frozenset[str]:
         return frozenset()
 
 
+def _is_matplotlibs(font: font_manager.FontEntry) -> bool:
+    """Whether a font comes with matplotlib: beside DejaVu these are for mathematics, and one that has boxes for all."""
+    return Path(font.fname).is_relative_to(get_data_path())
+
+
 def _candidates() -> Iterator[tuple[str, str]]:
     """Upright fonts by family and file: those with the known names first, then the package's, then all others."""
     fonts = {
         font.name: font.fname
         for font in font_manager.fontManager.ttflist
-        if font.style == "normal" and font.weight in (400, "normal", "regular", "book") and font.name != FIRST
+        if font.style == "normal" and font.weight in (400, "normal", "regular", "book") and not _is_matplotlibs(font)
     }
     yield from ((name, fonts[name]) for name in READERS if name in fonts)
     package = find_spec(_PACKAGE)

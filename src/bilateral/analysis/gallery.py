@@ -22,7 +22,7 @@ from .heads import contributions
 from .outcomes import judgements, sayings
 from .pictures import packed, png, unpacked
 from .study import Study
-from .style import SEQUENTIAL, no_grid, panels, short
+from .style import LONGEST_CLASS, SEQUENTIAL, no_grid, panels, short
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -122,7 +122,7 @@ def draw(table: pd.DataFrame) -> Figure:
                 panel.set_axis_off()
             else:
                 panel.imshow(_strip(own.iloc[0]), aspect="equal")
-                panel.set_xlabel(short(own.iloc[0]["fine"], 32), fontsize=7)
+                panel.set_xlabel(short(own.iloc[0]["fine"], LONGEST_CLASS), fontsize=7)
             no_grid(panel)
             panel.set_xticks([])
             panel.set_yticks([])

@@ -160,11 +160,14 @@ def _do(study: Study, analysis: Analysis, folder: Path, inputs: str) -> Analysis
 def _write(analysis: Analysis, table: pd.DataFrame, folder: Path) -> None:
     from . import style  # with matplotlib, which takes a second to import
 
-    with style.styled():
+    text = "".join("".join(table[column].dropna().unique()) for column in _text_columns(table))
+    with style.styled(text):
         figure = analysis.draw(table)
+        own = style.texts(figure)  # such as labels of an analysis of the user's own
+    with style.styled(text + own):
+        if style.families(text + own) != style.families(text):
+            figure = analysis.draw(table)
         style.tidy(figure)
-    names = "".join("".join(table[column].dropna().unique()) for column in _text_columns(table))
-    with style.styled(names + style.texts(figure)):
         for form, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": PNG_DPI})):
             with whole_file(folder / f"{analysis.name}.{form}") as temporary:
                 figure.savefig(temporary, format=form, **options)

@@ -4,7 +4,7 @@ import logging
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from matplotlib.category import StrCategoryFormatter
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.text import Text
-from matplotlib.ticker import FixedFormatter, FuncFormatter, LogFormatterMathtext, LogFormatterSciNotation
+from matplotlib.ticker import FixedFormatter, Formatter, FuncFormatter, LogFormatterMathtext, LogFormatterSciNotation
 
 from ..base.text import shown
 from .fonts import FIRST, families
@@ -80,6 +80,8 @@ _SETTINGS: dict[str, Any] = {
 
 LONGEST_NAME, LONGEST_LINE = 48, 120
 """Of a tick's or a legend's text, and of any other; in letters, of which Chinese characters count two."""
+LONGEST_CLASS = 32
+"""Of the name of a class, beside many others."""
 _told: set[str] = set()
 
 
@@ -98,14 +100,14 @@ def styled(text: str = "") -> Iterator[None]:
             "install noto-cjk-sans-otc), delete the folder of the figures, and run this again",
             stacklevel=1,
         )
-    settings: Any = {**_SETTINGS, "font.sans-serif": found}
+    settings: Any = {**_SETTINGS, "font.family": found}
     log = logging.getLogger("matplotlib.font_manager")
     level = log.level
     # It would tell of every family that this machine lacks, and of every glyph each time.
     log.setLevel(logging.ERROR)
     try:
         with rc_context(settings), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"Glyph \d+")
+            warnings.filterwarnings("ignore", r"Glyph \d+|constrained_layout not applied")
             yield
     finally:
         log.setLevel(level)
@@ -120,12 +122,10 @@ def tidy(figure: Figure) -> None:
         formatter, base = axis.get_major_formatter(), getattr(axis.get_transform(), "base", 10)
         if isinstance(formatter, LogFormatterMathtext):
             axis.set_major_formatter(PowersFormatter(base))
+        elif isinstance(formatter, FixedFormatter | FuncFormatter | StrCategoryFormatter):
+            axis.set_major_formatter(FuncFormatter(_shortened(formatter)))
         if isinstance(axis.get_minor_formatter(), LogFormatterMathtext):
             axis.set_minor_formatter(PowersFormatter(base))
-        if isinstance(formatter, FixedFormatter):
-            formatter.seq = [short(text) for text in formatter.seq]
-        elif isinstance(formatter, StrCategoryFormatter):
-            axis.set_major_formatter(FuncFormatter(_shortened(formatter)))
 
 
 def texts(figure: Figure) -> str:
@@ -149,8 +149,11 @@ def _cut(line: str, most: int) -> str:
     return line
 
 
-def _shortened(formatter: StrCategoryFormatter) -> Any:
-    return lambda value, place=None: short(formatter(value, place))
+def _shortened(formatter: Formatter) -> Callable[[float, int | None], str]:
+    def write(value: float, position: int | None = None) -> str:
+        return short(formatter(value, position))
+
+    return write
 
 
 class PowersFormatter(LogFormatterSciNotation):

@@ -2,6 +2,8 @@
 
 import codecs
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
 REPLACEMENTS = "bilateral.replacements"
 """The name of the error handler that `register_replacements` makes known."""
@@ -22,6 +24,15 @@ def shown(text: str, lines: bool = False) -> str:
     if text.isprintable():
         return text
     return "".join(_escaped(c) if _is_control(c) and not (lines and c == "\n") else c for c in text)
+
+
+def shown_all(values: Any) -> Any:
+    """Give plain values with every text in them as `shown` gives it; what are tuples become lists."""
+    if isinstance(values, Mapping):
+        return {key: shown_all(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [shown_all(value) for value in values]
+    return shown(values) if isinstance(values, str) else values
 
 
 def register_replacements() -> None:

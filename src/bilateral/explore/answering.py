@@ -12,11 +12,15 @@ from ..analysis.heads import contributions
 from ..analysis.pictures import packed, png
 from ..analysis.study import NotApplicableError
 from ..base.errors import CheckpointError, ConfigError
+from ..base.memory import check_memory
+from ..base.own_code import call
 from ..models.macro import HemisphericNetwork
 from ..runs.answers import decode_pixels, entry, label_names, named, side_length
 from ..training.checkpoint import Description
 from .silencing import Silenced, silence
 
+_BYTES_OF_A_PIXEL = 1000
+"""About what a pass takes for each pixel of an image."""
 TOP = 5
 """How many labels of each level are named."""
 
@@ -129,10 +133,16 @@ class Explorer:
 
 def _stages(network: HemisphericNetwork, size: tuple[int, int]) -> dict[str, list[str]]:
     """The stages that maps are made of, by side; none for backbones that do not give any."""
-    try:
-        return chosen_stages(network, size)
-    except NotApplicableError:
-        return {}
+    what = f"a network for images of {size[0]}x{size[1]} pixels"
+    check_memory(size[0] * size[1] * _BYTES_OF_A_PIXEL, what, "use a machine with more, or smaller images")
+
+    def find() -> dict[str, list[str]]:
+        try:
+            return chosen_stages(network, size)
+        except NotApplicableError:
+            return {}
+
+    return call(find, "the network", CheckpointError)
 
 
 def _mean_over_stages(maps: Maps, level: str, side: str, size: tuple[int, int]) -> Tensor:

@@ -1,14 +1,21 @@
 """One request of a browser, checked and answered. A file that is no picture is a message, never a crash."""
 
-import json
+import io
 import logging
-from collections.abc import Callable
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from ..base.errors import BilateralError
+from ..base.files import to_json
+from ..base.own_code import describe
+from ..base.text import shown, shown_all
 from .hosts import is_own_name
 
 if TYPE_CHECKING:
@@ -18,7 +25,10 @@ log = logging.getLogger(__name__)
 MAX_UPLOAD = 20 * 2**20
 """Bytes of the largest picture that is taken."""
 MAX_DISCARDED = 10 * MAX_UPLOAD
-"""Bytes of a larger one that are read to be able to refuse it."""
+"""Bytes of a larger one that are read at most to be able to refuse it."""
+PART = 2**20
+"""Bytes of it that are read at once."""
+LONGEST_NAME = 200
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -45,8 +55,18 @@ class Handler(BaseHTTPRequestHandler):
     """GET the page, its files and `/about`; POST the bytes of a picture to `/answer?silenced=SIDE&name=FILE`."""
 
     server: "ExploreServer"
-    # How many seconds a browser may keep us waiting.
     timeout = 30
+    """Seconds that a browser may keep us waiting, for a next byte or for taking the answer."""
+    whole_request = 60.0
+    """Seconds in which a request must have come, however steadily it drips."""
+    # Also what cannot be read as a request gets an answer with a status.
+    default_request_version = "HTTP/1.0"
+
+    def setup(self) -> None:
+        """Read the request against a deadline."""
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(_UntilDeadline(self.connection, self.timeout, self.whole_request))
 
     def do_GET(self) -> None:
         """Give the page, a file of it, or what it says of the network."""
@@ -57,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
         self._respond(self._post)
 
     def _get(self) -> Content:
-        path = urlsplit(self.path).path
+        path = self._address().path
         if path == "/about":
             return _json(self.server.about)
         name = path.removeprefix("/") or "index.html"
@@ -69,17 +89,26 @@ class Handler(BaseHTTPRequestHandler):
         origin = self.headers.get("Origin")
         if origin is not None and origin != f"http://{self.headers['Host']}":
             raise Refusal(HTTPStatus.FORBIDDEN, "a page of another site may not ask this server")
-        address = urlsplit(self.path)
+        address = self._address()
         if address.path != "/answer":
             raise Refusal(HTTPStatus.NOT_FOUND, f"there is no {address.path} here")
         asked = parse_qs(address.query)
-        name = asked.get("name", ["without a name"])[0]
-        return _json(self.server.explorer.answer(self._body(), set(asked.get("silenced", ())), name))
+        name = shown(asked.get("name", ["without a name"])[0])[:LONGEST_NAME]
+        silenced = {shown(side)[:LONGEST_NAME] for side in asked.get("silenced", ())}
+        with ExitStack() as held:
+            return _json(self.server.explorer.answer(self._body(held), silenced, name))
+
+    def _address(self) -> SplitResult:
+        try:
+            return urlsplit(self.path)
+        except ValueError:
+            raise Refusal(HTTPStatus.BAD_REQUEST, "that is no address") from None
 
     def _respond(self, answer: Callable[[], Content]) -> None:
         status = HTTPStatus.OK
         try:
-            if not is_own_name(self.headers.get("Host", ""), self.server.host):
+            hosts = self.headers.get_all("Host", [])
+            if len(hosts) != 1 or not is_own_name(hosts[0], self.server.host):
                 raise Refusal(HTTPStatus.FORBIDDEN, "this server does not go by that host name")
             content = answer()
         except Refusal as refusal:
@@ -88,32 +117,49 @@ class Handler(BaseHTTPRequestHandler):
             status, content = HTTPStatus.BAD_REQUEST, _json({"error": str(error)})
         except OSError:
             raise  # the connection's own
-        except Exception:  # a bug of ours, which must not end the server
-            log.exception("unforeseen, at %s", self.path)
+        except Exception as error:  # a bug of ours, or too little memory, which must not end the server
+            log.error("unforeseen, at %s: %s", shown(self.path)[:LONGEST_NAME], shown(describe(error)))
+            log.debug("its traceback:", exc_info=True)
             message = "something unforeseen went wrong; the terminal of this program says what"
             status, content = HTTPStatus.INTERNAL_SERVER_ERROR, _json({"error": message})
         self._send(status, content)
 
-    def _body(self) -> bytes:
-        given = self.headers.get("Content-Length", "")
-        if not (given.isascii() and given.isdigit()):
-            raise Refusal(HTTPStatus.LENGTH_REQUIRED, "a picture must come with its length")
-        length = int(given)
+    def _body(self, held: ExitStack) -> bytes:
+        """The picture's bytes, for which there is room until `held` ends."""
+        length = self._length()
         if length > MAX_UPLOAD:
-            # A browser reads no answer before it has sent all.
-            self._discard(min(length, MAX_DISCARDED))
+            if length <= MAX_DISCARDED:  # a browser reads no answer before it has sent all
+                for _ in self._parts(length):
+                    pass
             raise Refusal(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 f"the picture has {length / 2**20:.0f} MB, and {MAX_UPLOAD // 2**20} MB is the most that is taken",
             )
-        return self.rfile.read(length)
+        body = bytearray()
+        for part in self._parts(length):
+            if not self.server.room.acquire(blocking=False):
+                raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many pictures come at once; try again")
+            held.callback(self.server.room.release)
+            body += part
+        return bytes(body)
 
-    def _discard(self, count: int) -> None:
+    def _length(self) -> int:
+        given = self.headers.get_all("Content-Length", [])
+        if "Transfer-Encoding" in self.headers or len(given) != 1 or not re.fullmatch("[0-9]+", given[0].strip()):
+            raise Refusal(HTTPStatus.LENGTH_REQUIRED, "a picture must come with its length")
+        digits = given[0].strip().lstrip("0") or "0"
+        return int(digits) if len(digits) < 16 else 10**15
+
+    def _parts(self, count: int) -> Iterator[bytes]:
         while count > 0:
-            part = self.rfile.read(min(count, 2**20))
+            try:
+                part = self.rfile.read(min(count, PART))
+            except TimeoutError:
+                raise Refusal(HTTPStatus.REQUEST_TIMEOUT, "the picture took too long to come; try again") from None
             if not part:
                 return
             count -= len(part)
+            yield part
 
     def _send(self, status: int, content: Content) -> None:
         kind, body = content
@@ -121,7 +167,8 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in {**HEADERS, "Content-Type": kind, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuse what is no request that we know."""
@@ -137,4 +184,29 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def _json(values: Any) -> Content:
-    return "application/json", json.dumps(values).encode()
+    return "application/json", to_json(shown_all(values)).encode()
+
+
+class _UntilDeadline(io.RawIOBase):
+    """What comes over a connection, until the time is up; then TimeoutError.
+
+    between, whole: seconds, for the next bytes and for all.
+    """
+
+    def __init__(self, connection: socket.socket, between: float, whole: float) -> None:
+        self._connection, self._between, self._end = connection, between, time.monotonic() + whole
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Wait for some bytes."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(min(left, self._between))
+        try:
+            return self._connection.recv_into(buffer)
+        finally:
+            self._connection.settimeout(self._between)

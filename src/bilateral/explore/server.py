@@ -3,15 +3,18 @@
 import logging
 import socket
 import socketserver
+import threading
 from http.server import ThreadingHTTPServer
 from importlib.resources import files
 from typing import Any
 
 from ..base.errors import ConfigError, OutputError
 from .answering import Explorer
-from .handler import MAX_UPLOAD, Handler
+from .handler import MAX_UPLOAD, PART, Handler
 
 log = logging.getLogger(__name__)
+MOST_HELD = 2**28
+"""Bytes of pictures that are held at once, of all requests together."""
 
 
 class ExploreServer(ThreadingHTTPServer):
@@ -22,18 +25,21 @@ class ExploreServer(ThreadingHTTPServer):
     """
 
     allow_reuse_port = False
+    request_queue_size = 512
+    """Connections that may wait until they are taken."""
 
     def __init__(self, explorer: Explorer, about: dict[str, Any], host: str, port: int) -> None:
         self.explorer = explorer
         self.about = {**about, "max_upload": MAX_UPLOAD}
         self.host = host
+        self.room = threading.Semaphore(MOST_HELD // PART)
         page = files("bilateral.explore") / "page"
         self.files = {file.name: file.read_bytes() for file in page.iterdir()}
         if ":" in host:
             self.address_family = socket.AF_INET6
         try:
             super().__init__((host, port), Handler)
-        except (socket.gaierror, OverflowError, UnicodeError) as error:
+        except (socket.gaierror, OverflowError, ValueError) as error:
             raise ConfigError(f"cannot serve at --host {host} --port {port}: {_reason(error)}") from error
         except OSError as error:
             raise OutputError(

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..base.errors import OutputError
-from ..base.text import shown
+from ..base.text import shown, shown_all
 from .figures import inline_svg
 
 EMBEDDED_BYTES = 200_000
@@ -156,16 +156,8 @@ def _joined(environment: Environment, names: Sequence[str]) -> str:
 
 def _json(content: Any) -> Markup:
     """JSON that cannot end the element it stands in."""
-    text = json.dumps(_shown_all(content), allow_nan=False, separators=(",", ":"))
+    text = json.dumps(shown_all(content), allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e"))
-
-
-def _shown_all(content: Any) -> Any:
-    if isinstance(content, Mapping):
-        return {key: _shown_all(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_shown_all(value) for value in content]
-    return shown(content) if isinstance(content, str) else content
 
 
 def _data_link(text: str) -> str:
