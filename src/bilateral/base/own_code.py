@@ -49,7 +49,7 @@ def call(make: Callable[[], Made], name: str, error: type[BilateralError] = Conf
         return make()
     except BilateralError:
         raise
-    except Exception as cause:
+    except (Exception, SystemExit) as cause:
         raise error(f"{name} failed: {describe(cause)}") from cause
 
 
