@@ -1,3 +1,5 @@
+import os
+import re
 import shutil
 import warnings
 from pathlib import Path
@@ -14,6 +16,7 @@ from bilateral.base.errors import BilateralError, ConfigError, DataError
 from bilateral.data.config import DataConfig
 from bilateral.data.images import HierarchicalDataset, channel_statistics
 from bilateral.data.sources import load
+from data.strange import STRANGE, make_strange
 
 FAMILIES = {"fish": ["shark", "trout"], "trees": ["oak"], "flowers": ["rose", "tulip"]}
 PER_CLASS = 5
@@ -275,7 +278,7 @@ def test_train_alone_needs_two_images_of_a_class(nested):
         open_folders(root=nested)
 
 
-@pytest.mark.parametrize("name", ["val", "validation"])
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "dev", "Valid"])
 def test_validation_folder(nested, name):
     write_nested(nested / name, first_seed=200)
     by_root = open_folders(root=nested)
@@ -285,11 +288,53 @@ def test_validation_folder(nested, name):
     assert not torch.equal(by_root.validation.images, by_root.test.images)
 
 
-def test_two_validation_folders(nested):
-    write_nested(nested / "val")
-    write_nested(nested / "validation")
-    with pytest.raises(DataError, match=r"val and .*validation are both there"):
+@pytest.mark.parametrize("names", [("val", "validation"), ("dev", "valid"), ("Train", "train"), ("test", "testing")])
+def test_two_folders_of_one_split(nested, names):
+    for name in names:
+        if not (nested / name).exists():
+            write_nested(nested / name)
+    with pytest.raises(DataError, match=rf"{names[0]} and .*{names[1]} are both there; keep one"):
         open_folders(root=nested)
+
+
+def test_names_of_splits_in_capitals(nested):
+    expected = open_folders(root=nested).fingerprint
+    (nested / "train").rename(nested / "Train")
+    (nested / "test").rename(nested / "TEST")
+    assert open_folders(root=nested).fingerprint == expected
+
+
+def test_class_folders_alone_are_a_data_set(nested):
+    with pytest.warns(UserWarning, match="20% of every class are held out"):
+        expected = open_folders(train_dir=nested / "train")
+    with pytest.warns(UserWarning, match="20% of every class are held out"):
+        assert open_folders(root=nested / "train").fingerprint == expected.fingerprint
+
+
+def test_fine_and_coarse_folders_alone_are_a_data_set(documented):
+    with pytest.warns(UserWarning, match="20% of every class are held out"):
+        unnamed = open_folders(root=documented / "train")
+    assert unnamed.hierarchy.fine_names == ("0", "1", "2", "9", "10")
+    rename_to_ids(documented / "train")
+    state_hierarchy(documented / "train", images={"train": 25})
+    with pytest.warns(UserWarning, match="held out") as told:
+        dataset = open_folders(root=documented / "train")
+    assert len(told) == 1
+    assert dataset.name == "garden"
+    assert (len(dataset.train), len(dataset.test)) == (20, 5)
+    assert dataset.hierarchy.coarse_of_fine == (0, 0, 1, 1, 1)
+
+
+def test_a_split_that_is_counted_and_not_there(documented):
+    state_hierarchy(documented, images={"validation": 25})
+    with pytest.raises(DataError, match="counts 25 validation images, but 0 are there"):
+        open_folders(root=documented)
+
+
+def test_a_folder_beside_fine_and_coarse(documented):
+    write_image(documented / "train" / "masks" / "0" / "1.png", 0)
+    with pytest.raises(DataError, match=r"beside fine/ and coarse/, .* lies masks/"):
+        open_folders(root=documented)
 
 
 @pytest.mark.parametrize("level", ["", "fine"])
@@ -319,17 +364,117 @@ def test_contradictory_settings(documented, settings, message):
 def test_root_without_training_images(tmp_path):
     with pytest.raises(DataError, match="no folder train/ in"):
         open_folders(root=tmp_path)
+    write_nested(tmp_path / "test")
+    with pytest.raises(DataError, match="no folder train/ in"):
+        open_folders(root=tmp_path)
     with pytest.raises(DataError, match="absent does not exist"):
         open_folders(train_dir=tmp_path / "absent")
+    (tmp_path / "file").write_text("")
+    for place in ("file", "a" * 5000):
+        with pytest.raises(DataError, match="cannot read folder"):
+            open_folders(root=tmp_path / place)
 
 
-def test_files_that_are_no_images_are_passed_over(nested):
+def test_links_that_form_a_loop(nested):
+    (nested / "loop").symlink_to(nested / "loop")
+    with pytest.raises(DataError, match=r"cannot read folder .*loop"):
+        open_folders(train_dir=nested / "loop")
+    (nested / "loop").unlink()
+    (nested / "train" / "fish" / "again").symlink_to(nested / "train")
+    with pytest.raises(DataError, match="again/fish: a folder where the images"):
+        open_folders(root=nested)
+
+
+@pytest.mark.parametrize("place", ["train/fish", "train/fish/trout", ""])
+def test_a_folder_that_may_not_be_read(nested, monkeypatch, place):
+    listed = Path.iterdir
+
+    def refuse(folder: Path):
+        if folder == nested / place:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DataError, match=rf"cannot read folder {nested / place}: Permission denied"):
+        open_folders(root=nested)
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_pipes_devices_and_sockets_among_the_images_are_refused_at_once(nested, kind):
+    make_strange(nested / "train" / "fish" / "trout" / "0.png", kind)
+    with pytest.raises(DataError, match=r"trout/0\.png: it is a pipe, a device or a socket"):
+        open_folders(root=nested)
+
+
+def test_a_class_folder_whose_name_is_no_text(nested):
+    (nested / "train" / "fish" / "trout").rename(nested / "train" / "fish" / os.fsdecode(b"trou\xff"))
+    with pytest.raises(DataError, match=r"fish/trou.: the name of this class folder is no UTF-8 text.*rename it"):
+        open_folders(root=nested)
+
+
+def test_file_names_that_are_no_text(documented):
+    expected = open_folders(root=documented).fingerprint
+    for level in ("fine/0", "coarse/0"):
+        folder = documented / "train" / level
+        (folder / "0.png").rename(folder / os.fsdecode(b"0\xff.png"))
+    assert open_folders(root=documented).fingerprint == expected
+
+
+def test_class_names_of_control_characters(nested):
+    for split in ("train", "test"):
+        (nested / split / "fish" / "trout").rename(nested / split / "fish" / "\x1b[31m\n")
+    assert "\x1b[31m\n" in open_folders(root=nested).hierarchy.fine_names
+
+
+def test_images_of_one_pixel(tmp_path):
+    for split in ("train", "test"):
+        for fine in ("shark", "trout"):
+            write_image(tmp_path / split / "fish" / fine / "0.png", 0, size=(1, 1))
+    assert open_folders(root=tmp_path).train.images.shape == (2, 3, 1, 1)
+
+
+def test_thousands_of_classes_take_seconds(tmp_path):
+    write_image(tmp_path / "0.png", 0, size=(1, 1))
+    for split in ("train", "test"):
+        for number in range(2000):
+            folder = tmp_path / "set" / split / str(number % 500) / str(number)
+            folder.mkdir(parents=True)
+            (folder / "0.png").symlink_to(tmp_path / "0.png")
+    assert open_folders(root=tmp_path / "set").hierarchy.coarse_count == 500
+
+
+def test_hidden_files_and_those_of_the_system_are_passed_over(nested):
     expected = open_folders(root=nested).fingerprint
-    for name in ("README.txt", "Thumbs.db", ".DS_Store", ".hidden.png", ".cache/x.png"):
-        for folder in ("train", "train/fish", "train/fish/trout"):
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store", ".hidden.png", ".cache/x.png"):
+        for folder in ("", "train", "train/fish", "train/fish/trout"):
             (nested / folder / name).parent.mkdir(exist_ok=True)
             (nested / folder / name).write_bytes(b"no image")
     assert open_folders(root=nested).fingerprint == expected
+
+
+def test_what_is_not_read_is_told_in_one_warning(documented):
+    expected = open_folders(root=documented).fingerprint
+    for place in ("train/fine/0/a.tga", "train/fine/0/b.TGA", "test/coarse/1/c.psd", "test/notes", "train/fine/d.exr"):
+        (documented / place).write_bytes(b"not read")
+    write_image(documented / "stray.png", 0)
+    write_image(documented / "extra" / "1.png", 0)
+    write_image(documented / "train" / "coarse" / "0" / "alone.png", 0)
+    with pytest.warns(UserWarning, match="^not read: ") as told:
+        assert open_folders(root=documented).fingerprint == expected
+    assert len(told) == 1
+    text = str(told[0].message)
+    assert re.search(r"5 files \(\.tga, [.\w, ]+\), for example .*train/fine/", text)
+    for part in (".tga", ".psd", ".exr", "no suffix", "extra/ in ", "1 image outside its folders", "stray.png"):
+        assert part in text
+    assert re.search(r"1 image of coarse/ that fine/ lacks, for example .*train/coarse/0/alone\.png", text)
+
+
+def test_many_folders_and_suffixes_that_are_not_read_are_counted(nested):
+    for number in range(9):
+        (nested / f"other{number}").mkdir()
+        (nested / "train" / "trees" / "oak" / f"a.x{number}").write_text("")
+    with pytest.warns(UserWarning, match=r"9 files \(.* and 4 more\).*other4/ and 4 more in "):
+        open_folders(root=nested)
 
 
 @pytest.mark.parametrize(
@@ -397,7 +542,8 @@ def test_links_that_form_a_loop_end_in_an_error(nested):
         open_folders(root=nested)
 
 
-def test_linked_class_folders_and_files_are_read(nested, tmp_path):
+def test_linked_class_folders_and_files_are_read(nested, tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp("elsewhere")
     expected = open_folders(root=nested).fingerprint
     (nested / "train" / "fish").rename(tmp_path / "elsewhere")
     (nested / "train" / "fish").symlink_to(tmp_path / "elsewhere", target_is_directory=True)

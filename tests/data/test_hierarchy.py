@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -39,3 +41,33 @@ def test_roll_up_gives_each_fine_label_its_coarse_one(coarse_of_fine):
 def test_contradictions(coarse_of_fine, message):
     with pytest.raises(DataError, match=message):
         LabelHierarchy(garden.fine_names, garden.coarse_names, coarse_of_fine)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fine_names": ["shark", "oak", "trout"]}, "fine_names must be a tuple of text"),
+        ({"fine_names": ("shark", "oak", 3)}, "fine_names must be a tuple of text"),
+        ({"coarse_names": "ab"}, "coarse_names must be a tuple of text"),
+        ({"coarse_names": (), "fine_names": (), "coarse_of_fine": ()}, "fine_names must be a tuple of text"),
+        ({"fine_names": ("shark", "", "trout")}, "fine label 1 has an empty name"),
+        ({"fine_names": ("shark", "oak", "shark")}, "two fine labels are both named 'shark'"),
+        ({"coarse_names": ("fish", "fish")}, "two coarse labels are both named 'fish'"),
+        ({"fine_names": ("shark", "oak", "tr\udcffut")}, "cannot be recorded as text"),
+        ({"coarse_of_fine": [0, 1, 0]}, "coarse_of_fine must be a tuple of whole numbers"),
+        ({"coarse_of_fine": (0, 1, 0.0)}, "coarse_of_fine must be a tuple of whole numbers"),
+        ({"coarse_of_fine": (0, True, 0)}, "coarse_of_fine must be a tuple of whole numbers"),
+    ],
+)
+def test_members_of_another_kind(change, message):
+    with pytest.raises(DataError, match=message):
+        replace(garden, **change)
+
+
+def test_names_of_control_characters_are_names():
+    assert LabelHierarchy(("a\x1b[31m", "b\n"), ("\u202ec",), (0, 0)).fine_count == 2
+
+
+def test_many_labels_take_no_time():
+    names = tuple(map(str, range(100_000)))
+    assert LabelHierarchy(names, names, tuple(range(100_000))).coarse_count == 100_000

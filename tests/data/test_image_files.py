@@ -1,6 +1,11 @@
 import io
+import os
 import struct
+import subprocess
+import sys
+import tracemalloc
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from bilateral.base.errors import DataError
-from bilateral.data.image_files import read_image, read_images
+from bilateral.base import memory
+from bilateral.base.errors import DataError, OutOfMemoryError
+from bilateral.data import image_files
+from bilateral.data.image_files import decode_image, read_image, read_images
+from data.strange import STRANGE, make_strange
 
 sides = st.integers(1, 9)
 colour_images = st.tuples(sides, sides).flatmap(lambda size: arrays(np.uint8, (*size, 3)))
@@ -157,7 +165,7 @@ def header_only(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "none of PNG, JPEG"),
+        (b"", "it is empty"),
         (b"not an image", "none of PNG, JPEG"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n", "none of PNG, JPEG"),
         (truncated("PNG"), "truncated"),
@@ -213,11 +221,74 @@ def test_images_of_several_sizes_need_image_size(tmp_path):
     assert read_images(files, image_size=8).shape == (2, 3, 8, 8)
 
 
-def test_images_beyond_memory_are_refused(tmp_path, monkeypatch):
-    def no_memory(*arguments, **options):
-        raise MemoryError
-
+def test_images_beyond_memory_are_refused_before_it_is_taken(tmp_path, monkeypatch):
     path = save(Image.new("RGB", (1024, 1024)), tmp_path / "a.png")
-    monkeypatch.setattr(np, "empty", no_memory)
-    with pytest.raises(DataError, match=r"1024 images of 1024x1024 pixels need 3\.0 GiB .*data\.image_size"):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 3_000_000_000)
+    with pytest.raises(
+        OutOfMemoryError, match=r"reading 1,024 images of 1024x1024 pixels needs 3\.2 GB .*data\.image_size"
+    ):
         read_images([path] * 1024)
+
+
+def test_large_images_are_decoded_one_at_a_time_and_take_little_more_than_their_pixels(tmp_path):
+    file = save(Image.new("RGBA", (4200, 4200)), tmp_path / "a.png")
+    code = "import sys, resource; from pathlib import Path; from bilateral.data import image_files, threads\n"
+    code += "before, threads._CHUNK = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 1\n"
+    code += "image_files.read_images([Path(sys.argv[1])] * 4, 32, num_workers=4)\n"
+    code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    done = subprocess.run([sys.executable, "-c", code, file], capture_output=True, text=True, check=True)
+    assert int(done.stdout) * 1024 < 20 * 4200**2
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "L"])
+def test_bands_change_no_pixel(tmp_path, monkeypatch, mode):
+    noise = np.random.default_rng(0).integers(0, 256, (9, 7, 4), dtype=np.uint8)
+    path = save(Image.fromarray(noise).convert(mode), tmp_path / "a.png")
+    whole = read_image(path)
+    monkeypatch.setattr(image_files, "_BAND", 20)
+    assert np.array_equal(read_image(path), whole)
+
+
+@pytest.mark.parametrize("place", STRANGE)
+def test_pipes_devices_and_sockets_are_refused_at_once(tmp_path, place):
+    file = make_strange(tmp_path / "a.png", place)
+    with pytest.raises(DataError, match=r"cannot read image .*a\.png: it is a pipe, a device or a socket"):
+        read_image(file)
+
+
+def test_a_file_that_is_far_too_large_is_not_read(tmp_path):
+    with (tmp_path / "a.png").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(DataError, match=r"a\.png: it has more than 536,870,912 bytes"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_file_name_that_is_no_text_is_a_name_as_any_other(tmp_path):
+    file = tmp_path / os.fsdecode(b"caf\xe9.png")
+    Image.fromarray(colours()).save(file)
+    assert np.array_equal(read_image(file), colours())
+
+
+def png(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of one black pixel with more chunks."""
+    every = [(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)), *chunks, (b"IDAT", zlib.compress(bytes(4)))]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in [*every, (b"IEND", b"")]
+    )
+
+
+BOMB = zlib.compress(bytes(2**28), 9)
+
+
+@pytest.mark.parametrize(
+    "chunk", [(b"zTXt", b"a\0\0" + BOMB), (b"iTXt", b"a\0\1\0\0\0" + BOMB), (b"iCCP", b"a\0\0" + BOMB)]
+)
+def test_bombs_beside_the_pixels_are_not_unpacked(chunk):
+    tracemalloc.start()
+    try:
+        with suppress(DataError):
+            assert decode_image(png(chunk), "it").shape == (1, 1, 3)
+        assert tracemalloc.get_traced_memory()[1] < 2**25
+    finally:
+        tracemalloc.stop()

@@ -40,6 +40,11 @@ def test_to_moves_every_tensor():
     [
         ({"images": train.images.float()}, "must be uint8"),
         ({"images": train.images[0]}, "must be uint8"),
+        ({"images": train.images.numpy()}, r"images must be uint8 \(N, C, H, W\), not ndarray"),
+        ({"fine": train.fine.int()}, r"fine labels must be int64 \(N,\), not torch\.int32 \(4,\)"),
+        ({"fine": train.fine.double()}, "fine labels must be int64"),
+        ({"coarse": train.coarse.tolist()}, "coarse labels must be int64 .*, not list"),
+        ({"coarse": train.coarse[:, None]}, r"coarse labels must be int64 .*, not torch\.int64 \(4, 1\)"),
         ({"images": train.images[:3]}, "3 images come with 4 fine and 4 coarse labels"),
         ({"fine": train.fine[:3]}, "4 images come with 3 fine and 4 coarse labels"),
         ({"coarse": train.coarse[:3]}, "4 images come with 4 fine and 3 coarse labels"),
@@ -70,6 +75,37 @@ def test_labels_that_do_not_fit_the_hierarchy(split, fine, coarse, message):
         replace(dataset, **{split: relabelled(fine, coarse)})
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": 5}, "needs a name"),
+        ({"hierarchy": None}, "LabelHierarchy"),
+        ({"train": None}, "train: it must be HierarchicalImages, not NoneType"),
+        ({"test": (1, 2)}, "test: it must be HierarchicalImages, not tuple"),
+        ({"validation": []}, "validation: it must be HierarchicalImages, not list"),
+        (
+            {"test": test.select(torch.tensor([], dtype=torch.int64))},
+            "garden, test: it must have one RGB image or more",
+        ),
+        ({"test": replace(test, images=test.images[:, :1])}, "test: it must have one RGB image"),
+        ({"test": replace(test, images=test.images[:, :, :0])}, "test: it must have one RGB image"),
+        ({"test": replace(test, images=test.images[:, :, :3])}, "test: its images have 3x4 pixels, .* 4x4"),
+        ({"mean": (0.5, 0.5)}, "mean must be a tuple of 3 finite numbers"),
+        ({"mean": [0.5] * 3}, "mean must be a tuple of 3 finite numbers"),
+        ({"mean": (0.5, 0.5, float("nan"))}, "mean must be a tuple of 3 finite numbers"),
+        ({"std": 0.2}, "std must be a tuple of 3 finite numbers"),
+        ({"std": (0.2, 0.2, float("inf"))}, "std must be a tuple of 3 finite numbers"),
+        ({"std": ("0.2",) * 3}, "std must be a tuple of 3 finite numbers"),
+        ({"std": (0.2, 0.2, 0.0)}, "std above 0"),
+        ({"std": (0.2, 0.2, -1.0)}, "std above 0"),
+        ({"mean": (125.3, 123.0, 113.9)}, "mean must lie between 0 and 1"),
+    ],
+)
+def test_a_data_set_of_other_things_than_it_holds(change, message):
+    with pytest.raises(DataError, match=message):
+        replace(dataset, **change)
+
+
 def test_splits():
     assert dataset.splits() == {"train": train, "test": test}
     assert list(replace(dataset, validation=train).splits()) == ["train", "validation", "test"]
@@ -80,7 +116,10 @@ def test_splits():
     [
         {"hierarchy": replace(hierarchy, fine_names=("shark", "elm", "trout"))},
         {"train": replace(train, images=train.images ^ 1)},
-        {"train": replace(train, images=train.images.reshape(4, 3, 2, 8))},
+        {
+            split: replace(dataset.splits()[split], images=dataset.splits()[split].images.reshape(-1, 3, 2, 8))
+            for split in ("train", "test")
+        },
         {"train": train.select(torch.tensor([0, 1, 2]))},
         {"test": make_images([2, 1, 0], seed=2)},
         {"validation": test},

@@ -6,6 +6,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from bilateral.base.errors import OutOfMemoryError
 from bilateral.data import shapes, sources
 from bilateral.data.config import DataConfig, ShapesConfig
 from bilateral.data.images import HierarchicalDataset, channel_statistics
@@ -163,3 +164,15 @@ def test_a_negative_seed_is_refused() -> None:
 
 def _accuracy_pct(scores: Tensor, labels: Tensor) -> float:
     return 100 * (scores.argmax(1) == labels).double().mean().item()
+
+
+@pytest.mark.parametrize("setting", ["train_per_class", "test_per_class"])
+def test_more_images_than_there_is_room_for_are_refused_at_once(setting):
+    with pytest.raises(OutOfMemoryError, match=r"needs [\d,.]+ GB of memory.*lower data\.shapes\.train_per_class"):
+        sources.load(DataConfig(shapes={setting: 10**9}))
+
+
+def test_no_number_is_too_large_to_be_refused():
+    for changes in ({"train_per_class": 10**400}, {"test_per_class": 10**20}):
+        with pytest.raises(ValidationError):
+            DataConfig(shapes=changes)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from bilateral.base.errors import ConfigError
+from bilateral.base.errors import ConfigError, DataError
 from bilateral.data.config import DataConfig, ShapesConfig
 from bilateral.data.sources import SOURCES, find_loader, load
 
@@ -19,10 +19,62 @@ def test_every_source_reads_known_settings_alone(name):
     assert SOURCES[name].reads <= set(DataConfig.model_fields)
 
 
-def test_a_loader_of_the_users_own(tmp_path, monkeypatch):
-    (tmp_path / "own_source.py").write_text("def read(config):\n    return config.root\n")
+OWN = """
+import sys
+import bilateral.data.shapes
+
+number = 5
+
+def read(config):
+    return bilateral.data.shapes.load(config.model_copy(update={"name": "shapes"}))
+
+def broken(config):
+    return [][config.split_seed]
+
+def leaving(config):
+    sys.exit(0)
+
+def empty(config):
+    return None
+
+def folder(config):
+    return config.root
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (tmp_path / "own_source.py").write_text(OWN)
+    (tmp_path / "own_leaves.py").write_text("import sys\nsys.exit(0)\n")
+    (tmp_path / "own_wrong.py").write_text("def read(:\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert load(DataConfig(name="own_source:read", root=tmp_path, num_workers=1)) == tmp_path
+
+
+def test_a_loader_of_the_users_own(own):
+    shapes = ShapesConfig(train_per_class=2, test_per_class=1)
+    dataset = load(DataConfig(name="own_source:read", num_workers=1, shapes=shapes))
+    assert dataset.fingerprint == load(DataConfig(shapes=shapes)).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("own_source:broken", DataError, r"'own_source:broken' failed: IndexError: .*own_source\.py, line 11"),
+        ("own_source:leaving", DataError, "'own_source:leaving' failed: SystemExit: 0"),
+        ("own_source:empty", DataError, "gave an object of type NoneType; it must return a .*HierarchicalDataset"),
+        ("own_source:folder", DataError, "gave an object of type NoneType"),
+        ("own_source:number", ConfigError, "'own_source:number' is of type int, not a function"),
+        ("os.path:join", DataError, "data.name: 'os.path:join' failed: TypeError"),
+        ("own_leaves:read", ConfigError, "cannot import 'own_leaves:read': SystemExit: 0"),
+        ("own_wrong:read", ConfigError, "cannot import 'own_wrong:read': SyntaxError"),
+        ("own_source:", ConfigError, "must have the form package.module:Object"),
+        (":read", ConfigError, "must have the form package.module:Object"),
+        ("a:b:c", ConfigError, "must have the form package.module:Object"),
+    ],
+)
+def test_own_code_that_gives_no_data_set_is_one_sentence(own, name, error, message):
+    with pytest.raises(error, match=message):
+        load(DataConfig(name=name))
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_a_narrow_resnet9_learns_shapes(tmp_path):
     }
     config = resolve(Run(check_config(values, "test"), 0)).config
     network = build_network(config.model, dataset.hierarchy.fine_count, dataset.hierarchy.coarse_count, 0)
-    kept, held_out = hold_out(dataset.train, 0.1)
+    kept, held_out = hold_out(dataset.train, dataset.hierarchy, 0.1)
     job = TrainingJob(
         network, describe(config, dataset), kept, held_out, config.training, CheckpointConfig(), 0, tmp_path
     )

@@ -29,7 +29,7 @@ def make_job(dataset: HierarchicalDataset, folder: Path, model: dict | None = No
     values = {"model": model or {"left": {"width": 0.0625}, "right": {"width": 0.0625}}, "training": FAST | training}
     config = check_config(values, "test")
     network = build_network(config.model, dataset.hierarchy.fine_count, dataset.hierarchy.coarse_count, seed=1)
-    kept, held_out = hold_out(dataset.train, 0.2)
+    kept, held_out = hold_out(dataset.train, dataset.hierarchy, 0.2)
     description = describe(config, dataset)
     settings = config.training.with_rates(batch_norm=True)
     return TrainingJob(network, description, kept, held_out, settings, CheckpointConfig(), 1, folder)

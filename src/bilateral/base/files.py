@@ -20,6 +20,7 @@ from .errors import OutputError
 log = logging.getLogger(__name__)
 MOST_TEXT = 2**26
 """Bytes of the largest text file that is read."""
+_LEAST_PIECE = 2**16
 
 
 @contextmanager
@@ -57,22 +58,36 @@ def open_plain(path: Path) -> BufferedReader:
     Raises OSError, as `open` does, and for what is no plain file: a pipe or a device, which may never end.
     """
     # Without O_NONBLOCK a pipe is waited for until somebody writes into it.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    no_plain_file = OSError(errno.EINVAL, "it is a pipe, a device or a socket, and no plain file", str(path))
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket
+            raise no_plain_file from None
+        raise
     kind = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(kind):
         os.close(descriptor)
-        reason = "it is a folder" if stat.S_ISDIR(kind) else "it is a pipe, a device or a socket, and no plain file"
-        raise OSError(errno.EISDIR if stat.S_ISDIR(kind) else errno.EINVAL, reason, str(path))
+        raise OSError(errno.EISDIR, "it is a folder", str(path)) if stat.S_ISDIR(kind) else no_plain_file
     return os.fdopen(descriptor, "rb")
 
 
 def read_bytes(path: Path, most: int) -> bytes:
     """Read a plain file of at most `most` bytes. Raises OSError as `open_plain` does, and for a larger file."""
+    too_large = OSError(
+        errno.EFBIG, f"it has more than {most:,} bytes, the most that are read of such a file", str(path)
+    )
     with open_plain(path) as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes, the most that are read of such a file", str(path))
-    return content
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise too_large
+        # Some files of the system say that they are empty, and are not.
+        pieces = [_next_piece(file, max(size, _LEAST_PIECE) + 1, path)]
+        while pieces[-1]:
+            if sum(map(len, pieces)) > most:
+                raise too_large
+            pieces.append(_next_piece(file, _LEAST_PIECE, path))
+    return b"".join(pieces)
 
 
 def read_text(path: Path, most: int = MOST_TEXT) -> str:
@@ -169,6 +184,13 @@ def _is_number(value: Any) -> bool:
 
 def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+def _next_piece(file: BinaryIO, size: int, path: Path) -> bytes:
+    piece: bytes | None = file.read(size)
+    if piece is None:
+        raise OSError(errno.EINVAL, "it gives its content only as that comes, and is no plain file", str(path))
+    return piece
 
 
 def _finite(values: Any) -> Any:

@@ -5,17 +5,19 @@ Two layouts of a split's folder are read:
     documented    fine/<fine label>/<file>, and the same images again as coarse/<coarse label>/<file>
     nested        <coarse label>/<fine label>/<file>
 
-Hidden files and files without an image's suffix are passed over; an image or a folder at any other place is an
+Hidden files are passed over, files without an image's suffix are noted; an image or a folder at any other place is an
 error, so that none is left out unnoticed. Only these fixed depths are read, so links that form a loop do no harm.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from ..base.errors import DataError
 from .image_files import IMAGE_SUFFIXES
 
 LEVELS = {"fine", "coarse"}
+_OF_THE_SYSTEM = {"thumbs.db", "desktop.ini"}
 
 ClassKey = tuple[str, ...]
 """Folder names of a class: (fine,) in the documented layout, (coarse, fine) in the nested one."""
@@ -29,6 +31,18 @@ class ClassFolders:
     """The split's folder: the one that holds fine/ in the documented layout."""
     nested: bool
     files: dict[ClassKey, list[Path]]
+    no_images: list[Path] = field(default_factory=list)
+    """What else lies there: files whose suffix is none of an image."""
+    coarse_alone: list[Path] = field(default_factory=list)
+    """Images in coarse/ of whose names there is none in fine/, where `coarse_folder_of_fine` has looked."""
+
+
+class Entries(NamedTuple):
+    """What is visible in a folder, each kind sorted by name."""
+
+    folders: list[Path]
+    images: list[Path]
+    others: list[Path]
 
 
 def scan(place: Path) -> ClassFolders:
@@ -36,17 +50,27 @@ def scan(place: Path) -> ClassFolders:
 
     Raises DataError, naming the folder, for a class with no image and for anything that fits neither layout.
     """
-    if place.name in LEVELS and any(_list(folder)[1] for folder in _list(place)[0]):
+    if place.name in LEVELS and any(list_folder(folder).images for folder in list_folder(place).folders):
         place, documented = place.parent, True
     else:
-        names = {folder.name for folder in _list(place)[0]}
+        names = {folder.name for folder in list_folder(place).folders}
         documented = bool(names) and names <= LEVELS
-    if not documented:
-        nested = [(coarse, fine) for coarse in _class_folders(place) for fine in _class_folders(coarse)]
-        return ClassFolders(place, True, {(coarse.name, fine.name): _images(fine) for coarse, fine in nested})
-    if not (place / "fine").is_dir():
-        raise DataError(f"{place}: there is no folder fine/, from which images and fine labels are read")
-    return ClassFolders(place, False, {(fine.name,): _images(fine) for fine in _class_folders(place / "fine")})
+        if names > LEVELS:
+            raise DataError(
+                f"{place}: beside fine/ and coarse/, which hold the images by label, lies {min(names - LEVELS)}/; move "
+                "it elsewhere, or rename fine/ and coarse/ if they are labels"
+            )
+    tree = ClassFolders(place, not documented, {}, list_folder(place).others)
+    if documented:
+        if not any(folder.name == "fine" for folder in list_folder(place).folders):
+            raise DataError(f"{place}: there is no folder fine/, from which images and fine labels are read")
+        for fine in _class_folders(place / "fine", tree):
+            tree.files[fine.name,] = _images(fine, tree)
+    else:
+        for coarse in _class_folders(place, tree):
+            for fine in _class_folders(coarse, tree):
+                tree.files[coarse.name, fine.name] = _images(fine, tree)
+    return tree
 
 
 def coarse_folder_of_fine(tree: ClassFolders) -> dict[str, str] | None:
@@ -54,12 +78,15 @@ def coarse_folder_of_fine(tree: ClassFolders) -> dict[str, str] | None:
 
     Raises DataError if the files of a fine folder do not all lie in exactly one coarse folder.
     """
-    if not (tree.place / "coarse").is_dir():
+    if not any(folder.name == "coarse" for folder in list_folder(tree.place).folders):
         return None
     holders: dict[str, set[str]] = {}
-    for coarse in _class_folders(tree.place / "coarse"):
-        for image in _images(coarse):
+    known = {image.name for images in tree.files.values() for image in images}
+    for coarse in _class_folders(tree.place / "coarse", tree):
+        for image in _images(coarse, tree):
             holders.setdefault(image.name, set()).add(coarse.name)
+            if image.name not in known:
+                tree.coarse_alone.append(image)
 
     found = {}
     for (fine,), files in tree.files.items():
@@ -93,8 +120,29 @@ def in_label_order(names: set[str]) -> list[str]:
     return sorted(names)
 
 
-def _class_folders(parent: Path) -> list[Path]:
-    folders, images = _list(parent)
+def list_folder(folder: Path) -> Entries:
+    """List a folder. Raises DataError where it is not there or cannot be read."""
+    try:
+        entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
+        visible = [entry for entry in entries if not entry.name.startswith(".")]
+        images = [entry for entry in visible if is_image(entry)]
+        folders = [entry for entry in visible if not is_image(entry) and entry.is_dir()]
+    except FileNotFoundError:
+        raise DataError(f"folder {folder} does not exist") from None
+    except OSError as error:
+        raise DataError(f"cannot read folder {folder}: {error.strerror}") from error
+    known = {*images, *folders}
+    others = [entry for entry in visible if entry not in known and entry.name.lower() not in _OF_THE_SYSTEM]
+    return Entries(folders, images, others)
+
+
+def is_image(path: Path) -> bool:
+    """Tell by its name whether a file is an image."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _class_folders(parent: Path, tree: ClassFolders) -> list[Path]:
+    folders, images, others = list_folder(parent)
     if images:
         raise DataError(
             f"{images[0]}: an image where folders of classes are expected; the layouts are "
@@ -102,27 +150,24 @@ def _class_folders(parent: Path) -> list[Path]:
         )
     if not folders:
         raise DataError(f"{parent}: there is no folder of a class in it")
+    for folder in folders:
+        try:
+            folder.name.encode()
+        except UnicodeEncodeError:
+            raise DataError(
+                f"{folder}: the name of this class folder is no UTF-8 text, in which names of classes are recorded; "
+                "rename it"
+            ) from None
+    if parent != tree.place:
+        tree.no_images.extend(others)
     return folders
 
 
-def _images(class_folder: Path) -> list[Path]:
-    folders, images = _list(class_folder)
+def _images(class_folder: Path, tree: ClassFolders) -> list[Path]:
+    folders, images, others = list_folder(class_folder)
     if folders:
         raise DataError(f"{folders[0]}: a folder where the images of class {class_folder.name!r} are expected")
     if not images:
         raise DataError(f"{class_folder}: class {class_folder.name!r} has no image")
+    tree.no_images.extend(others)
     return images
-
-
-def _list(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Folders and image files in a folder, sorted by name."""
-    try:
-        entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
-    except FileNotFoundError:
-        raise DataError(f"folder {folder} does not exist") from None
-    except OSError as error:
-        raise DataError(f"cannot read folder {folder}: {error.strerror}") from error
-    visible = [entry for entry in entries if not entry.name.startswith(".")]
-    images = [entry for entry in visible if entry.suffix.lower() in IMAGE_SUFFIXES]
-    folders = [entry for entry in visible if entry.suffix.lower() not in IMAGE_SUFFIXES and entry.is_dir()]
-    return folders, images

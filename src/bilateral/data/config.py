@@ -6,13 +6,15 @@ from pydantic import Field
 
 from ..base.section import Section, Text, UserPath, Whole
 
+_MANY = 10**9
+
 
 class ShapesConfig(Section):
     """The embedded data set's size and randomness."""
 
     seed: Annotated[Whole, Field(ge=0)] = 0
-    train_per_class: Annotated[Whole, Field(ge=2)] = 200
-    test_per_class: Annotated[Whole, Field(ge=1)] = 50
+    train_per_class: Annotated[Whole, Field(ge=2, le=_MANY)] = 200
+    test_per_class: Annotated[Whole, Field(ge=1, le=_MANY)] = 50
 
 
 class DataConfig(Section):
@@ -31,11 +33,11 @@ class DataConfig(Section):
     """Folder of CIFAR-100's raw files: names and coarse labels for folders of images that lack them."""
     image_size: Annotated[Whole, Field(ge=8, le=1024)] | None = None
     """Pixels a side that images are resized to; None keeps their size, which must then be one for all."""
-    num_workers: Annotated[Whole, Field(ge=0)] = 4
+    num_workers: Annotated[Whole, Field(ge=0, le=256)] = 4
     """Threads that decode image files."""
     shapes: ShapesConfig = ShapesConfig()
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    split_seed: Whole = 0
+    split_seed: Annotated[Whole, Field(ge=-(2**63), lt=2**64)] = 0
     """Chooses the held-out validation images, whatever seed a run has."""
 
     def changed_fields(self) -> set[str]:

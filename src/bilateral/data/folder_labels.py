@@ -1,6 +1,7 @@
 """Labels for folders of classes: which number and name each folder gets, and which coarse label above it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..base.errors import DataError
@@ -28,16 +29,16 @@ def nested_labels(tree: ClassFolders) -> FolderLabels:
 
     A fine name that stands under two coarse ones makes two classes, named "coarse/fine".
     """
-    coarse_names = in_label_order({coarse for coarse, _ in tree.files})
-    members = {
-        coarse: in_label_order({fine for above, fine in tree.files if above == coarse}) for coarse in coarse_names
-    }
-    keys = [(coarse, fine) for coarse in coarse_names for fine in members[coarse]]
+    members: dict[str, set[str]] = {}
+    for coarse, fine in tree.files:
+        members.setdefault(coarse, set()).add(fine)
+    coarse_names = in_label_order(set(members))
+    keys = [(coarse, fine) for coarse in coarse_names for fine in in_label_order(members[coarse])]
     uses = Counter(fine for _, fine in keys)
     hierarchy = LabelHierarchy(
         fine_names=tuple(fine if uses[fine] == 1 else f"{coarse}/{fine}" for coarse, fine in keys),
         coarse_names=tuple(coarse_names),
-        coarse_of_fine=tuple(coarse_names.index(coarse) for coarse, _ in keys),
+        coarse_of_fine=tuple(label for label, coarse in enumerate(coarse_names) for _ in members[coarse]),
     )
     return FolderLabels(hierarchy, {key: label for label, key in enumerate(keys)})
 
@@ -55,7 +56,8 @@ def documented_labels(
     """
     folders = in_label_order({fine for (fine,) in tree.files})
     if known is not None:
-        labels = [_find(fine, known.fine_names, f"{tree.place}/fine") for fine in folders]
+        ids = _ids(known.fine_names)
+        labels = [_find(fine, ids, f"{tree.place}/fine") for fine in folders]
         for label, uses in Counter(labels).items():
             if uses > 1:
                 raise DataError(f"{tree.place}/fine: two folders are both of label {known.fine_names[label]!r}")
@@ -63,10 +65,11 @@ def documented_labels(
     elif coarse_of is not None:
         labels = list(range(len(folders)))
         coarse_names = in_label_order(set(coarse_of.values()))
+        ids = _ids(coarse_names)
         hierarchy = LabelHierarchy(
             fine_names=tuple(folders),
             coarse_names=tuple(coarse_names),
-            coarse_of_fine=tuple(coarse_names.index(coarse_of[fine]) for fine in folders),
+            coarse_of_fine=tuple(ids[coarse_of[fine]] for fine in folders),
         )
     else:
         raise DataError(
@@ -79,18 +82,23 @@ def documented_labels(
 def check_coarse_folders(tree: ClassFolders, labels: FolderLabels, coarse_of: dict[str, str]) -> None:
     """Raise DataError if the coarse folder of any fine one is not the one that the hierarchy says."""
     names = labels.hierarchy.coarse_names
+    ids = _ids(names)
     for fine, coarse in coarse_of.items():
         expected = labels.hierarchy.coarse_of_fine[labels.label(tree, (fine,))]
-        if _find(coarse, names, f"{tree.place}/coarse") != expected:
+        if _find(coarse, ids, f"{tree.place}/coarse") != expected:
             raise DataError(
                 f"{tree.place}: the images of fine/{fine} lie in coarse/{coarse}, but the hierarchy puts them "
                 f"under {names[expected]!r}"
             )
 
 
-def _find(folder: str, names: tuple[str, ...], where: str) -> int:
-    if folder in names:
-        return names.index(folder)
-    if is_label_id(folder) and int(folder) < len(names):
+def _ids(names: Sequence[str]) -> dict[str, int]:
+    return {name: label for label, name in enumerate(names)}
+
+
+def _find(folder: str, ids: dict[str, int], where: str) -> int:
+    if folder in ids:
+        return ids[folder]
+    if is_label_id(folder) and int(folder) < len(ids):
         return int(folder)
-    raise DataError(f"{where}/{folder}: no label of the hierarchy has this name, or this id (0 to {len(names) - 1})")
+    raise DataError(f"{where}/{folder}: no label of the hierarchy has this name, or this id (0 to {len(ids) - 1})")

@@ -4,19 +4,23 @@ Two layouts are read, each from a `root` that holds the splits' folders, or from
 
     documented    {train,test}/fine/<label>/<file>, and the same images as {train,test}/coarse/<label>/<file>
     nested        {train,test}/<coarse label>/<fine label>/<file>
+
+A `root` without these folders is one split itself, of either layout.
 """
 
 import warnings
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from ..base.errors import ConfigError, DataError
-from .class_folders import LEVELS, ClassFolders, coarse_folder_of_fine, scan
+from .class_folders import LEVELS, ClassFolders, coarse_folder_of_fine, list_folder, scan
 from .config import DataConfig
 from .folder_labels import FolderLabels, check_coarse_folders, documented_labels, nested_labels
 from .hierarchy import LabelHierarchy
-from .hierarchy_file import StatedHierarchy, read_hierarchy
+from .hierarchy_file import FILE_NAME, StatedHierarchy, read_hierarchy
 from .image_files import read_images
 from .images import HierarchicalDataset, HierarchicalImages, channel_statistics
 from .splits import hold_out
@@ -24,7 +28,12 @@ from .splits import hold_out
 TEST_FRACTION = 0.2
 """Share of the training images that become the test set where there is none."""
 
-_ROOT_NAMES = {"train": ("train",), "validation": ("val", "validation"), "test": ("test",)}
+_ROOT_NAMES = {
+    "train": {"train", "training"},
+    "validation": {"val", "valid", "validation", "dev"},
+    "test": {"test", "testing"},
+}
+_MOST_NAMED = 5
 
 
 def load(config: DataConfig) -> HierarchicalDataset:
@@ -34,16 +43,20 @@ def load(config: DataConfig) -> HierarchicalDataset:
     the hierarchy from `hierarchy.yaml` beside the splits' folders, else from `raw_data_dir` (CIFAR-100's raw
     files), else from the coarse/ tree, which must agree with either. Folders all named by numbers are label ids.
 
-    A validation folder (`val_dir`, or val/ or validation/ in `root`) gives the data set's validation images,
-    unless it is the test folder. Without a test folder a fifth of each class becomes the test set, with a warning.
-    `image_size` makes squares of that many pixels a side; without it all images must have one size.
+    A validation folder (`val_dir`, or val/, valid/, validation/ or dev/ in `root`) gives the data set's validation
+    images, unless it is the test folder. Without a test folder a fifth of each class becomes the test set, with a
+    warning. Another one names what lies there and is not read. `image_size` makes squares of that many pixels a side;
+    without it all images must have one size.
 
     Raises ConfigError for contradictory settings; DataError, naming the place, for data that fits neither layout,
     an image that cannot be read, a class with no image or one that the training images lack.
     """
-    trees = {split: scan(folder) for split, folder in _split_folders(config).items()}
+    folders = _split_folders(config)
+    trees = {split: scan(folder) for split, folder in folders.items()}
     known = _known_hierarchy(config, trees["train"])
+    _check_counts(config, trees, known)
     labels = _label_folders(trees, known)
+    _tell_unread(config, folders, trees)
     splits = _read_splits(config, trees, labels)
     if "test" not in splits:
         splits["train"], splits["test"] = _hold_out_test(splits["train"], labels.hierarchy, trees["train"].place)
@@ -65,6 +78,8 @@ def _split_folders(config: DataConfig) -> dict[str, Path]:
                 "the folders train/ and test/, or the others"
             )
         given = {split: _folder_in(config.root, names) for split, names in _ROOT_NAMES.items()}
+        if not any(given.values()) and list_folder(config.root).folders:
+            given["train"] = config.root
         if given["train"] is None:
             raise DataError(f"data.root: there is no folder train/ in {config.root}")
     if given["train"] is None:
@@ -80,15 +95,16 @@ def _split_folders(config: DataConfig) -> dict[str, Path]:
     return folders
 
 
-def _folder_in(root: Path, names: tuple[str, ...]) -> Path | None:
-    present = [root / name for name in names if (root / name).is_dir()]
+def _folder_in(root: Path, names: set[str]) -> Path | None:
+    present = [folder for folder in list_folder(root).folders if folder.name.lower() in names]
     if len(present) > 1:
         raise DataError(f"{present[0]} and {present[1]} are both there; keep one")
     return present[0] if present else None
 
 
 def _split_place(folder: Path) -> Path:
-    folder = folder.resolve()
+    with suppress(OSError, RuntimeError):  # links that form a loop: nothing can be read there
+        folder = folder.resolve()
     return folder.parent if folder.name in LEVELS else folder
 
 
@@ -100,7 +116,8 @@ def _known_hierarchy(config: DataConfig, train: ClassFolders) -> StatedHierarchy
                 "itself; leave raw_data_dir out"
             )
         return None
-    known = read_hierarchy(train.place.parent)
+    beside = train.place if _is_one_split(config, train) else train.place.parent
+    known = read_hierarchy(beside)
     if known is None and config.raw_data_dir is not None:
         from .cifar100 import read_raw
 
@@ -113,10 +130,60 @@ def _known_hierarchy(config: DataConfig, train: ClassFolders) -> StatedHierarchy
         )
     if known is not None and known.name != "cifar100" and config.raw_data_dir is not None:
         raise ConfigError(
-            f"data.raw_data_dir is of CIFAR-100, but hierarchy.yaml in {train.place.parent} describes {known.name!r}; "
+            f"data.raw_data_dir is of CIFAR-100, but hierarchy.yaml in {beside} describes {known.name!r}; "
             "leave one of them out"
         )
     return known
+
+
+def _is_one_split(config: DataConfig, train: ClassFolders) -> bool:
+    """Whether `root` itself is the folder of the training images."""
+    return config.root is not None and train.place == _split_place(config.root)
+
+
+def _check_counts(config: DataConfig, trees: dict[str, ClassFolders], known: StatedHierarchy | None) -> None:
+    for split, expected in known.images.items() if known else ():
+        if split not in trees and config.root is None:
+            continue
+        found = sum(map(len, trees[split].files.values())) if split in trees else 0
+        if found != expected:
+            place = trees[split].place if split in trees else config.root
+            raise DataError(
+                f"{place}: hierarchy.yaml counts {expected} {split} images, but {found} are there; complete "
+                "them (run the preparation again), or mend the count"
+            )
+
+
+def _tell_unread(config: DataConfig, folders: dict[str, Path], trees: dict[str, ClassFolders]) -> None:
+    """Warn once of all that lies among the images and is not read."""
+    unread = []
+    files = [file for tree in trees.values() for file in tree.no_images if file.name != FILE_NAME]
+    if files:
+        suffixes = [suffix or "no suffix" for suffix, _ in Counter(file.suffix.lower() for file in files).most_common()]
+        unread.append(f"{_counted(len(files), 'file')} ({_listed(suffixes)}), for example {files[0]}")
+    astray = [file for tree in trees.values() for file in tree.coarse_alone]
+    if astray:
+        unread.append(f"{_counted(len(astray), 'image')} of coarse/ that fine/ lacks, for example {astray[0]}")
+    if config.root is not None and config.root not in folders.values():
+        entries = list_folder(config.root)
+        others = [f"{folder.name}/" for folder in entries.folders if folder not in folders.values()]
+        if others:
+            unread.append(f"{_listed(others)} in {config.root}")
+        if entries.images:
+            unread.append(
+                f"{_counted(len(entries.images), 'image')} outside its folders, for example {entries.images[0]}"
+            )
+    if unread:
+        warnings.warn(f"not read: {'; '.join(unread)}", stacklevel=3)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' if count > 1 else ''}"
+
+
+def _listed(names: list[str]) -> str:
+    rest = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _label_folders(trees: dict[str, ClassFolders], known: StatedHierarchy | None) -> FolderLabels:
@@ -124,12 +191,6 @@ def _label_folders(trees: dict[str, ClassFolders], known: StatedHierarchy | None
     for split, tree in trees.items():
         if tree.nested != train.nested:
             raise DataError(f"{train.place} and {tree.place} have two layouts; training and {split} images need one")
-        expected, found = known.images.get(split) if known else None, sum(map(len, tree.files.values()))
-        if expected not in (None, found):
-            raise DataError(
-                f"{tree.place}: hierarchy.yaml counts {expected} {split} images, but {found} are there; complete "
-                "them (run the preparation again), or mend the count"
-            )
     if train.nested:
         return nested_labels(train)
     coarse_of = {split: coarse_folder_of_fine(tree) for split, tree in trees.items()}
@@ -171,4 +232,4 @@ def _hold_out_test(
         "training images, always the same ones, and become the test set",
         stacklevel=3,
     )
-    return hold_out(train, TEST_FRACTION)
+    return hold_out(train, hierarchy, TEST_FRACTION)

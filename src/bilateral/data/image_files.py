@@ -1,7 +1,9 @@
 """Image files of any common kind, decoded to RGB at one size."""
 
 import io
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from ..base.errors import DataError
+from ..base.files import read_bytes
+from ..base.memory import check_memory
 from .threads import for_each
 
 # HEIC is not readable here, but such a file is an image: it gets an error and is not passed over.
@@ -19,6 +23,11 @@ IMAGE_SUFFIXES |= {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
 MAX_PIXELS = 89_478_485
 """Largest image that is decoded, as Pillow's own limit against decompression bombs (a quarter of a GiB)."""
+MAX_BYTES = 2**29
+"""Size of the largest image file that is read."""
+_LARGE_FROM = 2**24  # pixels
+_LARGE = threading.Lock()
+_BAND = 2**22  # pixels
 
 
 def read_images(files: Sequence[Path], image_size: int | None = None, num_workers: int = 0) -> Tensor:
@@ -27,17 +36,14 @@ def read_images(files: Sequence[Path], image_size: int | None = None, num_worker
     With `image_size` H = W = image_size (see `read_image`), without it all must have one size.
     `num_workers` threads decode; 0 stands for the calling thread alone.
 
-    Raises DataError, naming the file, for one that cannot be decoded or has another size than the first.
+    Raises DataError, naming the file, for one that cannot be decoded or has another size than the first;
+    OutOfMemoryError where there is no room for all.
     """
     first = read_image(files[0], image_size)
     height, width, _ = first.shape
-    try:
-        images = np.empty((len(files), 3, height, width), dtype=np.uint8)
-    except MemoryError:
-        raise DataError(
-            f"{len(files)} images of {width}x{height} pixels need {len(files) * first.size / 2**30:.1f} GiB of "
-            "memory, which is not there; data.image_size=N makes them smaller"
-        ) from None
+    what = f"reading {len(files):,} images of {width}x{height} pixels"
+    check_memory(len(files) * first.size, what, "data.image_size=N makes them smaller")
+    images = np.empty((len(files), 3, height, width), dtype=np.uint8)
 
     def read(index: int) -> None:
         image = read_image(files[index], image_size)
@@ -59,8 +65,8 @@ def read_image(file: Path, image_size: int | None = None) -> np.ndarray:
     """
     try:
         # Reading the whole file at once keeps threads from passing the interpreter's lock to and fro.
-        content = file.read_bytes()
-    except Exception as error:
+        content = read_bytes(file, MAX_BYTES)
+    except OSError as error:
         raise DataError(f"cannot read image {file}: {_reason(error)}") from None
     return decode_image(content, str(file), image_size)
 
@@ -78,21 +84,41 @@ def decode_image(content: bytes, what: str, image_size: int | None = None) -> np
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
-            if image_size is not None:
-                # JPEG can decode at a half or less, much faster; twice the size wanted is left for the scaling.
-                image.draft(image.mode, (2 * image_size, 2 * image_size))
-            ImageOps.exif_transpose(image, in_place=True)
-            rgb = _to_rgb(image)
-            if image_size is not None:
-                rgb = ImageOps.fit(rgb, (image_size, image_size), Image.Resampling.BICUBIC)
-            return np.asarray(rgb)
+            if image.width * image.height < _LARGE_FROM:
+                return _decode(image, image_size)
+            # One at a time, and in a thread that ends: a thread that goes on keeps what it frees for itself.
+            with _LARGE, ThreadPoolExecutor(1) as alone:
+                pixels = alone.submit(_decode, image, image_size).result()
+                image.close()
+                return pixels
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         reason = f"it has more than {MAX_PIXELS} pixels"
     except UnidentifiedImageError:
-        reason = f"its content is none of {', '.join(FORMATS)}, or is damaged"
+        reason = f"its content is none of {', '.join(FORMATS)}, or is damaged" if content else "it is empty"
     except Exception as error:  # damaged bytes make decoders raise errors of any kind
         reason = _reason(error)
     raise DataError(f"cannot read image {what}: {reason}")
+
+
+def _decode(image: Image.Image, image_size: int | None) -> np.ndarray:
+    if image_size is not None:
+        # JPEG can decode at a half or less, much faster; twice the size wanted is left for the scaling.
+        image.draft(image.mode, (2 * image_size, 2 * image_size))
+    ImageOps.exif_transpose(image, in_place=True)
+    rgb = _to_rgb(image)
+    if image_size is not None:
+        rgb = ImageOps.fit(rgb, (image_size, image_size), Image.Resampling.BICUBIC)
+    pixels = np.empty((rgb.height, rgb.width, 3), dtype=np.uint8)
+    for box in _bands(rgb):
+        pixels[box[1] : box[3]] = np.asarray(rgb.crop(box))
+    return pixels
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
+    """Give the boxes of bands that are the image together; one by one they take little memory."""
+    rows = max(1, _BAND // image.width)
+    for top in range(0, image.height, rows):
+        yield 0, top, image.width, min(top + rows, image.height)
 
 
 def _reason(error: Exception) -> str:
@@ -108,6 +134,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
             raise ValueError("its pixels have more than 16 bits; save it with 8 or 16")
         image = Image.fromarray((values >> 8).astype(np.uint8))
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+        rgb = Image.new("RGB", image.size)
+        for box in _bands(image):
+            band = image.crop(box).convert("RGBA")
+            band = Image.alpha_composite(Image.new("RGBA", band.size, "white"), band)
+            rgb.paste(band.convert("RGB"), box)
+        return rgb
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,6 +1,7 @@
 """Images in memory with their two labels, and a data set made of them."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +16,7 @@ from .hierarchy import LabelHierarchy
 class HierarchicalImages:
     """N images with one fine and one coarse label each.
 
-    images: uint8 (N, C, H, W); fine: int64 (N,); coarse: int64 (N,).
+    images: uint8 (N, C, H, W); fine: int64 (N,); coarse: int64 (N,). Raises DataError for anything else.
     """
 
     images: Tensor
@@ -23,8 +24,11 @@ class HierarchicalImages:
     coarse: Tensor
 
     def __post_init__(self) -> None:
-        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
-            raise DataError(f"images must be uint8 (N, C, H, W), not {self.images.dtype} {tuple(self.images.shape)}")
+        if not _is(self.images, torch.uint8, 4):
+            raise DataError(f"images must be uint8 (N, C, H, W), not {_form(self.images)}")
+        for level, labels in (("fine", self.fine), ("coarse", self.coarse)):
+            if not _is(labels, torch.int64, 1):
+                raise DataError(f"{level} labels must be int64 (N,), not {_form(labels)}")
         if not len(self.images) == len(self.fine) == len(self.coarse):
             raise DataError(
                 f"{len(self.images)} images come with {len(self.fine)} fine and {len(self.coarse)} coarse labels"
@@ -49,8 +53,8 @@ class HierarchicalDataset:
     mean, std: of each channel, on the scale 0 to 1, as used to normalise.
     validation: only where the source itself has such a split; otherwise `splits.hold_out` makes one.
 
-    Raises DataError for a label outside the hierarchy, a fine and a coarse label that contradict it,
-    or a class with no image.
+    Raises DataError for images that are not RGB of one size, a mean or deviation that cannot be theirs, a label
+    outside the hierarchy, a fine and a coarse label that contradict it, or a class with no image.
     """
 
     name: str
@@ -62,8 +66,19 @@ class HierarchicalDataset:
     validation: HierarchicalImages | None = None
 
     def __post_init__(self) -> None:
-        for split, images in self.splits().items():
+        if not isinstance(self.name, str) or not isinstance(self.hierarchy, LabelHierarchy):
+            raise DataError("a data set needs a name, which is text, and a LabelHierarchy")
+        for split, images in {"train": self.train, "test": self.test, **self.splits()}.items():
+            _check_images(f"{self.name}, {split}", images, self.train)
             _check_labels(f"{self.name}, {split}", images, self.hierarchy)
+        for what, values in (("mean", self.mean), ("std", self.std)):
+            if not isinstance(values, tuple) or len(values) != 3 or not all(map(_is_finite, values)):
+                raise DataError(f"{self.name}: {what} must be a tuple of 3 finite numbers, one for each channel")
+        if not all(0 <= value <= 1 for value in self.mean) or min(self.std) <= 0:
+            raise DataError(
+                f"{self.name}: mean must lie between 0 and 1, the scale of the channels, and std above 0; they are "
+                f"{self.mean} and {self.std}"
+            )
 
     def splits(self) -> dict[str, HierarchicalImages]:
         """Give the splits that this data set has, by name."""
@@ -91,6 +106,31 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
         means.append(round(mean.item(), 4))
         deviations.append(round((share * (values - mean) ** 2).sum().sqrt().item(), 4))
     return tuple(means), tuple(max(deviation, 1e-4) for deviation in deviations)
+
+
+def _is(tensor: object, dtype: torch.dtype, dimensions: int) -> bool:
+    return isinstance(tensor, Tensor) and tensor.dtype == dtype and tensor.ndim == dimensions
+
+
+def _form(value: object) -> str:
+    return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check_images(where: str, images: HierarchicalImages, first: HierarchicalImages) -> None:
+    if not isinstance(images, HierarchicalImages):
+        raise DataError(f"{where}: it must be HierarchicalImages, not {type(images).__name__}")
+    _, channels, *size = images.images.shape
+    if channels != 3 or 0 in images.images.shape:
+        raise DataError(f"{where}: it must have one RGB image or more, (N, 3, H, W), and has {_form(images.images)}")
+    if size != list(first.images.shape[2:]):
+        raise DataError(
+            f"{where}: its images have {size[0]}x{size[1]} pixels, the training images "
+            f"{first.images.shape[2]}x{first.images.shape[3]}; give all one size"
+        )
 
 
 def _check_labels(where: str, images: HierarchicalImages, hierarchy: LabelHierarchy) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..base.memory import check_memory
 from .config import DataConfig
 from .hierarchy import LabelHierarchy
 from .images import HierarchicalDataset, HierarchicalImages, channel_statistics
@@ -33,6 +34,8 @@ _STROKES_BEFORE = 2
 _NOISE = (0.05, 0.16)
 
 _TRAIN, _TEST = 0, 1
+_BYTES_AT_WORK = 80_000
+"""What drawing takes beyond the finished images, for each image of one class."""
 
 
 def load(config: DataConfig) -> HierarchicalDataset:
@@ -40,8 +43,17 @@ def load(config: DataConfig) -> HierarchicalDataset:
 
     The same settings give the same bytes every time. An image depends on the seed, its split, its class and its
     place within the class alone: a larger data set of the same seed begins with the smaller one's images.
+
+    Raises OutOfMemoryError for more images than there is room for.
     """
     shapes = config.shapes
+    count = shapes.train_per_class + shapes.test_per_class
+    check_memory(
+        count * len(HIERARCHY.fine_names) * 3 * SIZE**2
+        + max(shapes.train_per_class, shapes.test_per_class) * _BYTES_AT_WORK,
+        f"drawing {count:,} images of each of {len(HIERARCHY.fine_names)} kinds of shape",
+        "lower data.shapes.train_per_class or test_per_class",
+    )
     train = _draw_split(shapes.seed, _TRAIN, shapes.train_per_class)
     test = _draw_split(shapes.seed, _TEST, shapes.test_per_class)
     mean, std = channel_statistics(train.images)
@@ -50,9 +62,11 @@ def load(config: DataConfig) -> HierarchicalDataset:
 
 def _draw_split(seed: int, split: int, per_class: int) -> HierarchicalImages:
     kinds = [(form, detail) for form in FORMS.values() for detail in DETAILS.values()]
-    images = [_draw(form, detail, _Chance(per_class, seed, split, label)) for label, (form, detail) in enumerate(kinds)]
+    images = np.empty((len(kinds), per_class, 3, SIZE, SIZE), dtype=np.uint8)
+    for label, (form, detail) in enumerate(kinds):
+        images[label] = _draw(form, detail, _Chance(per_class, seed, split, label))
     fine = torch.arange(len(kinds)).repeat_interleave(per_class)
-    return HierarchicalImages(torch.from_numpy(np.concatenate(images)), fine, HIERARCHY.roll_up(fine))
+    return HierarchicalImages(torch.from_numpy(images).flatten(0, 1), fine, HIERARCHY.roll_up(fine))
 
 
 class _Chance:

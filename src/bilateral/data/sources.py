@@ -1,10 +1,10 @@
 """The data sources by name, and the one door through which a data set is opened."""
 
-import importlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..base.errors import ConfigError
+from ..base.errors import ConfigError, DataError
+from ..base.own_code import call, is_own, load_object
 from .config import DataConfig
 from .images import HierarchicalDataset
 
@@ -30,9 +30,19 @@ _READ_BY_ALL = frozenset({"name", "validation_fraction", "split_seed"})
 def load(config: DataConfig) -> HierarchicalDataset:
     """Open the data set that `config` names.
 
-    Raises ConfigError for an unknown source or a setting that it does not read; DataError for bad data.
+    Raises ConfigError for an unknown source or a setting that it does not read; DataError for bad data, and for a
+    source of the user's own that fails or gives something else.
     """
-    return find_loader(config)(config)
+    loader = find_loader(config)
+    if not is_own(config.name):
+        return loader(config)
+    dataset = call(lambda: loader(config), f"data.name: {config.name!r}", DataError)
+    if not isinstance(dataset, HierarchicalDataset):
+        raise DataError(
+            f"data.name: {config.name!r} gave an object of type {type(dataset).__name__}; it must return a "
+            "bilateral.data.images.HierarchicalDataset"
+        )
+    return dataset
 
 
 def find_loader(config: DataConfig) -> Callable[[DataConfig], HierarchicalDataset]:
@@ -40,14 +50,13 @@ def find_loader(config: DataConfig) -> Callable[[DataConfig], HierarchicalDatase
     source = SOURCES.get(config.name)
     if source is not None:
         _refuse_unread(config, source)
-    elif ":" not in config.name:
+    elif not is_own(config.name):
         known = ", ".join(SOURCES)
         raise ConfigError(f"data.name: unknown source {config.name!r}; allowed: {known}, or package.module:function")
-    module_name, _, function = (source.loader if source else config.name).partition(":")
-    try:
-        return getattr(importlib.import_module(module_name), function)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise ConfigError(f"data.name: cannot import {config.name!r}: {error}") from error
+    loader = load_object(source.loader if source else config.name, "data.name")
+    if not callable(loader):
+        raise ConfigError(f"data.name: {config.name!r} is of type {type(loader).__name__}, not a function of a config")
+    return loader
 
 
 def _refuse_unread(config: DataConfig, source: Source) -> None:

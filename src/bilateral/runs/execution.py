@@ -50,7 +50,7 @@ def split(config: Config, dataset: HierarchicalDataset) -> tuple[HierarchicalIma
         return dataset.train, dataset.test
     if dataset.validation is not None:
         return dataset.train, dataset.validation
-    return hold_out(dataset.train, config.data.validation_fraction, config.data.split_seed)
+    return hold_out(dataset.train, dataset.hierarchy, config.data.validation_fraction, config.data.split_seed)
 
 
 def describe(config: Config, dataset: HierarchicalDataset) -> Description:
