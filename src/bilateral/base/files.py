@@ -186,7 +186,7 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
-def _next_piece(file: BinaryIO, size: int, path: Path) -> bytes:
+def _next_piece(file: BufferedReader, size: int, path: Path) -> bytes:
     piece: bytes | None = file.read(size)
     if piece is None:
         raise OSError(errno.EINVAL, "it gives its content only as that comes, and is no plain file", str(path))
