@@ -74,9 +74,10 @@ def test_the_codes_fingerprint_ignores_comments_but_not_code(tmp_path, monkeypat
         code_fingerprint.cache_clear()
         return code_fingerprint(("my_backbone:Mine",))
 
-    first = fingerprint("class Mine:\n    x = 1\n")
-    assert fingerprint("# a remark\nclass Mine:\n\n    x = 1\n") == first
-    assert fingerprint("class Mine:\n    x = 2\n") != first
+    head = "from torch import nn\nclass Mine(nn.Module):\n"
+    first = fingerprint(f"{head}    x = 1\n")
+    assert fingerprint(f"# a remark\n{head}\n    x = 1\n") == first
+    assert fingerprint(f"{head}    x = 2\n") != first
 
 
 def test_a_system_is_left_and_right_alone_and_then_both():
