@@ -160,7 +160,7 @@ def load(config):
     assert result.returncode == 0, result.stderr
     run = next(tmp_path.glob("runs/quickstart-bilateral-*/*-seed0-*"))
     refused = bilateral("evaluate", str(run))
-    assert refused.returncode == 2 and "'mine:Flat', which is not one of ours" in refused.stderr
+    assert refused.returncode == 2 and "not part of bilateral, 'mine:Flat'" in refused.stderr
     trusted = bilateral("evaluate", str(run), "--own-backbone", "mine:Flat", "--json")
     assert trusted.returncode == 0, trusted.stderr
     assert json.loads(trusted.stdout)["data"] == "mine"

@@ -256,6 +256,9 @@ GREEDY = {
     "seen everywhere where it fits": lambda path: save(
         path, unilateral().state_dict() | {"fine_head.1.weight": torch.zeros(1).expand(10**8, 32)}
     ),
+    "a second spelling seen everywhere": lambda path: save(
+        path, unilateral().state_dict() | {"hemisphere.net.0.0.weight": torch.zeros(1).expand(10**9)}
+    ),
     "a long storage": lambda path: legacy(
         path, lambda content: re.sub(rb"K.Nt", lambda _: b"\x8a\x06\0\0\0\0\0\x10Nt", content, flags=re.DOTALL)
     ),
