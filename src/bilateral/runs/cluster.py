@@ -159,10 +159,9 @@ async def _scheduler_fault(address: str) -> str | None:
 
     try:
         answer = await asyncio.wait_for(ask(), PATIENCE_S + 1)
-    except TimeoutError:
-        return _SILENT
-    except (Exception, MemoryError) as error:  # no address, or an answer of another kind of server
-        return describe(_root(error))
+    except Exception as error:  # no address, nobody there, or an answer of another kind of server
+        root = _root(error)
+        return _SILENT if isinstance(root, TimeoutError) else describe(root)
     kind = answer.get("type") if isinstance(answer, dict) else None
     return None if kind == "Scheduler" else f"it is a {kind}" if kind else _SILENT
 
