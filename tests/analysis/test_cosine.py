@@ -110,3 +110,18 @@ def test_one_pair_is_enough(computed):
     text = cosine.tell(table.head(1))
     assert "nan" not in text
     cosine.draw(table.head(1))
+
+
+def test_pairs_have_the_order_of_a_triangle():
+    for count in (2, 3, 7):
+        listed = torch.triu_indices(count, count, 1).T.tolist()
+        assert [list(cosine._pair(number, count)) for number in range(len(listed))] == listed
+
+
+def test_of_very_many_pairs_some_are_drawn_in_little_memory():
+    labels = torch.arange(2).repeat(10_000)  # 10^8 pairs
+    first, second = cosine.pairs(torch.ones(20_000, dtype=torch.bool), labels, 3)
+    assert len(first) == cosine.PAIRS and (labels[first] == labels[second]).all() and (first < second).all()
+    assert len(set(zip(first.tolist(), second.tolist()))) == cosine.PAIRS and first.max() > 10_000
+    again, _ = cosine.pairs(torch.ones(20_000, dtype=torch.bool), labels, 3)
+    assert again.equal(first)

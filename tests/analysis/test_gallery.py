@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from bilateral.analysis import gallery
@@ -118,3 +119,9 @@ def test_the_figure_and_the_sentence(computed):
     assert len(figure.axes) == 16
     shown = {axes.get_xlabel() for axes in figure.axes if axes.get_xlabel()}
     assert shown <= set("abcdef") and len([axes for axes in figure.axes if axes.images]) == table["cell"].nunique()
+
+
+def test_large_pictures_are_made_smaller():
+    image = torch.full((3, 600, 300), 7, dtype=torch.uint8)
+    assert gallery._shrunk(image).shape == (3, 256, 128) and (gallery._shrunk(image) == 7).all()
+    assert gallery._shrunk(image[:, :200, :200]).shape == (3, 200, 200)

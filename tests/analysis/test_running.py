@@ -261,6 +261,7 @@ def test_a_record_with_other_kinds_of_values_is_made_again(own, study, tmp_path,
 NAMES = ["nan", "NA", "null", "True", "007", "", " a ", "a,b", 'say "x"', "两\u202ehalf", "line\nend", "\0", "\ud800"]
 
 
+@pytest.mark.filterwarnings("ignore:no font on this machine")
 def test_text_in_tables_stays_text_and_loses_its_control_characters(own, study, tmp_path):
     _, mine = own
     table = pd.DataFrame({"class\t": NAMES, "value": [None, *range(len(NAMES) - 1)]})

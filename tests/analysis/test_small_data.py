@@ -1,6 +1,10 @@
 """Every analysis, and the page, of runs on few images and few classes: each works, or says why it does not apply."""
 
+import json
+import re
+from functools import partial
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -130,6 +134,34 @@ def test_the_page_is_there(case, tmp_path):
     page = (tmp_path / "page.html").read_text()
     assert page.count("Not shown: ") == len(inapplicable) + ("gallery" not in inapplicable)  # without scripts
     assert ">nan" not in page and "nan %" not in page
+
+
+ODD = ["$\\input{x}$", "猫", "<script>alert(1)", "nan", "007", "True", "]]> {{ 7 * 7 }}", "q\"'\\"]
+
+
+@pytest.mark.filterwarnings("ignore:no font on this machine")
+def test_classes_may_have_any_name(tmp_path, capfd):
+    """Through training, analyses and page: text stays text everywhere."""
+    for part, each in (("train", 4), ("test", 2)):
+        for place, name in enumerate(ODD):
+            folder = tmp_path / "images" / part / f"$x$ {place // 2}" / name
+            folder.mkdir(parents=True)
+            for number in range(each):
+                pixels = np.random.default_rng(10 * place + number).integers(0, 255, (16, 16, 3), np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    given = ["data.name=folders", f"data.root={tmp_path / 'images'}", "name=odd", f"save_dir={tmp_path / 'runs'}"]
+    short = [f"{section}.epochs=1" for section in ("training", "pretraining.left", "pretraining.right")]
+    do = partial(app, exit_on_error=False, result_action="return_none")
+    do(["system", *given, *short, *NARROW, "training.batch_size=8"])
+    do(["report", str(tmp_path / "runs" / "odd-system"), "-o", str(tmp_path / "page.html")])
+    assert capfd.readouterr().err.count("Glyph") == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in page and "49" not in re.findall(r"]]&gt; .{12}", page)
+    gallery = json.loads(re.search(r'id="gallery-data">(.*?)</script>', page)[1])
+    assert sorted(gallery["classes"]) == sorted(ODD) and {image["fine"] for image in gallery["images"]} == set(ODD)
+    figures = [ElementTree.fromstring(figure) for figure in re.findall(r"<svg.*?</svg>", page, re.DOTALL)]
+    texts = {element.text for figure in figures for element in figure.iter() if element.tag.endswith("text")}
+    assert set(ODD) <= texts and len(figures) >= len(ANALYSES)
 
 
 NEEDS_PREDICTIONS = ("differences", "outcomes", "confusion", "class_gains", "severity", "calibration", "cost")

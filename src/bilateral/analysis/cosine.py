@@ -1,5 +1,10 @@
 """The original's cosine analysis: how far two images of one class are apart, to left, to right, and to both."""
 
+import bisect
+import itertools
+import math
+import random
+
 import numpy as np
 import pandas as pd
 import torch
@@ -14,6 +19,8 @@ from .outcomes import judgements
 from .study import NotApplicableError, Study
 from .style import COLOURS, SEQUENTIAL, panels
 
+MOST_LISTED = 5_000_000
+"""Pairs up to which all are put into a random order, which takes memory; of more, some are drawn."""
 PAIRS = 400
 """Of each outcome group and seed, at most; drawn at random where there are more."""
 
@@ -58,17 +65,27 @@ def compute(study: Study) -> pd.DataFrame:
 
 def pairs(chosen: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """Every two of the `chosen` (N,) images that have one label, PAIRS of them at most: their indices."""
-    first, second = [], []
-    for label in labels[chosen].unique():
-        members = ((labels == label) & chosen).nonzero().squeeze(1)
-        upper = torch.triu_indices(len(members), len(members), 1)
-        first.append(members[upper[0]])
-        second.append(members[upper[1]])
-    if not first:
-        return torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.long)
-    every = torch.stack([torch.cat(first), torch.cat(second)])
-    order = torch.randperm(every.shape[1], generator=torch.Generator().manual_seed(seed))[:PAIRS]
-    return every[0, order], every[1, order]
+    groups = [((labels == label) & chosen).nonzero().squeeze(1) for label in labels[chosen].unique()]
+    counts = [len(members) * (len(members) - 1) // 2 for members in groups]
+    if sum(counts) <= MOST_LISTED:
+        order = torch.randperm(sum(counts), generator=torch.Generator().manual_seed(seed))[:PAIRS].tolist()
+    else:
+        order = random.Random(seed).sample(range(sum(counts)), PAIRS)
+    ends = list(itertools.accumulate(counts))
+    found = torch.empty(2, len(order), dtype=torch.long)
+    for place, number in enumerate(order):
+        group = bisect.bisect_right(ends, number)
+        first, second = _pair(number - ends[group] + counts[group], len(groups[group]))
+        found[:, place] = groups[group][torch.tensor([first, second])]
+    return found[0], found[1]
+
+
+def _pair(number: int, count: int) -> tuple[int, int]:
+    """Which two of `count` things are the pair of this number, in the order (0, 1), (0, 2), ..., (1, 2), ..."""
+    behind = count * (count - 1) // 2 - 1 - number  # pairs after this one, of which the last k rows have k (k + 1) / 2
+    rows = (math.isqrt(8 * behind + 1) - 1) // 2
+    first = count - 2 - rows
+    return first, count - 1 - (behind - rows * (rows + 1) // 2)
 
 
 _PANELS = {"both": "11", "left only": "10", "right only": "01", "neither": "00"}

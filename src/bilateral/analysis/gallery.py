@@ -12,6 +12,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from ..models.config import SIDES
 from ..runs.predictions import Predictions
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 PER_CLASS, PER_CELL, MOST = 6, 40, 900
 """How many images of a fine class and of an outcome cell are wanted, and how many there are in all at most."""
+LARGEST, LARGEST_MAP = 256, 64
+"""Pixels a side of pictures and of maps, at most, so that a page of many can be opened."""
 TOP = 3
 """Labels of each prediction."""
 
@@ -61,7 +64,7 @@ def compute(study: Study) -> pd.DataFrame:
                 "fine": names["fine"][fine[image]],
                 "coarse": names["coarse"][coarse[image]],
                 "cell": cells[image],
-                "picture": png(study.images.images[image]),
+                "picture": png(_shrunk(study.images.images[image])),
                 "predictions": json.dumps(
                     {j: _best(p, level, image, names[level]) for j, (p, level) in sayings(system).items()}
                 ),
@@ -70,6 +73,15 @@ def compute(study: Study) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(lines)
+
+
+def _shrunk(image: Tensor) -> Tensor:
+    """An image, uint8 (3, H, W), with at most LARGEST pixels a side."""
+    factor = LARGEST / max(image.shape[1:])
+    if factor >= 1:
+        return image
+    height, width = (max(1, round(factor * extent)) for extent in image.shape[1:])
+    return adaptive_avg_pool2d(image.float(), (height, width)).round().to(torch.uint8)
 
 
 def select(cells: list[str], classes: list[int]) -> list[int]:
@@ -95,7 +107,7 @@ def _maps(study: Study, chosen: Tensor) -> list[dict[str, dict[str, Any]]]:
             for side in SIDES
         }
         largest = max(values.shape[1:] for values in maps.values())
-        merged = resized(merge(maps, size), (largest[0], largest[1]))
+        merged = resized(merge(maps, size), (min(largest[0], LARGEST_MAP), min(largest[1], LARGEST_MAP)))
         for place in range(len(batch)):
             by_level: dict[str, dict[str, Any]] = {"merged": {"both": packed(merged[place])}}
             for (level, side), values in own.items():
@@ -119,7 +131,6 @@ def draw(table: pd.DataFrame) -> Figure:
             own = table[table["cell"].astype(str).str.zfill(4) == alone + joined]
             if own.empty:
                 panel.text(0.5, 0.5, "none", ha="center", va="center")
-                panel.set_axis_off()
             else:
                 panel.imshow(_strip(own.iloc[0]), aspect="equal")
                 panel.set_xlabel(short(own.iloc[0]["fine"], LONGEST_CLASS), fontsize=7)

@@ -83,8 +83,11 @@ def tell(table: pd.DataFrame) -> str:
     texts: list[str] = []
     for level in table["level"].unique():
         left, right = (mean(side, level, last[side]) for side in SIDES)
-        begins = "fine labels" if level == "fine" else "coarse ones" if texts else "coarse labels"
-        texts.append(f"{begins} to {left:.1f} % in left and {right:.1f} % in right")
+        texts.append(
+            f"coarse ones to {left:.1f} % and {right:.1f} %"
+            if texts
+            else f"{level} labels to {left:.1f} % in left and {right:.1f} % in right"
+        )
     text = f"From the last stage a linear probe reads {', '.join(texts)}."
     if "fine" in set(table["level"]):
         stages = list(dict.fromkeys(table.loc[table["side"] == "right", "stage"]))
