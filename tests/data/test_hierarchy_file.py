@@ -60,7 +60,7 @@ def test_what_was_written_before_is_read(tmp_path):
         ("shark", "[a]", r"fine_names\.0: \['a'\] is no text"),
         ("shark", "oak", "two fine labels are both named 'oak'"),
         ("shark", "''", "fine label 0 has an empty name"),
-        ("[shark, oak, trout]", "!!set {shark, oak, trout}", "fine_names: must be a list"),
+        ("[shark, oak, trout]", "!!set {shark, oak, trout}", "could not determine a constructor"),
         ("[shark, oak, trout]", "{shark: 0}", "fine_names: must be a list"),
         ("[shark, oak, trout]", "shark", "fine_names: must be a list"),
         ("[0, 1, 0]", "[0, 1]", "names 3 fine labels but gives 2"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bilateral.base.errors import DataError, OutOfMemoryError, TrainingDivergedError
+from bilateral.base.errors import ConfigError, DataError, OutOfMemoryError, TrainingDivergedError
 from bilateral.data.images import HierarchicalDataset
 from bilateral.runs import workers
 from bilateral.runs.config import Config, check_config
@@ -88,7 +88,7 @@ def test_a_worker_that_cannot_get_ready_says_why(tiny, tmp_path, monkeypatch, ca
 
 OWN = """
 import sys, torch
-from bilateral.base.errors import DataError
+from bilateral.base.errors import ConfigError, DataError
 
 class Strange(DataError):
     def __init__(self, one, two):
@@ -128,9 +128,9 @@ class Odd(Backbone):
 @pytest.mark.parametrize(
     ("arch", "kind", "told"),
     [
-        ("Huge", OutOfMemoryError, "memory has ended in network, seed [01]: "),
-        ("Full", OutOfMemoryError, "memory has ended in network, seed [01]: "),
-        ("Leaving", RuntimeError, "SystemExit"),
+        ("Huge", OutOfMemoryError, "not enough memory for network, seed [01]"),
+        ("Full", OutOfMemoryError, "not enough memory for network, seed [01]"),
+        ("Leaving", ConfigError, "SystemExit"),
         ("Odd", DataError, "^one and two$"),
     ],
 )

@@ -11,6 +11,7 @@ from .files import read_text
 MOST_BYTES = 2**22
 """Size of the largest YAML file that is read."""
 _MOST_VALUES = 200_000
+_ODD_LINE_ENDS = frozenset("\x85\u2028\u2029")
 _Mark = yaml.error.Mark
 
 
@@ -61,7 +62,10 @@ def parse_yaml(text: str, as_text: bool = False) -> Any:
 
 def to_yaml(values: Any) -> str:
     """Give plain values as YAML that `parse_yaml` reads back to the same."""
-    return yaml.dump(values, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
+    text = yaml.dump(values, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
+    if _ODD_LINE_ENDS.isdisjoint(text):
+        return text
+    return yaml.dump(values, Dumper=_PlainDumper, sort_keys=False)  # with escapes, which is what keeps these whole
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from .. import __version__
 from ..base.errors import BilateralError
+from ..base.memory import is_out_of_memory
 from ..base.text import REPLACEMENTS, register_replacements, shown
 
 DEBUG = "BILATERAL_DEBUG"
@@ -84,21 +85,13 @@ def _run(command: Callable[[], object]) -> int:
         return 130
     except BrokenPipeError:
         raise
-    except OSError as error:
-        if error.errno is None:
-            return _internal(error)
-        return _tell(error, f"{error.filename or 'the system'}: {error.strerror or error}", 2)
     except Exception as error:
         if is_out_of_memory(error):
-            return _tell(error, "there is not enough memory for this; see docs/performance.md on what needs less", 1)
+            return _tell(error, "there is not enough memory for this; fewer workers or images need less", 1)
+        if isinstance(error, OSError) and error.errno is not None:
+            return _tell(error, f"{error.filename or 'the system'}: {error.strerror or error}", 2)
         return _internal(error)
     return 0
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ended, in Python, in PyTorch on the CPU, or on a GPU."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text
 
 
 def _tell(error: BaseException, sentence: str, code: int) -> int:

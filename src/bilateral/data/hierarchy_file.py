@@ -23,7 +23,7 @@ def _name(value: Any) -> Any:
 def _in_order(value: Any) -> Any:
     if not isinstance(value, list | tuple):
         raise ValueError("must be a list")  # a set has no order
-    return value
+    return tuple(value)
 
 
 _Name = Annotated[str, BeforeValidator(_name)]

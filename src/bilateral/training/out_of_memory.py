@@ -1,16 +1,13 @@
 """How running out of memory, on whatever processor, becomes a sentence."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 from ..base.errors import OutOfMemoryError
-from ..base.memory import available_bytes
+from ..base.memory import available_bytes, is_out_of_memory
 
-# Of PyTorch's allocators, which raise a RuntimeError on the CPU and on MPS.
-_SAYS_SO = re.compile("allocate memory|out of memory", re.IGNORECASE)
 _REMEDY = "a smaller training.batch_size, narrower hemispheres (model.left.width) or fewer workers need less"
 
 
@@ -19,8 +16,8 @@ def memory_errors(doing: str) -> Iterator[None]:
     """Turn the refusal of memory in a block into an OutOfMemoryError. doing: what the block does, a clause."""
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or _SAYS_SO.search(str(error)):
+    except Exception as error:
+        if is_out_of_memory(error):
             raise OutOfMemoryError(f"not enough memory for {doing}; {_REMEDY}") from error
         raise
 
