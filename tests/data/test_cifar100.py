@@ -167,6 +167,11 @@ def with_item(value: object) -> Callable[[list], list]:
     return lambda items: [value, *items[1:]]
 
 
+ENDLESS: list = ["x"]  # written out, it would fill any memory
+for _ in range(60):
+    ENDLESS = [ENDLESS, ENDLESS]
+
+
 @unofficial
 @pytest.mark.parametrize(
     ("file", "key", "change", "complaint"),
@@ -186,11 +191,13 @@ def with_item(value: object) -> Callable[[list], list]:
         ("train", "coarse_labels", with_item(2**80), "which is outside 0 to 19"),
         ("train", "coarse_labels", with_item(1.0), "whole numbers"),
         ("train", "coarse_labels", with_item(True), "whole numbers"),
-        ("train", "fine_labels", lambda labels: [max(label, 1) for label in labels], "no image of fine label 0"),
+        ("train", "fine_labels", lambda labels: [max(label, 1) for label in labels], "no image of fine label 'fine 0'"),
         ("train", "filenames", with_item(b"../../escape.png"), "cannot name a file"),
         ("train", "filenames", with_item(b".."), "cannot name a file"),
         ("train", "filenames", with_item(""), "cannot name a file"),
-        ("train", "filenames", with_item(3), "cannot name a file"),
+        ("train", "filenames", with_item(3), "holds a value of type int, and no name"),
+        ("train", "filenames", with_item(ENDLESS), "holds a value of type list, and no name"),
+        ("train", "coarse_labels", with_item(ENDLESS), "whole numbers"),
         ("train", "filenames", with_item(b"\xff.png"), "not UTF-8"),
         ("meta", "fine_label_names", lambda names: names[:99], "fine_label_names is not a list of 100 names"),
         ("meta", "coarse_label_names", lambda names: [*names, b"more"], "coarse_label_names is not a list of 20"),
@@ -227,7 +234,7 @@ def test_a_fine_label_with_two_coarse_labels_is_an_error(tmp_path, file):
     labels = content[file]["coarse_labels"]
     labels[5] = (labels[5] + 1) % 20
     write_folder(tmp_path, content)
-    with pytest.raises(DataError, match=rf"{tmp_path / file} gives fine label \d+ \(fine \d+\) the coarse label"):
+    with pytest.raises(DataError, match=rf"{tmp_path / file} gives the fine label 'fine \d+' the coarse label 'coarse"):
         read_raw(tmp_path)
 
 

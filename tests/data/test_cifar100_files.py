@@ -1,7 +1,9 @@
 import gzip
 import hashlib
 import io
+import shutil
 import tarfile
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from bilateral.base.errors import DataError
 from bilateral.data import cifar100_files
 from bilateral.data.cifar100_files import ARCHIVE, FOLDER, Official, find, missing, read_files, unpublished
+from data.strange import STRANGE, make_strange
 
 CONTENTS = {"train": b"training images" * 500, "test": b"test images" * 400, "meta": b"names"}
 
@@ -125,7 +128,9 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path):
     folder = write_folder(tmp_path / FOLDER)
     with (folder / "train").open("wb") as file:
         file.truncate(2**40)
-    with pytest.raises(DataError, match="train claims a size of 1099511627776 bytes"):
+    with pytest.raises(
+        DataError, match="train is too large: CIFAR-100's files never have more than 1,073,741,824 bytes"
+    ):
         read_files(folder)
 
 
@@ -213,3 +218,80 @@ def test_damaged_headers_raise_no_other_exception(whole, tmp_path_factory, data)
     place.write_bytes(gzip.compress(content, compresslevel=1))
     with suppress(DataError):
         read_files(place)
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+@pytest.mark.parametrize("place", [f"{FOLDER}/train", ARCHIVE, "given"])
+def test_pipes_devices_and_sockets_are_refused_at_once(tmp_path, kind, place):
+    write_folder(tmp_path / FOLDER)
+    if place != ARCHIVE:
+        (tmp_path / FOLDER / "train").unlink()
+    else:
+        shutil.rmtree(tmp_path / FOLDER)
+    strange = make_strange(tmp_path / place, kind)
+    root = strange if place == "given" else tmp_path
+    found = find(root)
+    assert found is not None
+    with pytest.raises(DataError, match=rf"cannot read {strange}: it is a pipe, a device or a socket"):
+        read_files(found)
+
+
+def bomb(kind: bytes, size: int) -> bytes:
+    """An archive whose header of a long name, or of settings, has `size` bytes."""
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.GNU_FORMAT) + b"a" * size
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        bomb(tarfile.GNUTYPE_LONGNAME, 2**28),
+        bomb(tarfile.XHDTYPE, 2**28),
+        b"".join(tarfile.TarInfo(f"{number}").tobuf() for number in range(100_000)),
+        bomb(tarfile.GNUTYPE_LONGNAME, 600) * 20_000,
+    ],
+)
+def test_archives_of_endless_headers_are_refused_before_they_are_unpacked(tmp_path, packed):
+    (tmp_path / ARCHIVE).write_bytes(gzip.compress(packed, 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError):
+            read_files(tmp_path / ARCHIVE)
+        assert tracemalloc.get_traced_memory()[1] < 2**26
+    finally:
+        tracemalloc.stop()
+
+
+def test_members_that_claim_too_much_together_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(cifar100_files, "_MAX_BYTES", 2**24)
+    size = 2**23 + 2**22
+    claims = []
+    for name in ("train", "test"):
+        info = tarfile.TarInfo(f"{FOLDER}/{name}")
+        info.size = size
+        claims.append(info.tobuf())
+    (tmp_path / ARCHIVE).write_bytes(gzip.compress(claims[0] + bytes(size) + claims[1], 1))
+    with pytest.raises(DataError, match="unpacks to more than"):
+        read_files(tmp_path / ARCHIVE)
+
+
+def test_a_gzip_file_of_many_is_read_and_of_endless_many_refused(tmp_path):
+    content = gzip.decompress(write_archive(tmp_path / ARCHIVE).read_bytes())
+    (tmp_path / ARCHIVE).write_bytes(
+        b"".join(gzip.compress(content[at : at + 999]) for at in range(0, len(content), 999)) + bytes(5)
+    )
+    assert contents(tmp_path / ARCHIVE) == CONTENTS
+    (tmp_path / ARCHIVE).write_bytes(gzip.compress(b"") * 20_000)
+    with pytest.raises(DataError, match="made of more than 10,000 gzip files"):
+        read_files(tmp_path / ARCHIVE)
+
+
+def test_files_too_large_together_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(cifar100_files, "_MAX_BYTES", 2**20)
+    write_folder(tmp_path / FOLDER)
+    for name in ("train", "test"):
+        with (tmp_path / FOLDER / name).open("wb") as file:
+            file.truncate(2**19 + 2)
+    with pytest.raises(DataError, match="test is too large"):
+        read_files(tmp_path / FOLDER)

@@ -2,6 +2,7 @@ import builtins
 import os
 import pickle
 import pickletools
+import struct
 import tracemalloc
 from contextlib import suppress
 from pathlib import Path
@@ -203,3 +204,25 @@ INSTRUCTIONS = [code.code.encode("latin1") for code in pickletools.opcodes]
 def test_any_instructions_raise_no_other_exception(junk):
     with suppress(DataError):
         load(bytearray(b"".join([b"\x80\x02", *junk, b"."])), "file")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x80\x02" + b"]" * 2**23, "more than 2,097,152 instructions"),
+        (b"\x80\x02c" + b"a" * 2**24, "a global's name is too long"),
+        (b"\x80\x02X" + struct.pack("<I", 2**24) + b"a" * (2**24 - 4) + "\U0001f600".encode() + b".", "a long text"),
+        (b"\x80\x02]q\x00h\x00a.", "holds one list in place of a dict"),
+    ],
+)
+def test_what_would_grow_without_end_is_refused(content, message):
+    with pytest.raises(DataError, match=message):
+        load(content, "it")
+
+
+def test_shapes_beyond_any_number_are_an_error():
+    array = pickle.dumps({"data": np.zeros(3, np.uint8)}, protocol=2)
+    huge = array.replace(b"K\x03\x85", b"\x8a\x0a" + b"\xff" * 9 + b"\x0f\x85")
+    assert huge != array
+    with pytest.raises(DataError, match="do not fit together"):
+        load(huge, "it")

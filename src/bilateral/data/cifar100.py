@@ -106,15 +106,15 @@ def _assemble(files: dict[str, RawFile]) -> RawCifar100:
     coarse_of_fine[train.fine] = train.coarse
     if (coarse_of_fine < 0).any():
         absent = int((coarse_of_fine < 0).nonzero()[0])
-        raise DataError(f"{files['train'].where} has no image of fine label {absent} ({fine_names[absent]})")
+        raise DataError(f"{files['train'].where} has no image of fine label {fine_names[absent]!r}")
     for split, file in ((train, files["train"]), (test, files["test"])):
         contradicting = (coarse_of_fine[split.fine] != split.coarse).nonzero()
         if len(contradicting):
             index = int(contradicting[0])
             fine, coarse = int(split.fine[index]), int(split.coarse[index])
             raise DataError(
-                f"{file.where} gives fine label {fine} ({fine_names[fine]}) the coarse label {coarse} at "
-                f"image {index}, but a training image gives it {int(coarse_of_fine[fine])}"
+                f"{file.where} gives the fine label {fine_names[fine]!r} the coarse label {coarse_names[coarse]!r} at "
+                f"image {index}, but a training image gives it {coarse_names[int(coarse_of_fine[fine])]!r}"
             )
     return RawCifar100(fine_names, coarse_names, tuple(coarse_of_fine.tolist()), train, test)
 
@@ -146,7 +146,7 @@ def _split(file: RawFile) -> RawSplit:
 
 def _value(content: dict[str, Any], key: str, where: str) -> Any:
     if key not in content:
-        raise DataError(f"{where} has no {key!r}; it has: {', '.join(sorted(content)) or 'nothing'}")
+        raise DataError(f"{where} has no {key!r}; it has: {', '.join(sorted(content)[:10])[:200] or 'nothing'}")
     return content[key]
 
 
@@ -170,8 +170,10 @@ def _strings(content: dict[str, Any], key: str, count: int, where: str) -> list[
     except UnicodeDecodeError:
         raise DataError(f"{where}: {key} holds a name that is not UTF-8") from None
     for name in names:
+        if not isinstance(name, str):  # never shown: it may be a list that holds itself
+            raise DataError(f"{where}: {key} holds a value of type {type(name).__name__}, and no name")
         # Folders and files are named after these, so none may lead elsewhere.
-        plain = isinstance(name, str) and name.isprintable() and not set(name) & set("/\\")
+        plain = name.isprintable() and not set(name) & set("/\\")
         if not plain or name in ("", ".", ".."):
             raise DataError(f"{where}: {key} holds {name!r:.80}, which cannot name a file")
     return names

@@ -1,20 +1,23 @@
 """CIFAR-100's raw files, found and brought into memory with their sums: from a folder or from the tar.gz."""
 
-import gzip
 import hashlib
+import os
 import tarfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, Any, BinaryIO, NamedTuple
 
 from ..base.errors import DataError
+from ..base.files import open_plain
 
 FOLDER, ARCHIVE = "cifar-100-python", "cifar-100-python.tar.gz"
 _PIECE = 2**20
 _MAX_BYTES = 2**30  # of a file, and of all that an archive unpacks to; the official one has 187 MB
+_MOST_HEADERS = 4 * _PIECE  # bytes of an archive beyond its members' content
+_MOST_GZIP_MEMBERS = 10_000
 
 
 class Official(NamedTuple):
@@ -47,12 +50,12 @@ def find(root: Path) -> Path | None:
     root: either of the two, or the folder that holds one. Raises DataError where it cannot be looked into.
     """
     with _reading(root):
-        if root.is_file():
+        if root.exists() and not root.is_dir():
             return root
         for folder in (root, root / FOLDER):
             if not _absent(folder):
                 return folder
-        return root / ARCHIVE if (root / ARCHIVE).is_file() else None
+        return root / ARCHIVE if _stands(root / ARCHIVE) else None
 
 
 def missing(root: Path) -> DataError:
@@ -73,7 +76,7 @@ def read_files(place: Path) -> dict[str, RawFile]:
     Raises DataError for what cannot be read, is truncated or corrupt, or is an archive with unsafe members.
     """
     with _reading(place), ThreadPoolExecutor() as pool:
-        return _read_archive(place, pool) if place.is_file() else _read_folder(place, pool)
+        return _read_folder(place, pool) if place.is_dir() else _read_archive(place, pool)
 
 
 def unpublished(files: dict[str, RawFile]) -> list[str]:
@@ -93,67 +96,128 @@ def unpublished(files: dict[str, RawFile]) -> list[str]:
 
 
 def _absent(folder: Path) -> list[str]:
-    return [name for name in OFFICIAL_FILES if not (folder / name).is_file()]
+    return [name for name in OFFICIAL_FILES if not _stands(folder / name)]
+
+
+def _stands(path: Path) -> bool:
+    """Whether there is something to be read; that it is no pipe or device is seen when it is opened."""
+    return path.exists() and not path.is_dir()
 
 
 def _read_folder(folder: Path, pool: Executor) -> dict[str, RawFile]:
     files = {}
+    left = _MAX_BYTES
     for name in OFFICIAL_FILES:
         path = folder / name
-        with path.open("rb") as stream:
-            content = _read_exactly(stream, path.stat().st_size, str(path))
+        with open_plain(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            left -= size
+            if left < 0:
+                raise DataError(f"{path} is too large: CIFAR-100's files never have more than {_MAX_BYTES:,} bytes")
+            content = _read_exactly(stream, size, str(path))
         files[name] = RawFile(name, str(path), content, pool.submit(_md5, content))
     return files
 
 
 def _read_archive(archive: Path, pool: Executor) -> dict[str, RawFile]:
-    official_size = archive.stat().st_size == OFFICIAL_ARCHIVE.size
-    md5 = pool.submit(_md5_of_file, archive) if official_size else None
+    with open_plain(archive) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > _MAX_BYTES:
+            raise DataError(f"{archive} has {size:,} bytes, which CIFAR-100's archive never has; fetch it again")
+        md5 = pool.submit(_md5_of_file, archive) if size == OFFICIAL_ARCHIVE.size else None
+        return _unpack_checked(archive, file, pool, md5)
+
+
+def _unpack_checked(archive: Path, file: BinaryIO, pool: Executor, md5: Future[str] | None) -> dict[str, RawFile]:
     try:
-        return _unpack(archive, pool)
+        return _unpack(archive, file, pool)
     finally:
         # A wrong sum says more than whatever went wrong while unpacking.
         if md5 is not None and md5.result() != OFFICIAL_ARCHIVE.md5:
             raise _wrong_checksum(str(archive), md5.result(), OFFICIAL_ARCHIVE)
 
 
-def _unpack(archive: Path, pool: Executor) -> dict[str, RawFile]:
+def _unpack(archive: Path, file: BinaryIO, pool: Executor) -> dict[str, RawFile]:
     """Read the archive to its very end, so that gzip's own sum is checked too."""
     files: dict[str, RawFile] = {}
+    unpacked = _Unpacked(file, archive)
     try:
-        with gzip.open(archive) as stream:
-            limited = _Limited(stream, archive)
-            with tarfile.open(fileobj=limited, mode="r|", bufsize=_PIECE) as tar:  # type: ignore[call-overload]
-                for member in tar:
-                    name = _raw_name(archive, member)
-                    if name in files:
-                        raise DataError(f"{archive} holds {name} twice")
-                    if name is not None:
-                        where = f"{archive}: {member.name}"
-                        content = _read_exactly(tar.extractfile(member), member.size, where)
-                        files[name] = RawFile(name, where, content, pool.submit(_md5, content))
-            while limited.read(_PIECE):
-                pass
-    except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
-        raise DataError(f"{archive} is no tar.gz, or is truncated or corrupt: {error}") from error
+        with tarfile.open(fileobj=unpacked, mode="r|", bufsize=_PIECE) as tar:  # type: ignore[call-overload]
+            for member in tar:
+                name = _raw_name(archive, member)
+                if name in files:
+                    raise DataError(f"{archive} holds {name} twice")
+                unpacked.allow(member.size)
+                if name is not None:
+                    where = f"{archive}: {member.name}"
+                    content = _read_exactly(tar.extractfile(member), member.size, where)
+                    files[name] = RawFile(name, where, content, pool.submit(_md5, content))
+        unpacked.allow_all()
+        while unpacked.read(_PIECE):
+            pass
+    except (EOFError, zlib.error, tarfile.TarError, ValueError, ArithmeticError, LookupError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{archive} is no tar.gz, or is truncated or corrupt: {reason:.200}") from error
     for name in OFFICIAL_FILES:
         if name not in files:
             raise DataError(f"{archive} holds no {FOLDER}/{name}")
     return files
 
 
-class _Limited:
-    """A stream that ends in an error where it grows beyond all reason, as a compressed bomb does."""
+class _Unpacked:
+    """What a gzip file unpacks to, as a stream; an error where that is more than its tar archive says of its members.
 
-    def __init__(self, stream: gzip.GzipFile, where: Path) -> None:
-        self._stream, self._where, self._left = stream, where, _MAX_BYTES
+    So neither a compressed bomb nor endless headers take memory or time.
+    """
+
+    def __init__(self, file: BinaryIO, where: Path) -> None:
+        self._file, self._where = file, where
+        self._total, self._allowed, self._members = 0, _MOST_HEADERS, 0
+        self._gzip: Any = zlib.decompressobj(wbits=31)
+        self._packed = b""
+
+    def allow(self, count: int) -> None:
+        """Let `count` bytes more be read."""
+        self._allowed += count
+        if self._allowed > _MOST_HEADERS + _MAX_BYTES:
+            raise self._too_much()
+
+    def allow_all(self) -> None:
+        """Let the rest be read, which is thrown away."""
+        self._allowed = _MOST_HEADERS + _MAX_BYTES
 
     def read(self, size: int) -> bytes:
-        chunk = self._stream.read(size)
-        self._left -= len(chunk)
-        if self._left < 0:
-            raise DataError(f"{self._where} unpacks to more than {_MAX_BYTES} bytes, which CIFAR-100 never does")
-        return chunk
+        """Give up to `size` bytes, none at the end. Raises zlib.error, EOFError or DataError for bad ones."""
+        while not self._gzip.eof:
+            self._packed = self._packed or self._file.read(_PIECE)
+            if not self._packed:
+                raise EOFError("it ends in the middle")
+            piece = self._gzip.decompress(self._packed, size)
+            self._packed = self._gzip.unconsumed_tail
+            if self._gzip.eof:
+                self._next_member(self._gzip.unused_data)
+            if piece:
+                self._total += len(piece)
+                if self._total > self._allowed:
+                    raise self._too_much()
+                return piece
+        return b""
+
+    def _too_much(self) -> DataError:
+        return DataError(
+            f"{self._where} is refused: it unpacks to more than {_MAX_BYTES:,} bytes, or to more than its members "
+            "have, which CIFAR-100 never does"
+        )
+
+    def _next_member(self, rest: bytes) -> None:
+        """A gzip file may be several, one after the other, and end in zeros."""
+        while not (rest := rest.lstrip(b"\0")):
+            if not (rest := self._file.read(_PIECE)):
+                return
+        self._members += 1
+        if self._members > _MOST_GZIP_MEMBERS:
+            raise DataError(f"{self._where} is refused: it is made of more than {_MOST_GZIP_MEMBERS:,} gzip files")
+        self._gzip, self._packed = zlib.decompressobj(wbits=31), rest
 
 
 def _raw_name(archive: Path, member: tarfile.TarInfo) -> str | None:
@@ -191,7 +255,7 @@ def _md5(content: bytearray) -> str:
 
 
 def _md5_of_file(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
@@ -208,4 +272,4 @@ def _reading(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(f"cannot read {place}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {error.filename or place}: {error.strerror or error}") from error

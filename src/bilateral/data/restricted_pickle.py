@@ -17,6 +17,9 @@ from ..base.errors import DataError
 _NUMBER_CODES = frozenset(kind + size for kind in "iu" for size in "1248") | {"f4", "f8"}
 _BYTE_ORDERS = ("<", ">", "|", "=")
 _VIEWED_FROM = 2**16  # bytes; a byte string of an array's length is not copied out of the file
+_MOST_INSTRUCTIONS = 2**21  # CIFAR-100 has a tenth of them; each may make an object, much larger than itself
+_LAST_LEAD_OF_LATIN1 = 0xC3  # in UTF-8
+_LONGEST_LINE = 200  # characters of a global's name
 
 
 def load(data: bytearray | bytes, where: str) -> dict[str, Any]:
@@ -38,8 +41,9 @@ def load(data: bytearray | bytes, where: str) -> dict[str, Any]:
         ) from None
     except _MalformedError as error:
         raise DataError(f"{where} is truncated or corrupt: {error}") from None
-    except (AttributeError, LookupError, TypeError, ValueError, struct.error) as error:
-        raise DataError(f"{where} is truncated or corrupt: its instructions do not fit together ({error})") from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error) as error:
+        reason = f"its instructions do not fit together ({error!s:.200})"
+        raise DataError(f"{where} is truncated or corrupt: {reason}") from None
 
 
 class _MalformedError(Exception):
@@ -127,9 +131,18 @@ def _run(data: memoryview) -> object:
         characters = bytearray()
         while (character := number(1)) != ord("\n"):
             characters.append(character)
+            if len(characters) > _LONGEST_LINE:
+                raise _MalformedError("a global's name is too long")
         return characters.decode()
 
-    while True:
+    def text(width: int) -> str:
+        content = take(number(width))
+        # One letter beyond Latin 1, which no array's bytes have, would make the whole text two or four times as large.
+        if len(content) >= _VIEWED_FROM and np.frombuffer(content, np.uint8).max() > _LAST_LEAD_OF_LATIN1:
+            raise _MalformedError("a long text is not an array's bytes")
+        return str(content, "utf-8")
+
+    for _ in range(_MOST_INSTRUCTIONS):
         match bytes(take(1)):
             case pickle.LONG_BINPUT:
                 memo[number(4)] = stack[-1]
@@ -142,11 +155,11 @@ def _run(data: memoryview) -> object:
             case pickle.BINBYTES8:
                 stack.append(byte_string(8))
             case pickle.BINUNICODE:
-                stack.append(str(take(number(4)), "utf-8"))
+                stack.append(text(4))
             case pickle.SHORT_BINUNICODE:
-                stack.append(str(take(number(1)), "utf-8"))
+                stack.append(text(1))
             case pickle.BINUNICODE8:
-                stack.append(str(take(number(8)), "utf-8"))
+                stack.append(text(8))
             case pickle.BINGET:
                 stack.append(memo[number(1)])
             case pickle.LONG_BINGET:
@@ -223,6 +236,7 @@ def _run(data: memoryview) -> object:
                 return stack.pop()
             case instruction:
                 raise _MalformedError(f"byte {position - 1}, {instruction!r}, is no instruction that writes data")
+    raise _MalformedError(f"it has more than {_MOST_INSTRUCTIONS:,} instructions")
 
 
 def _set_items(mapping: object, items: list[Any]) -> None:
