@@ -6,7 +6,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,8 @@ MAX_DISCARDED = 10 * MAX_UPLOAD
 """Bytes of a larger one that are read at most to be able to refuse it."""
 PART = 2**20
 """Bytes of it that are read at once."""
+LINGER = 1.0
+"""Seconds for which what comes after the answer is taken."""
 LONGEST_NAME = 200
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 HEADERS = {
@@ -67,6 +69,16 @@ class Handler(BaseHTTPRequestHandler):
         super().setup()
         self.rfile.close()
         self.rfile = io.BufferedReader(_UntilDeadline(self.connection, self.timeout, self.whole_request))
+
+    def finish(self) -> None:
+        """Take what still comes, for a little while: who is hung up on while sending may never see the answer."""
+        super().finish()
+        end = time.monotonic() + LINGER
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(LINGER)
+            while time.monotonic() < end and self.connection.recv(PART):
+                pass
 
     def do_GET(self) -> None:
         """Give the page, a file of it, or what it says of the network."""
