@@ -1,6 +1,7 @@
 """The commands on real files, one after another, as a user would go."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -171,3 +172,16 @@ def test_evaluate_takes_other_data_but_no_other_network(bilateral, trained):
     assert other.returncode == 0, other.stderr
     refused = bilateral("evaluate", str(trained), "model.left.width=3")
     assert refused.returncode == 2 and "evaluate takes data.KEY=VALUE" in refused.stderr
+
+
+def test_predict_takes_folders(bilateral, trained, tmp_path):
+    (tmp_path / "pictures" / "below").mkdir(parents=True)
+    for name in ("b.png", "below/c.png", os.fsdecode(b"a\xff.png")):
+        Image.new("RGB", (32, 32)).save(tmp_path / "pictures" / name)
+    (tmp_path / "empty").mkdir()
+    predicted = bilateral("predict", str(trained), "pictures", "pictures/b.png", "--json")
+    assert predicted.returncode == 0, predicted.stderr
+    names = [answer["image"] for answer in json.loads(predicted.stdout)]
+    assert names == [os.fsdecode(b"pictures/a\xff.png"), "pictures/b.png", "pictures/below/c.png", "pictures/b.png"]
+    nothing = bilateral("predict", str(trained), "empty")
+    assert nothing.returncode == 2 and "empty: there is no image in this folder" in nothing.stderr

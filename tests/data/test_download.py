@@ -1,6 +1,8 @@
 import contextlib
 import hashlib
+import itertools
 import re
+import socket
 import sys
 import threading
 import time
@@ -222,3 +224,80 @@ def test_a_file_that_is_there_already_is_left_alone(site, target):
     target.write_bytes(CONTENT)
     download(site.url, target, MD5)
     assert site.asked == []
+
+
+def answer_with(parts: Iterator[bytes], pause_s: float) -> tuple[str, socket.socket]:
+    """A server that answers anything with these bytes, one part after the other."""
+    door = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                caller, _ = door.accept()
+                with caller, contextlib.suppress(OSError):
+                    caller.recv(65536)
+                    for part in parts:
+                        caller.sendall(part)
+                        time.sleep(pause_s)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return f"http://127.0.0.1:{door.getsockname()[1]}/archive.tar.gz", door
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "pause_s", "message"),
+    [
+        (HEAD, b"x", 0.05, r"broke off: timed out: the server is too slow, less than 65,536 bytes in 1 s; what has"),
+        (b"", b"H", 0.05, "cannot download .*: timed out: the server is too slow"),
+        (b"HTTP/1.1 200 OK\r\n", b"a", 0.05, "cannot download .*: timed out: the server is too slow"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0, "cannot download .*: timed out: the server is too slow"),
+        (b"HTTP/1.1 200 OK\r\n", b"a: b\r\n", 0, "cannot download .*: got more than 100 headers"),
+        (b"HTTP/1.1 200 OK\r\na: ", b"b" * 9999, 0, "cannot download .*: got more than 65536 bytes"),
+        (b"HTTP/1.1 404 ", b"\x1b[31m \t", 0, "cannot download .*"),
+    ],
+)
+def test_a_server_that_drips_or_never_ends_is_given_up(tmp_path, monkeypatch, first, then, pause_s, message):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    url, door = answer_with(itertools.chain([first], itertools.repeat(then)), pause_s)
+    started = time.monotonic()
+    with door, pytest.raises(DataError, match=message) as caught:
+        download(url, tmp_path / "archive.tar.gz", MD5, patience_s=1)
+    assert time.monotonic() - started < 5
+    assert str(caught.value).isprintable()
+
+
+def test_a_server_that_redirects_for_ever_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    count = itertools.count()
+    answers = (b"HTTP/1.1 302 \x1b[31m\r\nLocation: /%d\r\nContent-Length: 0\r\n\r\n" % next(count) for _ in count)
+    door = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            for answer in answers:
+                caller, _ = door.accept()
+                with caller:
+                    caller.recv(65536)
+                    caller.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    url = f"http://127.0.0.1:{door.getsockname()[1]}/archive.tar.gz"
+    with door, pytest.raises(DataError, match=r"the server answers 302 .*infinite loop") as caught:
+        download(url, tmp_path / "archive.tar.gz", MD5, patience_s=5)
+    assert str(caught.value).isprintable()
+
+
+def test_a_slow_server_that_goes_on_is_waited_for(site, target):
+    url, door = answer_with(
+        iter(
+            [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(CONTENT)]
+            + [CONTENT[at : at + 2**17] for at in range(0, len(CONTENT), 2**17)]
+        ),
+        0.2,
+    )
+    with door:
+        download(url, target, MD5, patience_s=0.6)
+    assert_whole(target)

@@ -1,4 +1,6 @@
 import io
+import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from bilateral.data.augment import Normalisation
 from bilateral.data.hierarchy import LabelHierarchy
 from bilateral.models.build import build_network
 from bilateral.models.config import ModelConfig
-from bilateral.runs.answers import decode_pixels, label_names, named, predictions, read_pixels
+from bilateral.runs.answers import decode_pixels, images_in, label_names, named, predictions, read_pixels
 from bilateral.training.checkpoint import Description
 
 HIERARCHY = LabelHierarchy(("oak", "elm", "cod"), ("tree", "fish"), (0, 0, 1))
@@ -72,3 +74,57 @@ def test_a_network_answers_each_picture_or_has_nothing_to_say(mode_out):
     pixels = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
     answers = predictions(network, pixels, about, 1)
     assert [list(answer) for answer in answers] == [["fine", "coarse"] if mode_out == "pred" else []] * 2
+
+
+def images(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(png(8, 8))
+
+
+def named_from(folder, places):
+    return [os.fsencode(file.relative_to(folder)) for file in images_in(places)]
+
+
+def test_folders_give_their_images_by_name_and_files_stand_where_they_are_given(tmp_path):
+    images(tmp_path, "x/b/2.png", "x/b/1.JPG", "x/a.png", "x/c.png", "x/.hidden.png", "y.png")
+    assert named_from(tmp_path, [tmp_path / "y.png", tmp_path / "x", tmp_path / "y.png"]) == [
+        *(b"y.png", b"x/a.png", b"x/b/1.JPG", b"x/b/2.png", b"x/c.png", b"y.png")
+    ]
+
+
+def test_file_names_that_are_no_text(tmp_path):
+    images(tmp_path, os.fsdecode(b"x/\xff.png"))
+    assert named_from(tmp_path, [tmp_path / "x"]) == [b"x/\xff.png"]
+    assert read_pixels(tmp_path / "x" / os.fsdecode(b"\xff.png"), description()).shape == (3, 8, 8)
+
+
+def test_links_that_form_loops_end(tmp_path):
+    images(tmp_path, "x/a.png", "x/y/b.png")
+    (tmp_path / "x" / "y" / "again").symlink_to(tmp_path / "x")
+    (tmp_path / "x" / "y" / "itself").symlink_to(tmp_path / "x" / "y" / "itself")
+    with pytest.warns(UserWarning, match="not read: 1 file"):
+        assert named_from(tmp_path, [tmp_path / "x"]) == [b"x/a.png", b"x/y/b.png"]
+
+
+def test_files_that_are_no_images_are_counted(tmp_path):
+    images(tmp_path, "x/a.png", "x/b.txt", "x/y/c.tga")
+    with pytest.warns(UserWarning, match=r"not read: 2 files .* for example .*b\.txt"):
+        assert named_from(tmp_path, [tmp_path / "x"]) == [b"x/a.png"]
+
+
+def test_places_without_images(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty: there is no image in this folder"):
+        images_in([tmp_path / "empty"])
+    for name in ("absent", "a" * 5000):
+        with pytest.raises(ConfigError, match="there is no image"):
+            images_in([tmp_path / name])
+
+
+def test_pipes_and_devices_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    for place in (tmp_path / "a.png", Path("/dev/zero")):
+        [file] = images_in([place])
+        with pytest.raises(DataError, match="it is a pipe, a device or a socket"):
+            read_pixels(file, description())

@@ -183,14 +183,14 @@ def predict(
     own_code: OwnCode = None,
     json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
 ) -> None:
-    """Name what is on image files: the most probable fine and coarse labels of each.
+    """Name what is on images: the most probable fine and coarse labels of each.
 
     Parameters
     ----------
     checkpoint
         A checkpoint file, or a run's folder.
     images
-        Image files of any size.
+        Image files of any size, and folders of them.
     """
     from . import use_commands
 

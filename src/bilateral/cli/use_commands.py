@@ -20,7 +20,7 @@ from ..data import sources
 from ..data.images import HierarchicalDataset
 from ..data.prepare import prepare_cifar100
 from ..models.backbones import BACKBONES
-from ..runs.answers import predictions, read_pixels
+from ..runs.answers import images_in, predictions, read_pixels, side_length
 from ..runs.checks import check_labels
 from ..runs.config import Config, dump_config, read_config
 from ..runs.execution import resolve
@@ -36,6 +36,7 @@ from .terminal import echo
 
 log = logging.getLogger(__name__)
 PREDICTION_BATCH = 250
+PREDICTION_PIXELS = 2**23  # of a batch; fewer images of a large network's size are in one
 
 
 def evaluate(path: Path, overrides: list[str], features: Path | None, own_code: list[str], as_json: bool) -> None:
@@ -66,8 +67,10 @@ def predict(path: Path, images: Sequence[Path], top: int, own_code: list[str], a
     tell(read.description)
     network = checkpoint.build(read, path, own_code=own_code)
     answers: list[dict[str, Any]] = []
-    for start in range(0, len(images), PREDICTION_BATCH):
-        files = images[start : start + PREDICTION_BATCH]
+    every = images_in(images)
+    batch = max(1, min(PREDICTION_BATCH, PREDICTION_PIXELS // side_length(read.description) ** 2))
+    for start in range(0, len(every), batch):
+        files = every[start : start + batch]
         pixels = torch.stack([read_pixels(file, read.description) for file in files])
         said = predictions(network, pixels, read.description, top)
         answers += [{"image": str(file), **answer} for file, answer in zip(files, said)]

@@ -1,5 +1,7 @@
 """What a trained network says of pictures of any kind: labels by name, with their probabilities."""
 
+import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..base.errors import CheckpointError, ConfigError
+from ..base.errors import CheckpointError, ConfigError, DataError
+from ..data.class_folders import is_image, list_folder
 from ..data.image_files import decode_image, read_image
 from ..training.checkpoint import Description
 
@@ -16,12 +19,53 @@ Answer = dict[str, list[dict[str, Any]]]
 """By level: the most probable labels, best first, each with `label`, `id` and `probability`."""
 
 
+def images_in(places: Sequence[Path]) -> list[Path]:
+    """The image files that are meant: files as they stand, for a folder those in it and in folders below, by name.
+
+    Hidden ones are passed over; a folder that links lead to again is read once. Warns of files that are no images.
+    Raises ConfigError where there is no such file, DataError for a folder without an image.
+    """
+    found: list[Path] = []
+    strange: list[Path] = []
+    for place in places:
+        if not os.path.lexists(place):
+            raise ConfigError(f"there is no image {place}")
+        if not place.is_dir():
+            found.append(place)
+            continue
+        before = len(found)
+        _walk(place, found, strange)
+        if len(found) == before:
+            raise DataError(f"{place}: there is no image in this folder, nor in those below")
+    if strange:
+        warnings.warn(
+            f"not read: {len(strange):,} files whose suffixes are none of images, for example {strange[0]}",
+            stacklevel=2,
+        )
+    return found
+
+
+def _walk(top: Path, found: list[Path], strange: list[Path]) -> None:
+    seen: set[str] = set()
+    waiting = [top]
+    while waiting:
+        place = waiting.pop()
+        real = os.path.realpath(place)
+        if place is not top and is_image(place):
+            found.append(place)
+        elif real not in seen:
+            seen.add(real)
+            entries = list_folder(place)
+            strange.extend(entries.others)
+            waiting += sorted(entries.folders + entries.images, key=lambda entry: entry.name, reverse=True)
+
+
 def read_pixels(file: Path, description: Description) -> Tensor:
     """The picture in a file as the network was trained to see it: uint8 (3, H, W).
 
     Raises ConfigError where there is no such file, DataError for no image, CheckpointError as `side_length` does.
     """
-    if not file.is_file():
+    if not os.path.lexists(file):
         raise ConfigError(f"there is no image {file}")
     return _as_pixels(read_image(file, side_length(description)))
 
