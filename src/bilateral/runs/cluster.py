@@ -87,6 +87,13 @@ def batch_system(name: str, jobs: int) -> Executor:
             _module("distributed").Client(cluster, set_as_default=False) as client,
         ):
             cluster.scale(jobs=min(jobs, len(missing)))
+            try:
+                cluster.sync(cluster._correct_state)  # in which the jobs are submitted
+            except (OSError, RuntimeError) as error:
+                raise ConfigError(
+                    f"--executor {name}: no job could be submitted ({' '.join(str(error).split())}); what a job asks "
+                    "for stands in ~/.config/dask/jobqueue.yaml"
+                ) from error
             with _submitting(client, name, {"RUN": 1}, int(settings["cores"]), missing, queued=True) as submit:
                 yield submit
 
