@@ -212,6 +212,31 @@ def test_jobs_of_a_batch_system_do_the_runs(tmp_path, monkeypatch):
     assert "threads: 2" in (next(tmp_path.rglob("run.yaml"))).read_text()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a batch system of one shell script")
+def test_a_job_that_is_not_accepted_is_told(tmp_path, monkeypatch):
+    (tmp_path / "sbatch").write_text("#!/bin/sh\necho no such partition >&2\nexit 1\n")
+    (tmp_path / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    _, plan = plan_of(tmp_path)
+    settings = {"cores": 2, "memory": "2GB", "interface": None, "walltime": "00:10:00"}
+    with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in settings.items()}):
+        told = pytest.raises(ConfigError, match=r"--executor slurm: no job could be submitted .*no such partition")
+        with told, cluster.batch_system("slurm", 1).open(plan):
+            pass
+
+
+def test_jobs_in_a_queue_are_waited_for_and_spoken_of(tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(cluster_tasks, "FIRST_WORKER_S", 0.0)
+    monkeypatch.setattr(cluster_tasks, "QUEUE_S", 1.0)
+    with dask_cluster(tmp_path, 0) as found, Client(found.address, set_as_default=False) as client:
+        tasks = cluster_tasks.Tasks(client, "slurm", {}, queued=True)
+        threading.Timer(4, found.add).start()
+        tasks.wait_for_worker()
+        tasks.close()
+    assert "the jobs still wait in the queue of slurm" in caplog.text
+
+
 PACKAGE = Path(__file__).parents[2] / "src" / "bilateral"
 
 
@@ -425,7 +450,9 @@ def test_a_scheduler_that_dies_in_the_middle_is_told_in_one_sentence(tmp_path):
         when_training(tmp_path, found.scheduler.kill)
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(f"bilateral: the scheduler at {found.address} has gone; what is")
+    assert done.stderr.splitlines()[-1].startswith(
+        f"bilateral: the scheduler at {found.address} has gone, or was restarted; what is"
+    )
     assert "Traceback" not in done.stderr and "distributed" not in done.stderr, done.stderr
 
 

@@ -92,7 +92,7 @@ def test_nothing_else_ever_is(tiny, place, tmp_path_factory, monkeypatch):
     (place / "tmplink0001").mkdir(mode=0o700)
     (place / "tmplink0001" / "dataset.pt").symlink_to(elsewhere)
     (place / "tmphard0000").mkdir(mode=0o700)
-    os.link(elsewhere, place / "tmphard0000" / "dataset.pt")
+    os.link(left(tmp_path_factory.mktemp("hard"), tiny), place / "tmphard0000" / "dataset.pt")
     (place / "tmppipe0000").mkdir(mode=0o700)
     os.mkfifo(place / "tmppipe0000" / "dataset.pt")
     (place / "tmpafile000").write_text("x")

@@ -1,3 +1,5 @@
+import errno
+import pickle
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -5,11 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from bilateral.base.errors import TrainingDivergedError
+from bilateral.base.errors import DataError, OutOfMemoryError, TrainingDivergedError
 from bilateral.runs.config import Config, check_config
 from bilateral.runs.plan import Run
 from bilateral.runs.runner import Runner, RunResult
-from bilateral.runs.scheduling import Executor, Failure, run_plan, with_parents
+from bilateral.runs.scheduling import (
+    Executor,
+    ExecutorLostError,
+    Failure,
+    run_plan,
+    sendable,
+    told,
+    with_parents,
+)
 from bilateral.runs.system import plan_system
 from bilateral.runs.workers import local, run_all
 
@@ -100,3 +110,57 @@ def test_a_run_whose_worker_is_killed_is_tried_once_more(tiny, tmp_path, times, 
     assert [failure.reason for failure in failures] == [
         "its worker process was killed, perhaps for want of memory"
     ] * fails
+
+
+def test_whoever_did_the_runs_and_is_lost_ends_all(tiny, tmp_path):
+    runner, runs = Runner(tiny), [Run(config(tmp_path), seed) for seed in range(3)]
+    begun: list[int] = []
+
+    @contextmanager
+    def execute(missing):
+        def submit(run: Run) -> "Future[RunResult]":
+            begun.append(run.seed)
+            future: Future[RunResult] = Future()
+            future.set_exception(ExecutorLostError("the cluster has gone"))
+            return future
+
+        yield submit
+
+    with pytest.raises(ExecutorLostError):
+        run_plan(runner, with_parents(runner, runs), Executor(execute, 1), keep_going=True)
+    assert begun == [0]
+
+
+class Strange(DataError):
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (DataError("no data"), DataError, "no data"),
+        (FileNotFoundError(2, "no file", "x"), FileNotFoundError, "no file"),
+        (Strange("one", "two"), DataError, "one and two"),
+        (ValueError(lambda: None), RuntimeError, "ValueError"),
+        (SystemExit(0), RuntimeError, "SystemExit"),
+    ],
+)
+def test_what_is_raised_elsewhere_survives_the_way(error, kind, text):
+    sent = pickle.loads(pickle.dumps(sendable(error)))
+    assert type(sent) is kind and text in str(sent)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    ],
+)
+def test_the_end_of_memory_is_told_whoever_tells_it(tmp_path, error):
+    assert isinstance(told(Run(config(tmp_path), 3), error), OutOfMemoryError)
+    other = OSError(errno.ENOSPC, "No space left on device")
+    assert told(Run(config(tmp_path), 3), other) is other

@@ -1,8 +1,11 @@
 """Two processes that torchrun starts, against one: the same network, the same metrics, one writer."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -136,6 +139,31 @@ def test_an_error_in_every_process_is_told_and_ends_them(tmp_path):
     _, wrong = run(tmp_path / "wrong", 2, "training.epochs=0")
     assert wrong.returncode != 0 and "training.epochs" in wrong.stderr
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the processes are found under /proc")
+def test_a_process_that_is_killed_ends_the_others_with_a_sentence(tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += ["-m", "bilateral", "train", *SETTINGS, "training.epochs=100000"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log)
+    try:
+        while not list(tmp_path.rglob("metrics.jsonl")):
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.05)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        ranks = {rank_of(child): int(child) for child in children}
+        os.kill(ranks["1"], signal.SIGKILL)
+        assert process.wait(timeout=60) == 1
+    finally:
+        process.kill()
+    told = (tmp_path / "log").read_text()
+    assert "bilateral: a process of this training has died" in told and "[rank0]: Traceback" not in told
+
+
+def rank_of(process: str) -> str | None:
+    variables = Path(f"/proc/{process}/environ").read_text().split("\0")
+    return next((value.removeprefix("RANK=") for value in variables if value.startswith("RANK=")), None)
 
 
 @pytest.mark.parametrize("world", [2, 3])

@@ -86,11 +86,27 @@ def batch_system(name: str, jobs: int) -> Executor:
             make(processes=1, worker_extra_args=extra) as cluster,
             _module("distributed").Client(cluster, set_as_default=False) as client,
         ):
-            cluster.scale(jobs=min(jobs, len(missing)))
+            _submit_jobs(cluster, name, min(jobs, len(missing)))
             with _submitting(client, name, {"RUN": 1}, int(settings["cores"]), missing, queued=True) as submit:
                 yield submit
 
     return Executor(execute)
+
+
+def _submit_jobs(cluster: Any, name: str, jobs: int) -> None:
+    """Submit jobs as `cluster.scale` does, which does not say whether they were accepted. Raises ConfigError."""
+    for _ in range(jobs):
+        cluster.worker_spec.update(cluster.new_worker_spec())
+    try:
+        cluster.sync(cluster._correct_state)
+    except (OSError, RuntimeError) as error:
+        for job in cluster.workers.values():
+            if job.job_id is None:
+                job.status = _module("distributed").Status.failed  # or Dask does not let its cluster close
+        raise ConfigError(
+            f"--executor {name}: no job could be submitted ({' '.join(str(error).split())}); what a job asks for "
+            "stands in ~/.config/dask/jobqueue.yaml"
+        ) from error
 
 
 @contextmanager

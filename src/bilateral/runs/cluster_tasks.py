@@ -150,7 +150,7 @@ class Tasks:
             if promise.status == "cancelled":
                 with self.lock:
                     self.given[id(outcome)] = given
-                self._lose(f"the scheduler at {self.where} has gone")
+                self._lose(f"the scheduler at {self.where} has gone, or was restarted")
             else:
                 self._refuse(self._ask(task))
                 self._give_again(task, outcome, error)
@@ -223,7 +223,7 @@ class Tasks:
                 return
             except Exception:
                 if not self.closed.is_set():
-                    self._lose(f"the scheduler at {self.where} has gone")
+                    self._lose(f"the scheduler at {self.where} has gone, or was restarted")
                 return
             able = [address for address, worker in workers.items() if self._is_able(address, worker)]
             if able:

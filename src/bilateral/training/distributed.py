@@ -8,6 +8,7 @@ floating point (and, where there is dropout, to other masks). The first process 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -15,21 +16,35 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ..base.errors import WorkerError
+
+PATIENCE = timedelta(minutes=30)
+"""How long one process waits for another, of which the first may be testing meanwhile."""
+
 Shared = TypeVar("Shared")
 
 
 @contextmanager
 def process_group() -> Iterator[None]:
-    """Join the processes that torchrun started, for the time of a block; each takes a GPU of its machine, if any."""
+    """Join the processes that torchrun started, for the time of a block; each takes a GPU of its machine, if any.
+
+    Raises WorkerError in the block where another one has died, or has not answered for PATIENCE.
+    """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
     # Both, by the device that a tensor is on: what is shared as an object is on the CPU.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
     try:
         yield
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error):
+            raise
+        raise WorkerError(
+            "a process of this training has died or does not answer; the same command goes on from the last checkpoint"
+        ) from error
     finally:
         dist.destroy_process_group()
 
