@@ -11,6 +11,7 @@ from ..analysis.running import analyse as run_analyses
 from ..analysis.study import Study, open_study
 from ..base.errors import ConfigError, OutputError
 from ..base.files import check_place, to_json, write_text, writing
+from .terminal import echo
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def analyse(
     folder = _folder(study, output)
     results = run_analyses(study, analyses, folder)
     if as_json:
-        print(to_json([asdict(result) for result in results], indent=1))
+        echo(to_json([asdict(result) for result in results], indent=1))
     else:
         _print(results)
     log.info("tables and figures: %s", folder)
@@ -51,7 +52,7 @@ def report(arguments: tuple[str, ...], output: Path, images: bool, own_code: lis
     folder = _folder(study, None)
     results = run_analyses(study, analyses, folder)
     write_text(output, render(contents(study, results, folder, images)))
-    print(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
+    echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
     check_none_failed(results, folder)
 
 
@@ -86,4 +87,4 @@ def _open(arguments: tuple[str, ...], row: str | None, own_code: list[str]) -> S
 
 def _print(results: list[AnalysisResult]) -> None:
     for result in results:
-        print(f"{result.title}: {result.sentence or f'nothing, for {result.reason}'}\n")
+        echo(f"{result.title}: {result.sentence or f'nothing, for {result.reason}'}\n")

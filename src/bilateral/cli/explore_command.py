@@ -11,6 +11,7 @@ from ..explore.answering import Explorer
 from ..explore.hosts import is_loopback
 from ..explore.server import ExploreServer
 from ..training import checkpoint
+from .terminal import echo
 from .use_commands import tell
 
 log = logging.getLogger(__name__)
@@ -26,10 +27,10 @@ def explore(path: Path, host: str, port: int, open_browser: bool, own_code: list
     with ExploreServer(explorer, describe(explorer, path), host, port) as server:
         if not is_loopback(host):
             warnings.warn(f"whoever reaches {host} over the network can use this page too", stacklevel=1)
-        print(f"exploring {run_name(path)} at {server.url} (Ctrl-C ends)", flush=True)
+        echo(f"exploring {run_name(path)} at {server.url} (Ctrl-C ends)")
         if open_browser:
             webbrowser.open(server.url)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            print()
+            echo()

@@ -1,6 +1,5 @@
 """The commands that use what was trained, or prepare and describe things."""
 
-import json
 import logging
 import platform
 import warnings
@@ -75,12 +74,12 @@ def predict(path: Path, images: Sequence[Path], top: int, own_code: list[str], a
         said = predictions(network, pixels, read.description, top)
         answers += [{"image": str(file), **answer} for file, answer in zip(files, said)]
     if as_json:
-        print(json.dumps(answers, indent=1))
+        echo(to_json(answers, indent=1))
         return
     for answer in answers:
-        print(answer.pop("image"))
+        echo(answer.pop("image"))
         for level, labels in answer.items():
-            print(f"  {level:7}" + "  ".join(f"{entry['label']} {100 * entry['probability']:.1f}%" for entry in labels))
+            echo(f"  {level:7}" + "  ".join(f"{entry['label']} {100 * entry['probability']:.1f}%" for entry in labels))
 
 
 def prepare(raw: Path, target: Path, download: bool) -> None:

@@ -8,6 +8,8 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..base.text import shown
+
 
 class ProgressDisplay(Protocol):
     """Where trainings, each with a `key` of its own, tell how far they are."""
@@ -68,7 +70,7 @@ class TerminalProgress:
 
     def log(self, message: str) -> None:
         """Print a line above the bars."""
-        self.progress.console.print(message, markup=False, highlight=False, soft_wrap=True)
+        self.progress.console.print(shown(message, lines=True), markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Leave the terminal, whatever goes on."""
