@@ -8,7 +8,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ..base.text import shown
+from ..base import text
 
 
 class ProgressDisplay(Protocol):
@@ -70,7 +70,7 @@ class TerminalProgress:
 
     def log(self, message: str) -> None:
         """Print a line above the bars."""
-        self.progress.console.print(shown(message, lines=True), markup=False, highlight=False, soft_wrap=True)
+        self.progress.console.print(text.shown(message, lines=True), markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Leave the terminal, whatever goes on."""
