@@ -1,6 +1,7 @@
 import contextlib
 import hashlib
 import itertools
+import os
 import re
 import socket
 import sys
@@ -188,6 +189,12 @@ def test_a_silent_server_is_given_up(site, target):
 def test_a_full_disk_is_an_output_error(site, target, partial):
     partial.symlink_to("/dev/full")
     with pytest.raises(OutputError, match="no space left to write"):
+        download(site.url, target, MD5)
+
+
+def test_a_pipe_in_place_of_the_part_is_an_output_error_at_once(site, target, partial):
+    os.mkfifo(partial)
+    with pytest.raises(OutputError, match="is a pipe"):
         download(site.url, target, MD5)
 
 

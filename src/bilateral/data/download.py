@@ -13,7 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 from queue import Empty, Queue
 
-from ..base.errors import DataError
+from ..base.errors import DataError, OutputError
 from ..base.files import sole_writer, writing
 from ..base.text import shown
 
@@ -55,6 +55,8 @@ def download(
 
 def _fetch(url: str, target: Path, partial: Path, max_bytes: int, timeout_s: float, patience_s: float) -> bool:
     """Bring `partial` to its full length; True where what it held before was kept."""
+    if partial.is_fifo():
+        raise OutputError(f"{partial} is a pipe, where the file should be written; remove it")
     with writing(partial):
         held = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={held}-"} if held else {})
