@@ -18,6 +18,7 @@ from bilateral.runs.config import check_config
 from bilateral.runs.predictions import Predictions
 from bilateral.runs.stored import StoredRun
 from bilateral.training.checkpoint import Description
+from bilateral.training.run_record import RecordedData, RunRecord
 from conftest import COARSE_OF_FINE, make_images
 
 HIERARCHY = LabelHierarchy(tuple("abcdef"), ("x", "y", "z"), COARSE_OF_FINE)
@@ -55,9 +56,14 @@ def random_predictions(labels: Tensor, seed: int, levels: tuple[str, ...] = ("fi
     return Predictions(logits, truth)
 
 
+def record(identity: str, seed: int) -> RunRecord:
+    data = RecordedData(name="made", fingerprint="f")
+    return RunRecord(id=identity, kind="k", role="r", seed=seed, data=data, metrics={})
+
+
 def stored_run(seed: int, predictions: Predictions | None = None, identity: str = "") -> StoredRun:
     """A run whose predictions need no file."""
-    made = StoredRun(Path("runs") / "group" / f"seed{seed}", {"id": identity or f"id{seed}", "seed": seed})
+    made = StoredRun(Path("runs") / "group" / f"seed{seed}", record(identity or f"id{seed}", seed))
     made.__dict__["predictions"] = predictions
     mean = (0.2, 0.2, 0.2)
     model = ModelConfig.model_validate(SMALL)
@@ -91,7 +97,9 @@ def study(
             system.__dict__["network"] = networks[system.seed]
     shown = images or make_images(4, 1)
     mean = (0.2, 0.2, 0.2)
-    found.__dict__["dataset"] = HierarchicalDataset("made", HIERARCHY, make_images(6, 0), shown, mean, mean)
+    found.__dict__["dataset"] = HierarchicalDataset(
+        "made", HIERARCHY, make_images(6, 0, shown.images.shape[2]), shown, mean, mean
+    )
     found.__dict__["systems"] = systems
     return found
 

@@ -14,7 +14,7 @@ def add_run(folder, name, epochs):
     path.mkdir()
     lines = [json.dumps({"epoch": number, **metrics}) for number, metrics in enumerate(epochs, 1)]
     (path / "metrics.jsonl").write_text("\n".join(lines) + "\n")
-    return StoredRun(path, {"id": name, "seed": 0})
+    return StoredRun(path, handmade.record(name, 0))
 
 
 @pytest.fixture

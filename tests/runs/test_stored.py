@@ -71,14 +71,14 @@ def test_a_run_that_is_not_there_or_not_finished_or_damaged(runs, tmp_path):
 
 
 def test_a_recorded_run_is_looked_for_beside_the_others_and_nowhere_else(tmp_path):
-    assert beside(tmp_path, "/old/place/kind/run") == tmp_path / "kind" / "run"
-    assert beside(tmp_path, "runs/kind/run") == tmp_path / "kind" / "run"
+    assert beside(tmp_path, "/old/place/kind/run", tmp_path) == tmp_path / "kind" / "run"
+    assert beside(tmp_path, "runs/kind/run", tmp_path) == tmp_path / "kind" / "run"
 
 
 @pytest.mark.parametrize("name", ["", "run", "/run", "..", "a/..", "../run", "/a/../../etc", "kind/r\0n"])
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path, runs, name):
     with pytest.raises(OutputError, match="is no folder of a run"):
-        beside(tmp_path, name)
+        beside(tmp_path, name, tmp_path)
     folder = find(runs, "quick-bilateral-*/*-seed0-*")
     record = yaml.safe_load((folder / "run.yaml").read_text())
     record["parents"]["left"] = name

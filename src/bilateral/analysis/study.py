@@ -172,7 +172,7 @@ def _open_experiment(path: Path, overrides: list[str], subject: str | None, own_
     rows = {}
     for name, folders in provenance["runs"].items():
         runs = {
-            int(seed): [StoredRun.open(beside(path.parent, folder), own_code) for folder in group]
+            int(seed): [StoredRun.open(beside(path.parent, folder, source), own_code) for folder in group]
             for seed, group in folders.items()
         }
         if runs:
@@ -244,8 +244,9 @@ def _bilateral_folders(path: Path) -> list[Path]:
     if (path / "run.yaml").is_file():
         return [path]
     if (path / "table.json").is_file():
-        runs = read_json(path / "table.json", SystemTable).get("runs", [])
-        found = [beside(path.parent, run["folder"]) for run in runs if run["row"] == "bilateral"]
+        source = path / "table.json"
+        runs = read_json(source, SystemTable).get("runs", [])
+        found = [beside(path.parent, run["folder"], source) for run in runs if run["row"] == "bilateral"]
     else:
         found = sorted(record.parent for record in path.glob("*/run.yaml"))
     if not found:

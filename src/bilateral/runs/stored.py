@@ -69,17 +69,17 @@ class StoredRun:
     def parents(self) -> dict[str, "StoredRun"]:
         """The runs that it was made from, by side."""
         return {
-            part: StoredRun.open(beside(self.folder.parent.parent, folder), self.own_code)
+            part: StoredRun.open(beside(self.folder.parent.parent, folder, self.folder / FILE), self.own_code)
             for part, folder in self.record.parents.items()
         }
 
 
-def beside(save_dir: Path, recorded: str) -> Path:
-    """Where a recorded run is: in the same `save_dir`, whatever place that had. Raises OutputError for no such name."""
+def beside(save_dir: Path, recorded: str, source: Path) -> Path:
+    """Where a run is now that a file (`source`) names: in the same `save_dir`. Raises OutputError for no such name."""
     try:
         return save_dir.joinpath(*run_names(recorded))
     except ValueError as error:
-        raise OutputError(f"a file in {save_dir} names a run wrongly: {error}") from None
+        raise OutputError(f"{source} names a run wrongly: {error}; run the command that made it again") from None
 
 
 def read_stored_config(path: Path, overrides: list[str], own_code: Collection[str]) -> Config:
