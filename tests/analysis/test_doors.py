@@ -1,23 +1,21 @@
 """Files of an experiment that anybody may have changed: a page comes of them, or one sentence, and nothing is run."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bilateral.analysis.base import ANALYSES, find_analysis
 from bilateral.analysis.running import analyse
 from bilateral.analysis.study import open_study
-from bilateral.base.errors import BilateralError
 from bilateral.report.contents import contents
 from bilateral.report.page import render
+from doors import many, passes
 
-EXAMPLES = int(os.environ.get("BILATERAL_FUZZ_EXAMPLES", "30"))
 CHEAP = ("differences", "outcomes", "severity", "calibration", "learning_curves")
 """Analyses that need no network, which are done again where they were changed."""
 STRANGE = st.one_of(
@@ -88,22 +86,18 @@ def page_of(place: Path) -> str:
     return render(contents(study, results, folder / "analysis"))
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-)
+@many
 @given(data=st.data())
 def test_changed_files_make_a_page_or_a_sentence(place, data):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(place)
         kept = {path: path.read_bytes() for path in files(place)}
+        pages: list[str] = []
         try:
             change(data.draw(st.sampled_from(files(place))), data)
-            page = page_of(place)
-            assert page.rstrip().endswith("</html>") and "<script>alert" not in page
-        except BilateralError as error:
-            assert error.exit_code == 2 and str(error) and "\0" not in str(error)
+            sentence = passes(lambda: pages.append(page_of(place)), place)
+            assert "\0" not in sentence
+            assert all(page.rstrip().endswith("</html>") and "<script>alert" not in page for page in pages)
         finally:
             for path, content in kept.items():
                 path.write_bytes(content)

@@ -4,25 +4,18 @@ import http.client
 import io
 import json
 import logging
-import os
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from bilateral.explore.handler import Handler
-
-EXAMPLES = int(os.environ.get("BILATERAL_FUZZ_EXAMPLES", "30"))
-fuzzed = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+from doors import many
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +78,7 @@ def good(runs) -> bytes:
     return head.encode() + content
 
 
-@fuzzed
+@many
 @given(content=st.binary(max_size=400))
 def test_any_bytes(server, quiet, content):
     status_of(raw(server, content), content[:4].decode("latin-1"))
@@ -111,7 +104,7 @@ PARTS = st.one_of(
 )
 
 
-@fuzzed
+@many
 @given(data=st.data())
 def test_a_good_request_that_was_changed(server, quiet, good, data):
     head = len(good.split(b"\r\n\r\n")[0]) + 4
