@@ -6,13 +6,16 @@ BIN := $(VENV)/bin
 # Generated inputs of each property in `make fuzz`; with 3000 it takes about an hour on two cores.
 FUZZ_EXAMPLES ?= 3000
 
-.PHONY: quickstart test lint fuzz benchmarks clean
+.PHONY: quickstart test test-slow lint fuzz benchmarks clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/bilateral system
 
 test: lint
 	$(BIN)/pytest -n 2 --dist worksteal
+
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/pytest -n 2 --dist worksteal -m slow
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

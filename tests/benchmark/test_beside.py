@@ -39,5 +39,6 @@ def test_ratios_are_of_four_trainings_each_with_its_setting_and_company(small, m
     assert all(process.poll() is not None for process in busy)
 
 
+@pytest.mark.slow
 def test_a_real_measurement(small):
     assert all(value > 0 for value in beside.measure_beside(small, 100, epochs=2).values())

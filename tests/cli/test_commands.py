@@ -161,8 +161,8 @@ def load(config):
     assert result.returncode == 0, result.stderr
     run = next(tmp_path.glob("runs/quickstart-bilateral-*/*-seed0-*"))
     refused = bilateral("evaluate", str(run))
-    assert refused.returncode == 2 and "not part of bilateral, 'mine:Flat'" in refused.stderr
-    trusted = bilateral("evaluate", str(run), "--own-backbone", "mine:Flat", "--json")
+    assert refused.returncode == 2 and "--own mine:Flat --own mine:load" in refused.stderr
+    trusted = bilateral("evaluate", str(run), "--own", "mine:Flat", "--own-backbone", "mine:load", "--json")
     assert trusted.returncode == 0, trusted.stderr
     assert json.loads(trusted.stdout)["data"] == "mine"
 
@@ -174,6 +174,7 @@ def test_evaluate_takes_other_data_but_no_other_network(bilateral, trained):
     assert refused.returncode == 2 and "evaluate takes data.KEY=VALUE" in refused.stderr
 
 
+@pytest.mark.slow
 def test_predict_takes_folders(bilateral, trained, tmp_path):
     (tmp_path / "pictures" / "below").mkdir(parents=True)
     for name in ("b.png", "below/c.png", os.fsdecode(b"a\xff.png")):

@@ -282,6 +282,7 @@ def test_a_worker_that_is_a_stranger_is_refused_at_the_start(tmp_path, environme
     assert not list(tmp_path.rglob("run.yaml"))
 
 
+@pytest.mark.slow
 @strangers
 def test_a_stranger_that_comes_later_does_nothing_and_others_do_its_runs(tmp_path, caplog, environment, told):
     _, plan = plan_of(tmp_path)
@@ -300,6 +301,7 @@ def test_a_stranger_that_comes_later_does_nothing_and_others_do_its_runs(tmp_pat
     assert "it is not used" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_worker_that_sees_other_data_is_refused(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "own_data.py").write_text(
@@ -386,6 +388,7 @@ def open_at(address: str):
     return cluster.dask(address, []).open({})
 
 
+@pytest.mark.slow
 def test_a_command_ends_with_its_sentence(tmp_path):
     command = [sys.executable, "-m", "bilateral", "experiment", str(QUICK), *TINY_EXPERIMENT, "--executor", "dask"]
     command += ["--address", server(SERVERS["silent"])]
@@ -395,6 +398,7 @@ def test_a_command_ends_with_its_sentence(tmp_path):
     assert time.monotonic() - begun < 40  # of which 20 for the server
 
 
+@pytest.mark.slow
 def test_a_first_worker_is_not_waited_for_for_ever(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(cluster_tasks, "FIRST_WORKER_S", 2.0)
     told = pytest.raises(ConfigError, match=r"no worker has come to the scheduler at .* in 2 s")
@@ -403,6 +407,7 @@ def test_a_first_worker_is_not_waited_for_for_ever(tmp_path, monkeypatch, caplog
     assert "has no worker yet" in caplog.text
 
 
+@pytest.mark.slow
 def test_workers_that_have_all_gone_are_not_waited_for_for_ever(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster_tasks, "ANOTHER_WORKER_S", 2.0)
     runner, plan = plan_of(tmp_path, epochs=100_000)
@@ -412,6 +417,7 @@ def test_workers_that_have_all_gone_are_not_waited_for_for_ever(tmp_path, monkey
             run_plan(runner, plan, cluster.dask(found.address, []), keep_going=True)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_again_and_again(tmp_path, monkeypatch):
     chosen = config(tmp_path, epochs=1)
     (tmp_path / "own_killing.py").write_text(KILLING)
@@ -443,6 +449,7 @@ class Killing(torch.nn.Module):
 """
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_dies_in_the_middle_is_told_in_one_sentence(tmp_path):
     with dask_cluster(tmp_path, 1) as found:
         command = [sys.executable, "-m", "bilateral", "experiment", str(QUICK), *TINY_EXPERIMENT, "--executor", "dask"]
@@ -456,6 +463,7 @@ def test_a_scheduler_that_dies_in_the_middle_is_told_in_one_sentence(tmp_path):
     assert "Traceback" not in done.stderr and "distributed" not in done.stderr, done.stderr
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_silent_in_the_middle_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster_tasks, "SILENCE_S", 3.0)
     runner, plan = plan_of(tmp_path, epochs=100_000)

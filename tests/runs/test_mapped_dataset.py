@@ -112,6 +112,7 @@ def test_what_a_process_still_maps_stays(tiny, place):
     assert not path.parent.exists()
 
 
+@pytest.mark.slow
 @on_linux
 @pytest.mark.parametrize("who", ["the command", "all of them"])
 def test_after_a_kill_nothing_stays_and_no_worker_lives(place, tmp_path_factory, who):

@@ -6,11 +6,12 @@ import time
 
 import pytest
 import torch
+import yaml
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from bilateral import load
-from bilateral.base.errors import CheckpointError
+from bilateral.base.errors import CheckpointError, OutputError
 from bilateral.data.augment import Normalisation
 from bilateral.data.hierarchy import LabelHierarchy
 from bilateral.models.build import build_network
@@ -282,9 +283,12 @@ def test_the_same_network_makes_the_same_file(tmp_path):
 def test_a_record_cannot_name_a_file_elsewhere(tmp_path, name):
     saved(tmp_path / "x.safetensors")
     saved(tmp_path / "run" / "checkpoints" / "best.safetensors")
-    (tmp_path / "run" / "run.yaml").write_text(f"metrics: {{}}\ncheckpoint: {name}\n")
-    with pytest.raises(CheckpointError, match="neither best nor last"):
+    record = {"id": "i", "kind": "k", "role": "r", "seed": 0, "data": {"name": "d", "fingerprint": "f"}, "metrics": {}}
+    (tmp_path / "run" / "run.yaml").write_text(yaml.safe_dump(record | {"checkpoint": name}))
+    with pytest.raises(OutputError, match=r"run\.yaml is no record of a run \(checkpoint"):
         load(tmp_path / "run")
+    (tmp_path / "run" / "run.yaml").write_text(yaml.safe_dump(record | {"checkpoint": "best"}))
+    assert load(tmp_path / "run")
 
 
 @pytest.mark.parametrize("place", ["file", "run.yaml", "best"])
@@ -292,7 +296,8 @@ def test_a_pipe_is_not_waited_for(tmp_path, place):
     path = tmp_path / {"file": "a", "run.yaml": "run.yaml", "best": "checkpoints/best.safetensors"}[place]
     path.parent.mkdir(exist_ok=True)
     os.mkfifo(path)
-    with pytest.raises(CheckpointError, match=r"it is a pipe|holds no checkpoints"):
+    kind = OutputError if place == "run.yaml" else CheckpointError
+    with pytest.raises(kind, match=r"it is a pipe|holds no checkpoints"):
         load(path if place == "file" else tmp_path)
     with pytest.raises(CheckpointError, match="/dev/zero: it is a pipe, a device"):
         load("/dev/zero")

@@ -55,10 +55,11 @@ def call(make: Callable[[], Made], name: str, error: type[BilateralError] = Conf
 
 def refuse_strange(names: Iterable[str], allowed: Collection[str], source: str, error: type[BilateralError]) -> None:
     """Raise `error` if a file (`source`) names own code that the user did not allow by naming it too."""
-    for name in sorted({name for name in names if is_own(name)} - set(allowed)):
+    strange = sorted({name for name in names if is_own(name)} - set(allowed))
+    if strange:
         raise error(
-            f"{source} names code that is not part of bilateral, {name!r}: if you trust it, name it yourself with "
-            f"--own {name} (in Python: own_code=[{name!r}])"
+            f"{source} names code that is not part of bilateral, {' and '.join(map(repr, strange))}: if you trust it, name it "
+            f"yourself with {' '.join(f'--own {name}' for name in strange)} (in Python: own_code={strange})"
         )
 
 
