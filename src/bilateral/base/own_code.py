@@ -58,8 +58,8 @@ def refuse_strange(names: Iterable[str], allowed: Collection[str], source: str, 
     strange = sorted({name for name in names if is_own(name)} - set(allowed))
     if strange:
         raise error(
-            f"{source} names code that is not part of bilateral, {' and '.join(map(repr, strange))}: if you trust it, name it "
-            f"yourself with {' '.join(f'--own {name}' for name in strange)} (in Python: own_code={strange})"
+            f"{source} names code that is not part of bilateral, {' and '.join(map(repr, strange))}: if you trust it, "
+            f"name it yourself with {' '.join(f'--own {name}' for name in strange)} (in Python: own_code={strange})"
         )
 
 
