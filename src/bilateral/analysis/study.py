@@ -122,9 +122,16 @@ class Study:
     def predictions(self, row: str) -> dict[int, Predictions]:
         """What a row says of the test images, by seed."""
         found = self.rows[row]
-        return {
-            seed: found.combine([run.predictions for run in runs], self.hierarchy) for seed, runs in found.runs.items()
-        }
+        try:
+            return {
+                seed: found.combine([run.predictions for run in runs], self.hierarchy)
+                for seed, runs in found.runs.items()
+            }
+        except KeyError as missing:
+            raise OutputError(
+                f"{self.folder}: the runs recorded for the row {row} lack a head that it is made of ({missing}); run "
+                "the command that made them again"
+            ) from None
 
     def evaluation(self, system: System) -> Evaluation:
         """Features and logits of the test images in float32, computed once."""

@@ -61,8 +61,10 @@ UserPath = Annotated[Path, WrapValidator(_recordable_path)]
 """A path as people write it (see `user_path`), that can be recorded in a text file."""
 Text = Annotated[str, BeforeValidator(_text)]
 """Text, for which a whole number may stand without quotes."""
-Whole = Annotated[int, Field(strict=True)]
-"""A whole number: 10, and neither 10.0 nor "10" nor true."""
+Whole = Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)]
+"""A whole number that computers count with: 10, and neither 10.0 nor "10" nor true nor 10**20."""
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+"""A seed of random numbers."""
 
 
 class Section(BaseModel):

@@ -54,6 +54,10 @@ def exit_with(command: Callable[[], object]) -> NoReturn:
 
 def _prepare_output() -> None:
     """Let no character that the terminal's encoding lacks, or that would steer it, end or disguise a command."""
+    # A stream that is closed: what is opened next would take its place, and get what libraries write there.
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: PTH123, SIM115
     register_replacements()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

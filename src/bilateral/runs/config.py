@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from ..base.errors import ConfigError
 from ..base.own_code import is_own
-from ..base.section import Section, Text, UserPath, Whole
+from ..base.section import Section, Seed, Text, UserPath, Whole
 from ..base.yaml_files import YamlError, read_yaml, to_yaml
 from ..data.config import DataConfig
 from ..models.config import ModelConfig
@@ -78,7 +78,7 @@ class Config(Section):
 
     name: Annotated[Text, Field(pattern=r"^[\w.+-]+$")] = "bilateral"
     """Begins the names of the folders of its runs."""
-    seeds: list[Annotated[Whole, Field(ge=0)]] = Field([0], min_length=1)
+    seeds: list[Seed] = Field([0], min_length=1)
     save_dir: UserPath = Path("runs")
     workers: Annotated[Whole, Field(ge=1)] | Literal["auto"] = "auto"
     """Processes that do runs at the same time, each with its share of the threads; auto: what is fastest."""

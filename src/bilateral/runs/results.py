@@ -64,7 +64,7 @@ def write_result_all(results: list[RunResult]) -> Path | None:
     runs: dict[int, dict[str, Any]] = {}
     for folder in sorted(path.parent for path in group.glob(f"*/{FILE}")):
         record = _record(folder)
-        if record and record.kind in kinds and record.metrics:
+        if record and record.kind in kinds and results[0].metrics.keys() <= record.metrics.keys():
             runs[record.seed] = {"seed": record.seed, "folder": folder.name, "result": [record.metrics]}
     if not runs:
         return None

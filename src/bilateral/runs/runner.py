@@ -141,7 +141,7 @@ class Runner:
             return None
         wrong = _checkpoint_damage(run.config, folder, record)
         if wrong is None and run.config.evaluate:
-            wrong = _test_damage(folder, record)
+            wrong = _test_damage(run.config, folder, record)
             if not record.metrics:
                 return None  # trained by a command that was not to test
         if wrong is not None:
@@ -283,15 +283,22 @@ def _checkpoint_damage(config: Config, folder: Path, record: RunRecord) -> str |
     return wrong
 
 
-def _test_damage(folder: Path, record: RunRecord) -> str | None:
-    """What is wrong with the stored predictions of a finished run, in a clause."""
+def _test_damage(config: Config, folder: Path, record: RunRecord) -> str | None:
+    """What is wrong with the stored predictions of a finished run, or with the metrics made of them, in a clause."""
     wrong = damage(folder, record, PREDICTIONS)
-    if wrong is None:
-        try:
-            Predictions.load(folder / PREDICTIONS)
-        except OutputError as error:
-            return str(error)
-    return wrong
+    if wrong is not None:
+        return wrong
+    try:
+        predictions = Predictions.load(folder / PREDICTIONS)
+    except OutputError as error:
+        return str(error)
+    levels = config.model.levels
+    names = {level: f"test_acc_{level}" if len(levels) > 1 else "test_acc" for level in levels}
+    fits = set(predictions.logits) == set(levels) and all(
+        abs(record.metrics.get(name, -1) - predictions.accuracy_pct(level) / 100) < 1e-6
+        for level, name in names.items()
+    )
+    return None if fits else f"the metrics in {folder / FILE} are not those of its predictions"
 
 
 def _is_trained(run: Run, folder: Path) -> bool:

@@ -33,6 +33,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 WARMUP_SHARE = 0.2
+LARGEST_RATE = 1e30
+"""Beyond it, float32 cannot hold what an optimizer makes of a rate."""
 # Peak learning rates of `fast`, by whether a hemisphere has batch norm: without it the size of the weights counts.
 FAST_RATES: dict[bool, dict[str, float]] = {True: {"lr": 0.2, "muon_lr": 0.05}, False: {"lr": 0.01, "muon_lr": 0.01}}
 GIVEN_BY_RECIPES = frozenset({key for recipe in RECIPES.values() for key in recipe} | FAST_RATES[True].keys())
@@ -46,11 +48,11 @@ class TrainingConfig(Section):
     batch_size: Annotated[Whole, Field(ge=2)]
     optimizer: Literal["adam", "sgd", "muon"]
     """adam: as published; sgd: with Nesterov momentum 0.9; muon: Muon on convolution kernels, sgd on all else."""
-    lr: Annotated[float, Field(gt=0)] | None = None
+    lr: Annotated[float, Field(gt=0, le=LARGEST_RATE)] | None = None
     """Peak learning rate, of all but what Muon trains. None: by the recipe and the backbones (`with_rates`)."""
-    muon_lr: Annotated[float, Field(gt=0)] | None = None
+    muon_lr: Annotated[float, Field(gt=0, le=LARGEST_RATE)] | None = None
     """Peak learning rate of Muon. None: likewise."""
-    weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0, le=LARGEST_RATE)]
     """L2 penalty, on all that Muon does not train."""
     schedule: Literal["constant", "linear", "cosine"]
     """How the learning rate falls to zero after its warm-up."""
