@@ -77,6 +77,12 @@ def test_how_a_command_ends(body, code, sentence):
     assert len(done.stderr.splitlines()) == bool(sentence)
 
 
+@pytest.mark.parametrize("closed", ["2>&-", "1>&-", "0<&- 1>&- 2>&-"])
+def test_closed_streams_are_no_reason_to_fail(trained, closed):
+    command = f"{sys.executable} -m bilateral system {' '.join(TINY)} 'seeds=[0, 1]' save_dir=runs {closed}"
+    assert subprocess.run(["bash", "-c", command], cwd=trained, check=False).returncode == 0
+
+
 def test_a_file_that_is_there_is_no_override(bilateral, tmp_path):
     folder = tmp_path / "lr=0.1"
     folder.mkdir()

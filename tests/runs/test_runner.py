@@ -308,6 +308,14 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:-100])
 
 
+def edit(path, **metrics):
+    record = yaml.safe_load(path.read_text())
+    for name, value in metrics.items():
+        record["metrics"].pop(name)
+        record["metrics"] |= {} if value is None else {name: value}
+    path.write_text(yaml.safe_dump(record))
+
+
 def files(folder):
     kept = (
         "checkpoints/best.safetensors",
@@ -328,6 +336,8 @@ def files(folder):
         ("predictions.npz", flip, "is not as its run left it"),
         ("predictions.npz", Path.unlink, "is gone"),
         ("run.yaml", cut, "no record of a run|is damaged"),
+        ("run.yaml", lambda path: edit(path, test_acc_fine=0.99), "are not those of its predictions"),
+        ("run.yaml", lambda path: edit(path, test_acc_fine=None), "are not those of its predictions"),
         ("run.yaml", lambda path: path.write_text("- 1"), "no record of a run"),
         ("run.yaml", lambda path: path.write_text("a: ["), "is damaged"),
     ],
