@@ -68,7 +68,7 @@ def _audit(event: str, arguments: tuple) -> None:
         return
     if event == "import" and str(arguments[0]).startswith("evil"):
         _seen.append(f"import {arguments[0]}")
-    elif event in _STARTS and "git" not in str(arguments[:2]):
+    elif event in _STARTS and str(arguments[0]) not in ("git", "uname"):  # which say what code and machine these are
         _seen.append(f"{event} {arguments[:2]}")
     elif event in _CHANGES or (event == "open" and _writes(arguments)):
         _note(event, arguments[0])

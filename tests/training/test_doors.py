@@ -216,7 +216,8 @@ def test_originals_with_another_pickle(data):
 def test_originals_with_other_tensors(data, zipped):
     state = original_code.unilateral(width=1 / 64).state_dict()
     for _ in range(data.draw(st.integers(1, 3))):
-        name = data.draw(st.sampled_from(sorted(state)))
+        # One that was stretched before would be written out by what follows.
+        name = data.draw(st.sampled_from(sorted(name for name, tensor in state.items() if tensor.numel() < 10**6)))
         stretched = data.draw(st.booleans())
         tensor = odd_tensor(data.draw, state.pop(name))
         other = data.draw(st.one_of(st.just(name), WORDS, WORDS.map("hemisphere.{}".format)))

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from ..base.errors import DataError
 from ..base.files import write_text
 from ..base.section import Section, Whole
+from ..base.text import shown
 from ..base.yaml_files import YamlError, read_yaml, to_yaml
 from .hierarchy import LabelHierarchy
 
@@ -62,7 +63,7 @@ def read_hierarchy(folder: Path) -> StatedHierarchy | None:
         return None
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        place = ".".join(shown(str(part)) for part in first["loc"]) or "the file"
         raise DataError(f"{path}: {place}: {first['msg'].removeprefix('Value error, ')}") from error
     except YamlError as error:
         raise DataError(f"cannot read {path}: {error}") from error
