@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from bilateral.base.errors import BilateralError, CheckpointError, ConfigError, OutputError
+from bilateral.base.errors import BilateralError, CheckpointError, ConfigError, DataError, OutputError
 from bilateral.base.files import sole_writer
 from bilateral.experiment.measures import measure
 from bilateral.models.build import build_network
@@ -452,3 +452,12 @@ def test_own_code_counts_where_the_user_named_it_and_not_where_a_file_does(tiny,
     with pytest.raises(CheckpointError, match="--own mine_for_the_runner:Mine"):
         run_system([config(runs, given)], tiny)
     assert run_system([config(runs, given, own_code=[arch])], tiny).rows
+
+
+def test_images_that_no_checkpoint_could_describe_are_refused(tiny, tmp_path):
+    wide = [
+        replace(part, images=torch.zeros(len(part), 3, 8, 2049, dtype=torch.uint8)) for part in (tiny.train, tiny.test)
+    ]
+    large = replace(tiny, train=wide[0], test=wide[1])
+    with pytest.raises(DataError, match=r"2049x8 pixels, and 2048 a side are the most .* data.image_size=N"):
+        Runner(large).run(Run(config(tmp_path, unilateral()), 0))

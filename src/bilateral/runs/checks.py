@@ -4,13 +4,14 @@ import warnings
 
 import torch
 
-from ..base.errors import CheckpointError, ConfigError
+from ..base.errors import CheckpointError, ConfigError, DataError
 from ..data.images import HierarchicalDataset
 from ..models.build import build_network, check_fits, load_state, try_out
 from ..models.config import ModelConfig
 from ..models.macro import HemisphericNetwork
 from ..training import checkpoint
 from ..training.checkpoint import Description
+from ..training.header import MOST_PIXELS
 from ..training.objective import named_metrics
 from .plan import WHOLE, Run
 
@@ -44,6 +45,11 @@ def check_network(run: Run, dataset: HierarchicalDataset) -> None:
             f"{config.checkpoints.monitor!r}; it has {', '.join(known)}"
         )
     height, width = dataset.train.images.shape[2:]
+    if max(height, width) > MOST_PIXELS:
+        raise DataError(
+            f"{dataset.name}: its images have {width}x{height} pixels, and {MOST_PIXELS} a side are the most that a "
+            "network is trained on; data.image_size=N makes them smaller"
+        )
     if config.training.crop_padding >= min(height, width):
         raise ConfigError(f"training.crop_padding: must be smaller than the images, which are {height}x{width}")
     with torch.device("meta"):

@@ -20,7 +20,9 @@ KEPT_NAME = r"^epoch=[0-9]{3,9}-[A-Za-z0-9_]{1,40}=-?[0-9]{1,40}\.[0-9]{3}\.safe
 """How the file of an epoch that is kept beside the best one is called (see `keeping`)."""
 
 Count = Annotated[int, Field(strict=True, ge=1, le=2**20)]
-Pixels = Annotated[int, Field(strict=True, ge=1, le=2**14)]
+MOST_PIXELS = 2**11
+"""Of a side of the images that a network may be trained on."""
+Pixels = Annotated[int, Field(strict=True, ge=1, le=MOST_PIXELS)]
 Number = Annotated[int, Field(strict=True, ge=0, le=2**31)]
 Score = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 _STRICT = ConfigDict(extra="forbid")
