@@ -7,7 +7,7 @@ several times as long. The library reads its settings once, when PyTorch loads i
 
 import os
 
-SPINS = 100
+SPINS = 2000
 """Turns that a thread waits awake, before it sleeps (docs/performance.md)."""
 DEFAULT_SPINS = 300_000
 """What the library itself takes."""
