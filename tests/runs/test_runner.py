@@ -43,6 +43,7 @@ def test_a_run_leaves_what_a_person_can_read(tiny, tmp_path):
         "run.yaml",
         "result.yaml",
         "predictions.npz",
+        "held_out_predictions.npz",
         "metrics.jsonl",
         "timing.jsonl",
         "tensorboard",
@@ -405,7 +406,7 @@ def test_the_record_of_a_run_tells_what_came_of_it_and_of_which_code(tiny, tmp_p
     record = read_record(result.folder)
     assert record.digests == {
         name: hashlib.sha256((result.folder / name).read_bytes()).hexdigest()
-        for name in ("checkpoints/best.safetensors", "predictions.npz")
+        for name in ("checkpoints/best.safetensors", "predictions.npz", "held_out_predictions.npz")
     }
     assert record.code == result.run.code and record.metrics == result.metrics
 
