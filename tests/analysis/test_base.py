@@ -47,7 +47,7 @@ def test_one_of_ones_own_is_found(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ckaa", "there is no analysis 'ckaa'; allowed: differences, "),
+        ("ckaa", "there is no analysis 'ckaa'; allowed: contrasts, "),
         ("study", "there is no analysis 'study'"),
         ("", "there is no analysis ''"),
         ("nowhere:MINE", "the analysis: cannot import 'nowhere:MINE': ModuleNotFoundError: No module named 'nowhere'$"),

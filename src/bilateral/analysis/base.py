@@ -33,6 +33,7 @@ class Analysis:
 
 
 ANALYSES: Sequence[str] = (
+    "contrasts",
     "differences",
     "outcomes",
     "head_shares",

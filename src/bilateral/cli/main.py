@@ -69,6 +69,14 @@ def experiment(
         list[str] | None,
         Parameter(negative="", help="What a run takes of a Dask worker's resources, such as GPU=1 or CPU=4."),
     ] = None,
+    seeds_from: Annotated[
+        Path | None,
+        Parameter(help="A folder of seeds done elsewhere (an experiment's `seeds`), which are taken as they are."),
+    ] = None,
+    twice: Annotated[
+        bool,
+        Parameter(negative="", help="Measure what twice the epochs bring, on held-out images, for the first seed."),
+    ] = False,
     json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
 ) -> None:
     """Do the published experiment: specialised hemispheres beside all baselines, over several seeds, with statistics.
@@ -83,7 +91,8 @@ def experiment(
     """
     from . import experiment_command
 
-    experiment_command.experiment(*_split(arguments), plan, workers, executor, address, demand or [], json)
+    place = experiment_command.Place(executor, address, demand or [], workers)
+    experiment_command.experiment(*_split(arguments), plan, place, seeds_from, twice, json)
 
 
 @app.command(sort_key=2.3)
