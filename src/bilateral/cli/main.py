@@ -206,6 +206,22 @@ def predict(
     use_commands.predict(checkpoint, images, top, own_code or [], json)
 
 
+@app.command(sort_key=5.2)
+def export(run: Path, output: Path, /, *, own_code: OwnCode = None) -> None:
+    """Write a trained network in half precision, to hand it on, and a card that says what it is.
+
+    Parameters
+    ----------
+    run
+        The folder of a finished run.
+    output
+        The file to write, such as left.safetensors; the card is left.md.
+    """
+    from . import use_commands
+
+    use_commands.export(run, output, own_code or [])
+
+
 @app.command(sort_key=5.5)
 def explore(
     checkpoint: Path,
