@@ -172,7 +172,7 @@ def _write(analysis: Analysis, table: pd.DataFrame, folder: Path) -> None:
             with whole_file(folder / f"{analysis.name}.{form}") as temporary:
                 figure.savefig(temporary, format=form, **options)
     with whole_file(folder / f"{analysis.name}.csv") as temporary:
-        table.to_csv(temporary, index=False, float_format="%.7g")
+        table.to_csv(temporary, index=False)
 
 
 def _safe(table: pd.DataFrame) -> pd.DataFrame:
