@@ -152,7 +152,7 @@ def test_what_twice_the_epochs_bring_is_measured_and_then_told(whole, tmp_path):
     for gain in gains:
         rises = max(gain["twice_pct"][level] - once for level, once in gain["once_pct"].items()) > 1
         told = [doubt for doubt in found["doubts"] if gain["title"] in doubt and "fully trained" in doubt]
-        assert len(told) == rises and all("twice the epochs" in doubt for doubt in told)
+        assert len(told) == rises and all("Not fully trained, since twice" in doubt for doubt in told)
     # What was measured of other settings is not told of these.
     assert experiment(tmp_path, *arguments, "pretraining.left.epochs=1").returncode == 0
     assert json.loads((tmp_path / "runs/quick-experiment/table.json").read_text())["gains"] == []

@@ -41,21 +41,29 @@ def test_rows_that_are_trained_leave_no_doubt():
 
 
 def test_a_row_that_still_rises_is_named_unless_twice_the_epochs_were_tried():
-    (told,) = doubts([row(fine_pct=60.0, rise=3.0)], [], HIERARCHY)
-    assert told.startswith("“wide network” may not be fully trained: its held-out accuracy still rose by 3.0 points")
-    assert doubts([row(fine_pct=60.0, rise=3.0)], [gain({"fine": 60.0}, {"fine": 60.5})], HIERARCHY) == []
-    (told,) = doubts(
-        [row(fine_pct=60.0)], [gain({"fine": 60.0, "coarse": 7.0}, {"fine": 60.5, "coarse": 9.0})], HIERARCHY
+    (told,) = doubts([row(fine_pct=60.0, rise=3.0), row("left", fine_pct=60.0, rise=2.0)], [], HIERARCHY)
+    assert told.startswith("Perhaps not fully trained") and told.endswith(
+        ": “wide network” (3.0), “left network” (2.0)."
     )
-    assert told.startswith("“wide network” is not fully trained: twice the epochs bring 2.0 points")
+    assert doubts([row(fine_pct=60.0, rise=3.0)], [gain({"fine": 60.0}, {"fine": 60.5})], HIERARCHY) == []
+    more = gain({"fine": 60.0, "coarse": 7.0}, {"fine": 60.5, "coarse": 9.0})
+    (told,) = doubts([row(fine_pct=60.0)], [more], HIERARCHY)
+    assert told.startswith("Not fully trained, since twice the epochs") and told.endswith(": “wide network” (2.0).")
 
 
 @pytest.mark.parametrize(
-    ("fine", "coarse", "count"), [(20.0, 60.0, 1), (30.0, 55.0, 1), (12.0, 52.0, 2), (24.0, 58.0, 0)]
+    ("fine", "coarse", "told"),
+    [
+        (20.0, 60.0, "“wide network” (20.0 % of fine labels)"),
+        (30.0, 55.0, "“wide network” (55.0 % of coarse labels)"),
+        (12.0, 52.0, "“wide network” (12.0 % of fine labels, 52.0 % of coarse labels)"),
+        (24.0, 58.0, ""),
+    ],
 )
-def test_a_row_near_chance_is_named(fine, coarse, count):
-    told = doubts([row(fine_pct=fine, coarse_pct=coarse)], [], HIERARCHY)
-    assert len(told) == count and all("has hardly learnt its" in each for each in told)
+def test_a_row_near_chance_is_named(fine, coarse, told):
+    found = doubts([row(fine_pct=fine, coarse_pct=coarse)], [], HIERARCHY)
+    expected = f"(guessing gets 10.0 % of fine labels and 50.0 % of coarse labels right): {told}."
+    assert [each.endswith(expected) and each.startswith("Hardly trained") for each in found] == [True] * bool(told)
 
 
 def test_what_is_meant_to_be_untrained_and_what_has_no_seed_is_not_named():

@@ -23,31 +23,35 @@ def late_rise(epochs: Sequence[Mapping[str, float]]) -> float:
 
 
 def doubts(rows: Sequence[RowResult], gains: Sequence[Gain], hierarchy: LabelHierarchy) -> list[str]:
-    """Say of which rows' networks no verdict can be trusted, because they are not trained enough."""
-    found = []
-    chance_pct = {"fine_pct": 100 / hierarchy.fine_count, "coarse_pct": 100 / hierarchy.coarse_count}
-    known = {gain.row: gain for gain in gains}
+    """Say of which rows no verdict can be trusted, since their networks are not trained enough: a sentence a reason."""
+    chance_pct = {"fine": 100 / hierarchy.fine_count, "coarse": 100 / hierarchy.coarse_count}
+    gained = {gain.row: gain.points for gain in gains}
+    low, gaining, rising = [], [], []
     for row in rows:
         if not row.seeds or row.name == "untrained":
             continue
-        for name, chance in chance_pct.items():
-            values = [each.measures[name] for each in row.seeds.values() if name in each.measures]
-            if values and (sum(values) / len(values) - chance) < NEAR_CHANCE * (100 - chance):
-                level = name.removesuffix("_pct")
-                found.append(
-                    f"“{row.title}” has hardly learnt its {level} labels: {sum(values) / len(values):.1f} % right, "
-                    f"where guessing gets {chance:.1f} %."
-                )
-        gain = known.get(row.name)
+        near = [
+            f"{mean:.1f} % of {level} labels"
+            for level, chance in chance_pct.items()
+            if (mean := _mean_pct(row, level)) is not None and mean - chance < NEAR_CHANCE * (100 - chance)
+        ]
         rise = sum(each.rise for each in row.seeds.values()) / len(row.seeds)
-        if gain is not None and gain.points > ENOUGH_POINTS:
-            found.append(
-                f"“{row.title}” is not fully trained: twice the epochs bring {gain.points:.1f} points on held-out "
-                "images."
-            )
-        elif gain is None and rise > ENOUGH_POINTS:
-            found.append(
-                f"“{row.title}” may not be fully trained: its held-out accuracy still rose by {rise:.1f} points in the "
-                "last tenth of a training. `bilateral experiment CONFIG --twice` measures what more epochs bring."
-            )
-    return found
+        if near:
+            low.append(f"“{row.title}” ({', '.join(near)})")
+        if gained.get(row.name, 0.0) > ENOUGH_POINTS:
+            gaining.append(f"“{row.title}” ({gained[row.name]:.1f})")
+        if row.name not in gained and rise > ENOUGH_POINTS:
+            rising.append(f"“{row.title}” ({rise:.1f})")
+    guessing = " and ".join(f"{chance:.1f} % of {level} labels" for level, chance in chance_pct.items())
+    told = {
+        f"Hardly trained, so that no comparison with them counts (guessing gets {guessing} right)": low,
+        "Not fully trained, since twice the epochs bring more on held-out images (points)": gaining,
+        "Perhaps not fully trained, since held-out accuracy still rose in the last tenth of a training (points; "
+        "`bilateral experiment CONFIG --twice` measures what more epochs bring)": rising,
+    }
+    return [f"{reason}: {', '.join(found)}." for reason, found in told.items() if found]
+
+
+def _mean_pct(row: RowResult, level: str) -> float | None:
+    values = [each.measures[f"{level}_pct"] for each in row.seeds.values() if f"{level}_pct" in each.measures]
+    return sum(values) / len(values) if values else None

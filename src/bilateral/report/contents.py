@@ -161,7 +161,8 @@ def _recorded_tables(study: Study) -> list[PageTable]:
                 Cell(str(found["n"]), found["n"]),
                 Cell(f"{found['mean']:+.2f}", found["mean"]),
                 *(Cell(text) for text in ends),
-                *(_p(p) for p in (found["p"], each["p_holm"], found["p_equivalent"], each["p_equivalent_holm"])),
+                _p(each["p_holm"]),
+                _p(each["p_equivalent_holm"]),
             ]
             words = [titles.get(each["other"], each["other"]), MEASURES[each["measure"]]]
             rows.append([*map(Cell, words), *numbers, Cell(each["verdict"])])
