@@ -47,7 +47,7 @@ def doubts(rows: Sequence[RowResult], gains: Sequence[Gain], hierarchy: LabelHie
         f"Hardly trained, so that no comparison with them counts (guessing gets {guessing} right)": low,
         "Not fully trained, since twice the epochs bring more on held-out images (points)": gaining,
         "Perhaps not fully trained, since held-out accuracy still rose in the last tenth of a training (points; "
-        "`bilateral experiment CONFIG --twice` measures what more epochs bring)": rising,
+        "bilateral experiment CONFIG --twice measures what more epochs bring)": rising,
     }
     return [f"{reason}: {', '.join(found)}." for reason, found in told.items() if found]
 
