@@ -65,7 +65,6 @@ CHANGES = {
     "optimizer": {"optimizer": "sgd"},
     "dropout": {"model": {"dropout": 0}},
     "batch_norm_momentum": {"side": {"batch_norm_momentum": 0.3}},
-    "sparsity": {"side": {"sparsity": {"k": 0.3, "per_k": 0.5}}},
 }
 INDIFFERENT = {"validate_every_epochs": {"validate_every_epochs": 2}, "log_every_steps": {"log_every_steps": 1}}
 
