@@ -1,7 +1,6 @@
 """Robustness: what is left of every row's accuracy when the test images are corrupted, or changed to mislead it."""
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 
 import pandas as pd
 import torch
@@ -9,10 +8,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..base.statistics import Summary, paired_difference, summarise
-from ..data.augment import Normalisation
 from ..data.corruptions import CORRUPTIONS, corrupt
 from ..data.images import HierarchicalImages
-from ..models.macro import HemisphericNetwork
 from ..runs.predictions import LEVELS, Predictions
 from ..training.device import choose_device
 from ..training.evaluation import EVALUATION_BATCH, evaluate
@@ -25,13 +22,12 @@ from .style import COLOURS, INK, panels, row_style
 IMAGES = 2000
 """Test images, at most, at even distances."""
 CLEAN, ATTACK = "clean", "fgsm"
-ATTACK_STEPS = (1, 2)
-"""How far the attack may move a channel of a pixel, of 255."""
+ATTACK_STEPS, STEP_UNIT = (1, 2), "of 255 (step)"
+"""How far the attack moves each channel of each pixel."""
 COMPARED = ("unilateral", "unilateral_wide", "nonspecialised", "two_left")
 _ACROSS = 3
 _KEYS = ["corruption", "severity", "unit"]
 _Condition = tuple[str, float, str]
-_Networks = Mapping[Path, tuple[HemisphericNetwork, Normalisation]]
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -40,39 +36,37 @@ def compute(study: Study) -> pd.DataFrame:
     The corruptions are those of CORRUPTIONS, then the attack `fgsm`, which knows all networks of a row and how they
     are combined. images: how many there were. subject: 1 for the row that the study looks into, else 0.
     """
-    numbers = spread(len(study.images), IMAGES)
-    images, device = study.images.select(numbers), choose_device(study.config.training.device)
     lines = []
     for seed in sorted({seed for row in study.rows.values() for seed in row.runs}):
-        rows = {name: row for name, row in study.rows.items() if seed in row.runs}
-        runs = {run.folder.resolve(): run for row in rows.values() for run in row.runs[seed]}
-        networks = {
-            folder: (run.network().to(device).requires_grad_(False).eval(), run.description.normalise)
-            for folder, run in runs.items()
-        }
-        parts = {name: [run.folder.resolve() for run in row.runs[seed]] for name, row in rows.items()}
-        found: list[tuple[str, _Condition, Predictions]] = []
-        for condition, changed in _corrupted(images, numbers):
-            said = _ask(networks, changed)
-            for name, folders in parts.items():
-                found.append((name, condition, rows[name].combine([said[each] for each in folders], study.hierarchy)))
-        labels = {"fine": images.fine, "coarse": images.coarse}
-        for name, folders in parts.items():
-            attacked = Attacked([networks[each] for each in folders], rows[name].combine, study.hierarchy)
-            steps = [step / 255 for step in ATTACK_STEPS]
-            for step, each in zip(ATTACK_STEPS, fgsm(attacked, images.images, labels, steps, device)):
-                found.append((name, (ATTACK, step, "of 255"), each))
-        for name, condition, predictions in found:
-            begin = (name, rows[name].title, int(name == study.subject), seed, len(images), *condition)
-            lines += [
-                (*begin, level, predictions.accuracy_pct(level)) for level in LEVELS if level in predictions.logits
-            ]
+        answers = sorted(_answers(study, seed), key=lambda answer: list(study.rows).index(answer[0]))
+        for name, condition, said in answers:
+            images = len(said.labels["fine"])
+            begin = (name, study.rows[name].title, int(name == study.subject), seed, images, *condition)
+            lines += [(*begin, level, said.accuracy_pct(level)) for level in LEVELS if level in said.logits]
     columns = ["row", "title", "subject", "seed", "images", *_KEYS, "level", "accuracy_pct"]
-    table = pd.DataFrame(lines, columns=columns)
-    order = {name: place for place, name in enumerate(study.rows)}
-    return table.sort_values(
-        ["row", "seed"], key=lambda own: own.map(order) if own.name == "row" else own, kind="stable"
-    )
+    return pd.DataFrame(lines, columns=columns)
+
+
+def _answers(study: Study, seed: int) -> Iterator[tuple[str, _Condition, Predictions]]:
+    """What every row says under every condition. Each network is asked once for all rows that it stands in."""
+    numbers = spread(len(study.images), IMAGES)
+    images, device = study.images.select(numbers), choose_device(study.config.training.device)
+    rows = {name: row for name, row in study.rows.items() if seed in row.runs}
+    networks = {
+        run.folder: (run.network().to(device).requires_grad_(False).eval(), run.description.normalise)
+        for run in {run.folder: run for row in rows.values() for run in row.runs[seed]}.values()
+    }
+    for condition, changed in _corrupted(images, numbers):
+        found = {folder: evaluate(network, changed, normalise) for folder, (network, normalise) in networks.items()}
+        said = {folder: Predictions(each.logits, each.labels) for folder, each in found.items()}
+        for name, row in rows.items():
+            yield name, condition, row.combine([said[run.folder] for run in row.runs[seed]], study.hierarchy)
+    labels = {"fine": images.fine, "coarse": images.coarse}
+    for name, row in rows.items():
+        attacked = Attacked([networks[run.folder] for run in row.runs[seed]], row.combine, study.hierarchy)
+        steps = [step / 255 for step in ATTACK_STEPS]
+        for step, misled in zip(ATTACK_STEPS, fgsm(attacked, images.images, labels, steps, device)):
+            yield name, (ATTACK, step, STEP_UNIT), misled
 
 
 def _corrupted(images: HierarchicalImages, numbers: Tensor) -> Iterator[tuple[_Condition, HierarchicalImages]]:
@@ -82,15 +76,6 @@ def _corrupted(images: HierarchicalImages, numbers: Tensor) -> Iterator[tuple[_C
             batches = zip(images.images.split(EVALUATION_BATCH), numbers.split(EVALUATION_BATCH))
             changed = torch.cat([corrupt(name, batch, severity, which) for batch, which in batches])
             yield (name, severity, corruption.unit), HierarchicalImages(changed, images.fine, images.coarse)
-
-
-def _ask(networks: _Networks, images: HierarchicalImages) -> dict[Path, Predictions]:
-    """What each network says, which every row that it stands in is made of."""
-    answers = {}
-    for folder, (network, normalise) in networks.items():
-        evaluation = evaluate(network, images, normalise)
-        answers[folder] = Predictions(evaluation.logits, evaluation.labels)
-    return answers
 
 
 def by_condition(table: pd.DataFrame, level: str = "fine") -> dict[str, dict[str, Summary]]:
@@ -108,7 +93,7 @@ def by_condition(table: pd.DataFrame, level: str = "fine") -> dict[str, dict[str
 def _words(corruption: str, severity: float, unit: str) -> str:
     if corruption == CLEAN:
         return CLEAN
-    name = "FGSM" if corruption == ATTACK else corruption.replace("_", " ")
+    name = "FGSM" if corruption == ATTACK else corruption.replace("_", " ").replace("gaussian", "Gaussian")
     return f"{name}, {severity:g} {unit}"
 
 
@@ -127,9 +112,15 @@ def draw(table: pd.DataFrame) -> Figure:
             for level, face in (("coarse", "none"), ("fine", colour)):
                 summary = found[level].get(title, {}).get(condition)
                 if summary is not None:
-                    bars = {"xerr": summary["std"] or 0, "elinewidth": 0.8, "ecolor": INK, "capsize": 0}
+                    bars = {
+                        "xerr": summary["std"] or 0,
+                        "elinewidth": 0.8,
+                        "markeredgewidth": 0.8,
+                        "ecolor": INK,
+                        "capsize": 0,
+                    }
                     panel.errorbar(summary["mean"], place, fmt=marker, color=colour, mfc=face, markersize=5, **bars)
-        panel.set_title(condition, fontsize=8.5)
+        panel.set_title(condition.replace(", ", "\n", 1), fontsize=9)
     for panel in list(axes.flat)[len(conditions) :]:
         panel.set_visible(False)
     axes[0, 0].set(yticks=range(len(rows)), ylim=(len(rows) - 0.5, -0.5))

@@ -114,11 +114,11 @@ def _filtered(images: Tensor, gain: Tensor) -> Tensor:
 
 
 CORRUPTIONS: dict[str, Corruption] = {
-    "gaussian_noise": Corruption(_gaussian_noise, "deviation, of channels 0 to 1", (0.08,)),
-    "gaussian_blur": Corruption(_gaussian_blur, "sigma, of the side", (0.03,), most=1),
+    "gaussian_noise": Corruption(_gaussian_noise, "of the range (deviation)", (0.08,)),
+    "gaussian_blur": Corruption(_gaussian_blur, "of the side (sigma)", (0.03,), most=1),
     "contrast": Corruption(_contrast, "of the contrast", (0.3,), most=1),
     "occlusion": Corruption(_occlusion, "of the side", (0.5,), most=1),
-    "low_pass": Corruption(_low_pass, "cycles per image", (3.0,)),
-    "high_pass": Corruption(_high_pass, "cycles per image", (3.0,)),
+    "low_pass": Corruption(_low_pass, "cycles per image (cut-off)", (3.0,)),
+    "high_pass": Corruption(_high_pass, "cycles per image (cut-off)", (3.0,)),
 }
 """By name. The first three are severities 3, 5 and 4 of CIFAR-10-C; a blur of 3 % of the side is 1 pixel in 32."""
