@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from bilateral.analysis import robustness
+from bilateral.analysis.activations import native_precision
 from bilateral.analysis.robustness import by_condition, drops, tell
 from bilateral.analysis.style import styled
 from bilateral.data import corruptions
@@ -20,7 +21,7 @@ IMAGES = make_images(6, 1)
 SEEDS = (0, 1)
 
 
-def run_of(name: str, seed: int, asked: list[str]):
+def run_of(name: str, seed: int, asked: list[tuple[str, bool]]):
     """A run in a folder of its own, with a network that is in training mode, and knows its images."""
     network = handmade.network(seed=10 * seed + len(name))
     with torch.no_grad():
@@ -31,7 +32,7 @@ def run_of(name: str, seed: int, asked: list[str]):
             solved = torch.linalg.lstsq(inputs, torch.eye(handmade.COUNTS[level])[labels] * 9).solution.T
             network.heads[level][1].weight.copy_(solved[:, :-1])
             network.heads[level][1].bias.copy_(solved[:, -1])
-    network.train().register_forward_pre_hook(lambda *_: asked.append(f"{name}{seed}"))
+    network.train().register_forward_pre_hook(lambda module, _: asked.append((f"{name}{seed}", module.training)))
     made = replace(handmade.stored_run(seed), folder=Path("runs") / name / str(seed))
     made.__dict__.update(network=lambda: network, description=handmade.stored_run(seed).description)
     return made
@@ -40,7 +41,7 @@ def run_of(name: str, seed: int, asked: list[str]):
 @pytest.fixture(scope="module")
 def made():
     """A study of six rows and three networks a seed, two of which stand in four rows each."""
-    asked: list[str] = []
+    asked: list[tuple[str, bool]] = []
     runs = {name: {seed: run_of(name, seed, asked) for seed in SEEDS} for name in ("one", "other", "whole")}
     study = handmade.study({seed: {} for seed in SEEDS}, images=IMAGES)
     pairs = {seed: [runs["one"][seed], runs["other"][seed]] for seed in SEEDS}
@@ -59,8 +60,8 @@ def made():
         for name, own in given.items()
     }
     study = replace(study, rows=rows)
-    study.__dict__["dataset"] = handmade.study({0: {}}, images=IMAGES).dataset
-    study.__dict__["hierarchy"] = handmade.HIERARCHY
+    other = handmade.study({0: {}}, images=IMAGES)
+    study.__dict__.update(dataset=other.dataset, systems=other.systems, hierarchy=handmade.HIERARCHY)
     return study, asked
 
 
@@ -93,9 +94,11 @@ def test_each_network_is_asked_once_a_condition_and_by_attacks_row_by_row(made, 
     _, asked = made
     clean_and_corrupted = 1 + len(CORRUPTIONS)
     attacks = 1 + len(robustness.ATTACK_STEPS)  # one pass for the gradient
+    assert not any(training for _, training in asked)
+    names = [name for name, _ in asked]
     in_rows = {"one": 4, "other": 4, "whole": 1}
     for name, rows in in_rows.items():
-        assert asked.count(f"{name}0") == asked.count(f"{name}1") == clean_and_corrupted + attacks * rows
+        assert names.count(f"{name}0") == names.count(f"{name}1") == clean_and_corrupted + attacks * rows
 
 
 def test_corruption_is_of_the_pixels_and_accuracy_of_what_is_combined(made, table):
@@ -103,7 +106,9 @@ def test_corruption_is_of_the_pixels_and_accuracy_of_what_is_combined(made, tabl
     for row in ("specialised", "hemispheres_ensemble", "side_by_side"):
         runs = study.rows[row].runs[1]
         changed = corruptions.corrupt("contrast", IMAGES.images, 0.3, torch.arange(len(IMAGES)))
-        said = [run.network()(run.description.normalise(changed)).logits for run in runs]
+        with native_precision(study.systems[0]), torch.no_grad():
+            outputs = [run.network()(run.description.normalise(changed)) for run in runs]
+        said = [{level: values.float() for level, values in output.logits.items()} for output in outputs]
         if row == "side_by_side":
             expected = {"fine": said[0]["fine"], "coarse": said[1]["coarse"]}
         elif row == "specialised":
@@ -127,9 +132,11 @@ def test_corruption_and_attack_cost_accuracy(table):
 def test_few_images_of_many_are_taken_over_all_of_them(made, monkeypatch):
     monkeypatch.setattr(robustness, "IMAGES", 4)
     numbers: list[int] = []
+    seen: list[torch.Tensor] = []
 
     def noting(images, severity, generators):
         numbers.extend(generator.initial_seed() for generator in generators())
+        seen.append(images)
         return images
 
     monkeypatch.setattr("bilateral.analysis.robustness.CORRUPTIONS", {"gaussian_noise": CORRUPTIONS["gaussian_noise"]})
@@ -137,6 +144,7 @@ def test_few_images_of_many_are_taken_over_all_of_them(made, monkeypatch):
     monkeypatch.setattr("bilateral.data.corruptions.derive_seed", lambda seed, name, number: number)
     found = robustness.compute(made[0])
     assert (found["images"] == 4).all() and numbers[:4] == [0, 12, 23, 35]
+    assert torch.allclose(255 * seen[0], IMAGES.images[numbers[:4]].float())
 
 
 def test_the_summary_is_mean_and_deviation_over_seeds(table):

@@ -28,11 +28,9 @@ class Attacked:
 
     def predict(self, pixels: Tensor, labels: Mapping[str, Tensor]) -> Predictions:
         """What the row says of pixels (B, 3, H, W), 0 to 1; gradients pass through."""
-        said = [
-            Predictions(network(normalise_floats(normalise, pixels)).logits, dict(labels))
-            for network, normalise in self.networks
-        ]
-        return self.combine(said, self.hierarchy)
+        outputs = [network(normalise_floats(normalise, pixels)) for network, normalise in self.networks]
+        logits = [{level: values.float() for level, values in output.logits.items()} for output in outputs]
+        return self.combine([Predictions(each, dict(labels)) for each in logits], self.hierarchy)
 
 
 def normalise_floats(normalise: Normalisation, pixels: Tensor) -> Tensor:
@@ -73,7 +71,7 @@ def fgsm(
             for part, epsilon in zip(parts, epsilons):
                 with torch.inference_mode():
                     said = attacked.predict((pixels + epsilon * signs).clamp(0, 1), own)
-                part.append({level: logits.float().cpu() for level, logits in said.logits.items()})
+                part.append({level: logits.cpu() for level, logits in said.logits.items()})
     return [Predictions(_joined(part), dict(labels)) for part in parts]
 
 

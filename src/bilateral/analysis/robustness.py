@@ -11,9 +11,8 @@ from ..base.statistics import Summary, paired_difference, summarise
 from ..data.corruptions import CORRUPTIONS, corrupt
 from ..data.images import HierarchicalImages
 from ..runs.predictions import LEVELS, Predictions
-from ..training.device import choose_device
 from ..training.evaluation import EVALUATION_BATCH, evaluate
-from .activations import spread
+from .activations import native_precision, spread
 from .attacks import Attacked, fgsm
 from .base import Analysis
 from .study import Study
@@ -31,14 +30,15 @@ _Condition = tuple[str, float, str]
 
 
 def compute(study: Study) -> pd.DataFrame:
-    """Accuracy (%) by row, seed, corruption with its severity, and level, all of it in float32.
+    """Accuracy (%) by row, seed, corruption with its severity, and level, all in the machine's native precision.
 
     The corruptions are those of CORRUPTIONS, then the attack `fgsm`, which knows all networks of a row and how they
     are combined. images: how many there were. subject: 1 for the row that the study looks into, else 0.
     """
     lines = []
     for seed in sorted({seed for row in study.rows.values() for seed in row.runs}):
-        answers = sorted(_answers(study, seed), key=lambda answer: list(study.rows).index(answer[0]))
+        with native_precision(study.systems[0]):
+            answers = sorted(_answers(study, seed), key=lambda answer: list(study.rows).index(answer[0]))
         for name, condition, said in answers:
             images = len(said.labels["fine"])
             begin = (name, study.rows[name].title, int(name == study.subject), seed, images, *condition)
@@ -50,7 +50,7 @@ def compute(study: Study) -> pd.DataFrame:
 def _answers(study: Study, seed: int) -> Iterator[tuple[str, _Condition, Predictions]]:
     """What every row says under every condition. Each network is asked once for all rows that it stands in."""
     numbers = spread(len(study.images), IMAGES)
-    images, device = study.images.select(numbers), choose_device(study.config.training.device)
+    images, device = study.images.select(numbers), study.systems[0].device
     rows = {name: row for name, row in study.rows.items() if seed in row.runs}
     networks = {
         run.folder: (run.network().to(device).requires_grad_(False).eval(), run.description.normalise)
