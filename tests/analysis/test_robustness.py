@@ -7,6 +7,7 @@ import torch
 
 from bilateral.analysis import robustness
 from bilateral.analysis.activations import native_precision
+from bilateral.analysis.attacks import Attacked, fgsm
 from bilateral.analysis.robustness import by_condition, drops, tell
 from bilateral.analysis.style import styled
 from bilateral.data import corruptions
@@ -120,6 +121,19 @@ def test_corruption_is_of_the_pixels_and_accuracy_of_what_is_combined(made, tabl
         for level, values in expected.items():
             right = 100 * (values.argmax(1) == getattr(IMAGES, level)).double().mean().item()
             assert accuracy(table, row=row, seed=1, corruption="contrast", level=level) == pytest.approx(right)
+
+
+@pytest.mark.parametrize("row", ["ensemble_2", "side_by_side", "specialised"])
+def test_a_row_is_attacked_as_it_is_combined(made, table, row):
+    study, _ = made
+    networks = [(run.network().eval(), run.description.normalise) for run in study.rows[row].runs[0]]
+    own = Attacked(networks, study.rows[row].combine, handmade.HIERARCHY)
+    labels = {"fine": IMAGES.fine, "coarse": IMAGES.coarse}
+    with native_precision(study.systems[0]):
+        (said,) = fgsm(own, IMAGES.images, labels, [2 / 255], handmade.CPU)
+    for level in labels:
+        found = accuracy(table, row=row, seed=0, corruption="fgsm", severity=2, level=level)
+        assert found == pytest.approx(said.accuracy_pct(level))
 
 
 def test_corruption_and_attack_cost_accuracy(table):
