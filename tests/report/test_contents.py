@@ -152,7 +152,7 @@ def test_one_seed_without_an_experiment(tiny_experiment, study, results, tmp_pat
     analysis = find_analysis("differences")
     analysis.compute(alone).to_csv(folder / "differences.csv", index=False)
     page = contents(alone, results, folder)
-    assert any(note.startswith("One seed") for note in page.notes) and len(page.tables) == 4
+    assert any(note.startswith("One seed") for note in page.notes) and len(page.tables) == 5
     assert page.provenance["seeds"] == "0" and page.main_table.rows[0][1].text == "1"
     assert render(page)
 
