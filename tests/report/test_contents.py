@@ -62,16 +62,25 @@ def test_recorded_comparisons_are_tables_that_can_be_sorted(page, study):
     assert titles == [
         "bilateral, specialised, minus each other network, points",
         "Agreement, mistakes, calibration",
+        "Robustness, fine accuracy, %",
         "Who is listened to, by class",
         "Cost of each row",
         "Cost of each part of the bilateral network",
     ]
-    contrasts, quality, shares, costs, parts = page.tables
+    contrasts, quality, robust, shares, costs, parts = page.tables
     assert [row[0].text for row in quality.rows] == [row.title for row in study.rows.values()]
     assert len(contrasts.rows) == len(study.table["contrasts"]) == 2
     for row, each in zip(contrasts.rows, study.table["contrasts"]):
         assert len(row) == len(contrasts.headings) and row[0].text == study.rows[each["other"]].title
         assert row[3].value == each["difference"]["mean"] and row[-1].text == each["verdict"] == "no verdict"
+    assert [row[0].text for row in robust.rows] == [t.title for n, t in study.rows.items() if n != "right"]
+    assert robust.headings[:2] == ["network", "clean"] and "on 80 test images" in robust.note
+    assert all(len(row) == len(robust.headings) == 10 for row in robust.rows)
+    table = pd.read_csv(study.folder / "analysis" / "robustness.csv")
+    own = table[(table["row"] == "specialised") & (table["level"] == "fine") & (table["corruption"] == "contrast")]
+    (specialised,) = [row for row in robust.rows if row[0].text == study.rows["specialised"].title]
+    contrast = specialised[[heading.startswith("contrast") for heading in robust.headings].index(True)]
+    assert contrast.value == pytest.approx(own["accuracy_pct"].mean(), abs=1e-4) and " ± " in contrast.text
     assert len(shares.rows) == 40 + 8
     table = pd.read_csv(study.folder / "analysis" / "head_shares.csv")
     own = table[(table["level"] == "coarse") & (table["label"] == study.hierarchy.coarse_names.index("star"))]
@@ -143,7 +152,7 @@ def test_one_seed_without_an_experiment(tiny_experiment, study, results, tmp_pat
     analysis = find_analysis("differences")
     analysis.compute(alone).to_csv(folder / "differences.csv", index=False)
     page = contents(alone, results, folder)
-    assert any(note.startswith("One seed") for note in page.notes) and len(page.tables) == 4
+    assert any(note.startswith("One seed") for note in page.notes) and len(page.tables) == 5
     assert page.provenance["seeds"] == "0" and page.main_table.rows[0][1].text == "1"
     assert render(page)
 

@@ -47,6 +47,7 @@ ANALYSES: Sequence[str] = (
     "class_gains",
     "severity",
     "calibration",
+    "robustness",
     "learning_curves",
     "cost",
     "parts",

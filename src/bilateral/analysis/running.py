@@ -30,9 +30,12 @@ PNG_DPI = 150
 FORMS = ("csv", "svg", "png")
 """Endings of the files that an analysis leaves beside NAME.json."""
 _SHARED = (
-    *(f"analysis/{name}.py" for name in ("activations", "fonts", "gradcam", "heads", "outcomes", "pictures")),
+    *(
+        f"analysis/{name}.py"
+        for name in ("activations", "attacks", "fonts", "gradcam", "heads", "outcomes", "pictures")
+    ),
     *("analysis/study.py", "analysis/style.py"),
-    *("base/statistics.py", "experiment/measures.py", "runs/predictions.py"),
+    *("base/statistics.py", "data/corruptions.py", "experiment/measures.py", "runs/predictions.py"),
 )
 """The code that analyses share."""
 _MOST_RECORD = 2**20

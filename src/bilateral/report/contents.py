@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pandas as pd
 import yaml
 
+from ..analysis.robustness import by_condition
 from ..analysis.running import AnalysisResult, read_table
 from ..analysis.study import Study
 from ..base.files import read_text
@@ -99,6 +100,7 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
         tables=[
             *_recorded_tables(study),
             _measure_table(study, measures, "Agreement, mistakes, calibration", others, QUALITY_NOTE),
+            *made("robustness", _robustness_table),
             *made("head_shares", lambda table: _share_table(study, table)),
             *made("cost", lambda table: _cost_table(table, "Cost of each row", _ROW_COST_NOTE, ["title"])),
             *made("parts", lambda table: _cost_table(table, _PARTS, "Output: its shape for one image.", _PART_WORDS)),
@@ -190,6 +192,19 @@ def _share_table(study: Study, table: pd.DataFrame) -> PageTable:
         rows.append([Cell(str(level)), Cell(names[str(level)][int(label)]), *cells])
     headings = ["head", "class", "left's share, %", "where the head is right", "where it is wrong"]
     return PageTable("Who is listened to, by class", _SHARE_NOTE, headings, rows, words=2)
+
+
+def _robustness_table(table: pd.DataFrame) -> PageTable:
+    """Accuracy of each row under each condition, of the finest level that a row predicts."""
+    level = next(level for level in LEVELS if level in set(table["level"]))
+    found = by_condition(table, level)
+    conditions = list(next(iter(found.values())))
+    rows = [
+        [Cell(title), *(Cell(summary_text("accuracy_pct", own[each]), own[each]["mean"]) for each in conditions)]
+        for title, own in found.items()
+    ]
+    note = f"Mean ± deviation over seeds, on {table['images'].iloc[0]:,} test images."
+    return PageTable(f"Robustness, {level} accuracy, %", note, ["network", *conditions], rows)
 
 
 def _cost_table(table: pd.DataFrame, title: str, note: str, words: Sequence[str]) -> PageTable:
