@@ -106,4 +106,6 @@ def text(line: pd.Series) -> str:
     return f"{line['difference']:+.2f} points on {line['level']} labels ({ends})"
 
 
-ANALYSIS = Analysis("differences", "The answer", "Is the bilateral network better, and than what?", compute, draw, tell)
+ANALYSIS = Analysis(
+    "differences", "Every difference", "Is the bilateral network better, and than what?", compute, draw, tell
+)

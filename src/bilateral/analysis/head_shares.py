@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..base.statistics import Summary, summarise
+from ..base.streams import derive_seed
 from ..runs.predictions import LEVELS
 from .base import Analysis
 from .heads import Contributions, contributions
@@ -53,7 +54,7 @@ def compute(study: Study) -> pd.DataFrame:
                 "right_weight_norm": parts.right_norms[predicted],
                 "share": parts.share,
                 "constant_right": held,
-                "permuted_right": _right_when_permuted(parts, labels),
+                "permuted_right": _right_when_permuted(parts, labels, system.seed),
                 "left_right": alone["left"].int(),
                 "right_right": alone["right"].int(),
             }
@@ -66,19 +67,24 @@ def compute(study: Study) -> pd.DataFrame:
 
 
 def _best_constant(study: Study, system: System, level: str) -> float | None:
-    """The share by which the head is right on most held-out images if left has it on all; None without such images."""
+    """The share by which the head is right on most held-out images if left has it on all; None without such images.
+
+    Of several that are as good: the one nearest to the mean share.
+    """
     evaluation = study.held_out_evaluation(system)
     if evaluation is None:
         return None
     parts = contributions(system.network, level, evaluation.features)
     right = [int((parts.at_share(share).argmax(1) == evaluation.labels[level]).sum()) for share in CONSTANTS]
-    return CONSTANTS[int(np.argmax(right))]
+    best = [share for share, count in zip(CONSTANTS, right) if count == max(right)]
+    return min(best, key=lambda share: abs(share - parts.share.mean().item()))
 
 
-def _right_when_permuted(parts: Contributions, labels: Tensor) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
+def _right_when_permuted(parts: Contributions, labels: Tensor, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(derive_seed(seed, "permuted shares"))
     orders = [torch.randperm(len(labels), generator=generator) for _ in range(PERMUTATIONS)]
-    return torch.stack([(parts.at_share(parts.share[order]).argmax(1) == labels).float() for order in orders]).mean(0)
+    right = [(parts.at_share(parts.share[order]).argmax(1) == labels).double() for order in orders]
+    return torch.stack(right).mean(0)
 
 
 def weighting(table: pd.DataFrame, level: str) -> dict[str, Summary]:
@@ -106,8 +112,9 @@ def weighting(table: pd.DataFrame, level: str) -> dict[str, Summary]:
             "logit_pct": 100 * left / both if both else np.nan,
             "between_classes_pct": 100 * classes.var() / share.var() if share.var() else 0.0,
             "auc": _auc(own),
-            "constant_points": 100 * (own["right"].mean() - own["constant_right"].mean()),
-            "permuted_points": 100 * (own["right"].mean() - own["permuted_right"].mean()),
+            # Image by image, so that what changes no answer costs nothing, not the rounding of a mean.
+            "constant_points": 100 * (own["right"] - own["constant_right"]).mean(),
+            "permuted_points": 100 * (own["right"] - own["permuted_right"]).mean(),
         }
         for name, value in found.items():
             if not np.isnan(value):  # as where a head is never wrong

@@ -179,10 +179,12 @@ def _write(analysis: Analysis, table: pd.DataFrame, folder: Path) -> None:
 
 
 def _safe(table: pd.DataFrame) -> pd.DataFrame:
-    """The same table, without control characters in its texts."""
+    """The same table without control characters in its texts, and with numbers as its file gives them back."""
     safe = table.rename(columns=lambda name: shown(str(name)))
     for place in range(safe.shape[1]):
         column = safe.iloc[:, place]
+        if column.dtype == "float32":
+            safe.isetitem(place, column.astype("float64"))
         if not pd.api.types.is_numeric_dtype(column):
             changed = column.map(lambda value: shown(value) if isinstance(value, str) else value)
             if not changed.equals(column):
