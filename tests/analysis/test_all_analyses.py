@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from bilateral.analysis.base import ANALYSES, find_analysis
-from bilateral.analysis.study import Study, open_study
+from bilateral.analysis.study import NotApplicableError, Study, open_study
 from bilateral.analysis.style import styled
 
 
@@ -52,7 +52,12 @@ def one_seed(tiny_experiment) -> Study:
     return open_study([folder], [])
 
 
-@pytest.mark.parametrize("name", ANALYSES)
+def test_without_an_experiment_no_contrasts_were_tested(one_seed):
+    with pytest.raises(NotApplicableError, match="only an experiment does"):
+        find_analysis("contrasts").compute(one_seed)
+
+
+@pytest.mark.parametrize("name", [name for name in ANALYSES if name != "contrasts"])
 def test_one_seed(one_seed, name):
     analysis = find_analysis(name)
     table = analysis.compute(one_seed)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from bilateral.analysis import attribution
-from bilateral.analysis.attribution import mean_overlap, overlap
+from bilateral.analysis.attribution import TOGETHER, mean_overlap, overlap
 from bilateral.analysis.gradcam import class_activation_maps
 
 from . import handmade
@@ -40,14 +40,15 @@ def test_each_pair_is_compared_once(seeds, expected):
     assert all(len(set(own)) == len(own) for own in pairs.values())
     across, alike, heads = expected
     counts = {kind: len(own) for kind, own in pairs.items()}
-    expected_counts = {"left-right": across, "both heads, left": heads, "both heads, right": heads}
+    expected_counts = {TOGETHER: across, "both heads, left": heads, "both heads, right": heads}
     if alike:
-        expected_counts |= {"left-left": alike, "right-right": alike}
+        expected_counts |= {"left-left": alike, "right-right": alike, "left-right": 2 * alike}
     assert counts == expected_counts
     for level, kind, first, second in found:
         assert first[1] == level
-        if kind == "left-right":
-            assert first[:2] == second[:2] and (first[2], second[2]) == ("left", "right")
+        if kind in ("left-right", TOGETHER):
+            assert first[1] == second[1] and (first[2], second[2]) == ("left", "right")
+            assert (first[0] == second[0]) == (kind == TOGETHER)
         elif kind.startswith("both heads"):
             assert first[0] == second[0] and first[2] == second[2] == kind.removeprefix("both heads, ")
             assert {first[1], second[1]} == {"fine", "coarse"}
@@ -70,7 +71,7 @@ def computed():
 
 def test_lines_are_means_over_images_of_the_heads_outcome(computed):
     study, table = computed
-    assert len(table) == 2 * 3 * (2 * 2 + 2 * 2 + 2 * 2)
+    assert len(table) == 2 * 3 * (2 * 2 + 2 * 2 + 2 * 2 + 2 * 2)
     system = study.systems[1]
     stages = {"left": ["res1", "res2"], "right": ["res1", "res2"]}
     maps, _ = class_activation_maps(system.network, system.normalise(study.images.images), stages)
@@ -80,9 +81,7 @@ def test_lines_are_means_over_images_of_the_heads_outcome(computed):
     another = second.roll(len(second) // 2, 0)
     # An empty map overlaps with nothing, and is no sign of chance.
     seen = (first.amax((1, 2)) > 0) & (second.amax((1, 2)) > 0) & (another.amax((1, 2)) > 0)
-    own = table.query("pair == 'left-right' and level == 'coarse' and stage == 'res1' and seed == 1").set_index(
-        "outcome"
-    )
+    own = table.query("pair == @TOGETHER and level == 'coarse' and stage == 'res1' and seed == 1").set_index("outcome")
     for outcome, among in (("all", seen), ("right", seen & right), ("wrong", seen & ~right)):
         line = own.loc[outcome]
         assert line["images"] == among.sum() and among.any()
@@ -107,10 +106,16 @@ def test_the_sentence_is_of_the_last_stage(computed):
     for level in ("fine", "coarse"):
         own = last[(last["pair"] == "left-right") & (last["level"] == level)]
         alike = last[(last["pair"] == "right-right") & (last["level"] == level)]
-        assert f"for the {level} head the maps of left and right overlap by {own['overlap'].mean():.2f}" in text
-        assert f"{alike['overlap'].mean():.2f} (right)" in text
+        chance = f"(different images: {own['overlap_chance'].mean():.2f})"
+        assert (
+            f"for the {level} head the maps overlap by {own['overlap'].mean():.2f} for left and right {chance}" in text
+        )
+        chance = f"(different images: {alike['overlap_chance'].mean():.2f})"
+        assert f"{alike['overlap'].mean():.2f} for two right ones {chance}" in text
     assert text.startswith("At res2")
-    one = mean_overlap(table[table["seed"] == 0], "left-right", "fine")
+    alone = table[(table["seed"] == 0) & (table["other_seed"] == 0)]
+    assert "Left and right are of one seed" in attribution.tell(alone) and "are of one seed" not in text
+    one = mean_overlap(alone, TOGETHER, "fine")
     assert one["n"] == 1 and mean_overlap(table[table["seed"] == 0], "right-right", "nothing") is None
 
 
@@ -129,7 +134,7 @@ def test_hemispheres_of_different_architectures_are_compared(right, shape, stage
     assert len(across) == 4 and across["overlap"].notna().all()
     text = attribution.tell(table)
     assert f"overlap by {across[across['level'] == 'fine']['overlap'].mean():.2f}" in text and "nan" not in text
-    assert "(left)" in text and "(right)" in text
+    assert "for two left ones" in text and "for two right ones" in text
     attribution.draw(table)
 
 

@@ -8,7 +8,7 @@ from bilateral.analysis.base import ANALYSES, Analysis, find_analysis, own_analy
 from bilateral.base.errors import ConfigError
 
 HELPERS = {"base", "study", "recorded", "running", "style", "fonts", "activations", "heads", "gradcam", "pictures"}
-HELPERS |= {"__init__"}
+HELPERS |= {"__init__", "attacks"}
 
 
 def test_every_file_that_is_no_helper_is_an_analysis():
@@ -47,7 +47,7 @@ def test_one_of_ones_own_is_found(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ckaa", "there is no analysis 'ckaa'; allowed: differences, "),
+        ("ckaa", "there is no analysis 'ckaa'; allowed: contrasts, "),
         ("study", "there is no analysis 'study'"),
         ("", "there is no analysis ''"),
         ("nowhere:MINE", "the analysis: cannot import 'nowhere:MINE': ModuleNotFoundError: No module named 'nowhere'$"),

@@ -21,7 +21,8 @@ def random(*shape, seed=0):
 
 def similarities(*features):
     grams = torch.stack([gram(each) for each in features])
-    return _normalised(hsic(grams)), _normalised(hsic_unbiased(grams))
+    plain, unbiased = hsic(grams), hsic_unbiased(grams)
+    return _normalised(plain, plain), _normalised(unbiased, unbiased)
 
 
 def rotation(size, seed=0):
@@ -117,15 +118,49 @@ def study(monkeypatch):
 def test_all_stages_are_compared_across_and_with_other_seeds(study):
     table = cka.compute(study)
     counts = table.groupby("kind").size().to_dict()
-    assert counts == {"left-right": 3 * 7 * 6, "left-left": 3 * 7 * 7, "right-right": 3 * 6 * 6}
-    across = table[table["kind"] == "left-right"]
-    assert (across["first_seed"] == across["second_seed"]).all()
+    expected = {"left-right": 6 * 7 * 6, cka.TOGETHER: 3 * 7 * 6, "left-left": 3 * 7 * 7, "right-right": 3 * 6 * 6}
+    assert counts == expected
+    across, together = (table[table["kind"] == kind] for kind in ("left-right", cka.TOGETHER))
+    assert (across["first_seed"] != across["second_seed"]).all()
+    assert (together["first_seed"] == together["second_seed"]).all()
     assert set(across["first_side"]) == {"left"} and set(across["second_side"]) == {"right"}
-    same = table[table["kind"] != "left-right"]
+    same = table[table["kind"].isin(["left-left", "right-right"])]
     assert (same["first_seed"] < same["second_seed"]).all() and (same["first_side"] == same["second_side"]).all()
     assert not table.duplicated(list(table.columns[:6])).any()
     text = cka.tell(table)
-    assert "left-left" in text and "right-right" in text
+    assert "for two left ones (images in" in text and "for two right ones" in text and "one seed alone" not in text
+
+
+def test_left_and_right_are_those_of_two_seeds_unless_there_is_one(study):
+    table = cka.compute(study)
+    for kind in ("left-right", cka.TOGETHER):
+        end = (table["kind"] == kind) & (table["first_stage"] == "res2") & (table["second_stage"] == "pool")
+        table.loc[end, "cka_debiased"] = {"left-right": 0.25, cka.TOGETHER: 0.75}[kind]
+    last = table[table["kind"] == "left-right"]
+    value = cka.at_end(table, "left-right", -1)
+    assert f"{value:.2f} for left and right (images in another order: {last_chance(last):.2f})" in cka.tell(table)
+    alone = table[(table["first_seed"] == 0) & (table["second_seed"] == 0)]
+    assert cka.across_kind(alone) == cka.TOGETHER and "There is one seed alone" in cka.tell(alone)
+    cka.draw(alone)
+
+
+def last_chance(own):
+    first, second = own["first_stage"].unique()[-1], own["second_stage"].unique()[-1]
+    return own.loc[(own["first_stage"] == first) & (own["second_stage"] == second), "chance"].mean()
+
+
+def test_chance_is_of_the_very_pair_with_its_images_in_another_order(study):
+    table = cka.compute(study)
+    images = study.systems[0].normalise(study.images.images[shuffled(torch.arange(42))])
+    sums, own = 0, [0, 0]
+    for batch in images[:40].split(10):
+        left = study.systems[0].network.hemispheres["left"].activations(batch)["res1"].flatten(1).double()
+        right = study.systems[2].network.hemispheres["right"].activations(batch)["stem"].flatten(1).double()
+        sums = sums + hsic_unbiased(torch.stack([gram(left), gram(right.roll(5, 0))]))[0, 1]
+        own = [total + hsic_unbiased(gram(each)[None])[0, 0] for total, each in zip(own, (left, right))]
+    line = table.set_index(list(table.columns[:6])).loc[(0, "left", "res1", 2, "right", "stem")]
+    assert line["kind"] == "left-right"
+    assert line["chance"] == pytest.approx((sums / (own[0] * own[1]).sqrt()).item(), abs=3e-3)
 
 
 def test_batches_are_averaged_and_a_small_rest_is_left_out(study):
@@ -155,7 +190,7 @@ def test_equal_hemispheres_are_equal_at_every_stage(study):
     assert len(same) == 7 and same["cka"].tolist() == pytest.approx([1] * 7)
     assert same["cka_debiased"].tolist() == pytest.approx([1] * 7)
     assert cka.by_stage(table)["cka_debiased"].tolist() == pytest.approx([1] * 7)
-    assert cka.at_end(table, "left-right", -1) == pytest.approx(1) and cka.at_end(table, "left-left", 0) is None
+    assert cka.at_end(table, cka.TOGETHER, -1) == pytest.approx(1) and cka.at_end(table, "left-left", 0) is None
     different = table[(table["first_stage"] == "conv1") & (table["second_stage"] == "res2")]
     assert different["cka_debiased"].item() < 0.95
 

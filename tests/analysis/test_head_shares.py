@@ -1,3 +1,5 @@
+from copy import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -50,34 +52,75 @@ def test_the_table_is_the_networks_logits_taken_apart(computed):
             assert np.allclose(own["left_weight_norm"], norms, rtol=1e-4)
 
 
-def test_the_fixed_share_is_the_mean_of_the_seed_and_level(computed):
-    study, table = computed
-    system, level = study.systems[1], "fine"
-    own = table[(table["seed"] == 1) & (table["level"] == level)]
-    features = study.evaluation(system).features
+def scaled(study, system, level, features, share):
+    """The logits of a head if left had a share of the strength, by its weights."""
     weight, bias = system.network.heads[level][1].weight, system.network.heads[level][1].bias
     parts = [features["left"] @ weight[:, :32].T, features["right"] @ weight[:, 32:].T]
     parts = [part - part.mean(1, keepdim=True) for part in parts]
     norms = [part.norm(dim=1) for part in parts]
-    share = norms[0] / (norms[0] + norms[1])
-    assert np.allclose(own["share"], share, atol=1e-5)
-    total, mean = norms[0] + norms[1], share.mean()
-    scaled = (mean * total / norms[0])[:, None] * parts[0] + ((1 - mean) * total / norms[1])[:, None] * parts[1] + bias
-    assert own["fixed_right"].tolist() == (scaled.argmax(1) == study.images.fine).int().tolist()
+    total = norms[0] + norms[1]
+    own = norms[0] / total
+    share = own if share is None else share
+    return own, (share * total / norms[0])[:, None] * parts[0] + ((1 - share) * total / norms[1])[:, None] * parts[
+        1
+    ] + bias
 
 
-def test_the_share_that_is_held_fixed_is_each_seeds_and_heads_mean(computed, monkeypatch):
+@pytest.mark.parametrize("level", ["fine", "coarse"])
+def test_the_constant_share_is_the_best_one_on_held_out_images(computed, level):
     study, table = computed
-    held, real = [], Contributions.at_fixed_share
+    system = study.systems[1]
+    own = table[(table["seed"] == 1) & (table["level"] == level)]
+    held_out = study.held_out_evaluation(system)
+    assert len(held_out.labels["fine"]) != len(study.images)
+    right = [
+        (scaled(study, system, level, held_out.features, constant)[1].argmax(1) == held_out.labels[level]).sum().item()
+        for constant in head_shares.CONSTANTS
+    ]
+    mean = scaled(study, system, level, held_out.features, None)[0].mean().item()
+    as_good = [share for share, count in zip(head_shares.CONSTANTS, right) if count == max(right)]
+    best = min(as_good, key=lambda share: abs(share - mean))
+    share, logits = scaled(study, system, level, study.evaluation(system).features, best)
+    assert np.allclose(own["share"], share.detach(), atol=1e-5)
+    labels = study.images.fine if level == "fine" else study.images.coarse
+    assert own["constant_right"].tolist() == (logits.argmax(1) == labels).float().tolist()
+
+
+def test_permuted_shares_are_those_of_other_images_of_this_seed_and_head(computed, monkeypatch):
+    study, _ = computed
+    held, real = [], Contributions.at_share
 
     def note(parts, share):
-        held.append(share)
+        if isinstance(share, torch.Tensor):
+            held.append((share, parts.share))
         return real(parts, share)
 
-    monkeypatch.setattr(Contributions, "at_fixed_share", note)
-    head_shares.compute(study)
-    means = table.groupby(["seed", "level"], sort=False)["share"].mean()
-    assert held == pytest.approx(means.tolist(), abs=1e-6) and len(set(held)) == 4
+    monkeypatch.setattr(Contributions, "at_share", note)
+    table = head_shares.compute(study)
+    assert len(held) == 4 * head_shares.PERMUTATIONS
+    for permuted, own in held:
+        assert permuted.sort().values.equal(own.sort().values) and (permuted != own).float().mean() > 0.8
+    firsts = [permuted.argsort() for permuted, _ in held]
+    assert not any(one.equal(other) for place, one in enumerate(firsts) for other in firsts[:place])
+    # The mean over the permutations: fifths.
+    assert np.allclose((table["permuted_right"] * head_shares.PERMUTATIONS) % 1, 0, atol=1e-5)
+
+
+def test_a_gate_that_changes_no_answer_costs_exactly_nothing():
+    right = [1, 0, 1, 1, 0, 1, 1] * 13
+    same = [float(each) for each in right]
+    table = made(0, share=[0.5] * len(right), right=right, permuted_right=same, constant_right=same)
+    found = weighting(pd.concat([table.assign(seed=seed) for seed in range(3)]), "fine")
+    assert found["permuted_points"]["ci95"] == found["constant_points"]["ci95"] == (0, 0)
+
+
+def test_without_held_out_images_there_is_no_constant_share(computed):
+    study, _ = computed
+    original = copy(study)
+    object.__setattr__(original, "config", study.config.model_copy(update={"protocol": "original"}))
+    table = head_shares.compute(original)
+    assert table["constant_right"].isna().all() and "constant_points" not in weighting(table, "fine")
+    assert "best constant share" not in head_shares.tell(table) and "another image's share" in head_shares.tell(table)
 
 
 def made(seed: int, **columns) -> pd.DataFrame:
@@ -91,7 +134,8 @@ def made(seed: int, **columns) -> pd.DataFrame:
         "right_logit": [1.0] * count,
         "left_weight_norm": [1.0] * count,
         "right_weight_norm": [1.0] * count,
-        "fixed_right": [1] * count,
+        "constant_right": [1.0] * count,
+        "permuted_right": [1.0] * count,
         "left_right": [1] * count,
         "right_right": [1] * count,
     }
@@ -103,7 +147,8 @@ TABLE = made(
     share=[0.9, 0.7, 0.6, 0.2, 0.5, 0.1],
     label=[0, 0, 1, 1, 2, 2],
     right=[1, 1, 1, 1, 0, 0],
-    fixed_right=[1, 0, 1, 0, 1, 0],
+    constant_right=[1.0, 0.0, 1.0, 0.0, 1.0, 0.0],
+    permuted_right=[1.0, 0.5, 0.5, 0.0, 0.0, 0.0],
     left_right=[1, 1, 0, 0, 1, 0],
     right_right=[0, 0, 1, 1, 1, 0],
     left_logit=[4.0, 2.0, 0.0, 3.0, 3.0, 0.0],
@@ -122,7 +167,8 @@ def test_the_weighting_by_hand():
     assert found["between_classes_pct"] == pytest.approx(100 * between / ((share - 0.5) ** 2).sum())
     # Left alone right: 0.9, 0.7. Right alone: 0.6, 0.2.
     assert found["auc"] == 1
-    assert found["fixed_points"] == pytest.approx(100 * (4 - 3) / 6)
+    assert found["constant_points"] == pytest.approx(100 * (4 - 3) / 6)
+    assert found["permuted_points"] == pytest.approx(100 * (4 - 2) / 6)
 
 
 def test_the_auc_is_the_share_of_pairs_in_order():
@@ -138,7 +184,7 @@ def test_the_auc_is_the_share_of_pairs_in_order():
 
 
 def test_it_is_summarised_over_seeds_and_levels_are_apart():
-    other = made(1, share=[0.2, 0.4], label=[0, 1], fixed_right=[1, 1])
+    other = made(1, share=[0.2, 0.4], label=[0, 1])
     coarse = made(0, share=[0.99, 0.98]).assign(level="coarse")
     found = weighting(pd.concat([TABLE, other, coarse]), "fine")
     assert found["share_pct"]["n"] == 2 and found["share_pct"]["mean"] == pytest.approx((50 + 30) / 2)

@@ -77,7 +77,7 @@ def test_strengths_and_share_by_hand_and_without_what_all_classes_get():
 def test_at_its_own_share_each_image_keeps_its_logits():
     network = handmade.network()
     parts = contributions(network, "fine", features(network))
-    kept = parts.at_fixed_share(parts.share)
+    kept = parts.at_share(parts.share)
     torch.testing.assert_close(kept, centred(parts.left) + centred(parts.right) + parts.bias, atol=1e-5, rtol=1e-4)
     assert kept.argmax(1).equal(parts.logits.argmax(1))
 
@@ -87,7 +87,7 @@ def test_at_a_fixed_share_strengths_are_that_and_add_up_to_the_same():
     parts = contributions(network, "fine", features(network))
     for share in (0.0, 0.3, 1.0):
         only_left = Contributions(parts.left, parts.right, torch.zeros(6), parts.left_norms, parts.right_norms)
-        moved = only_left.at_fixed_share(share)
+        moved = only_left.at_share(share)
         total = sum(parts.strengths)
         directions = [
             centred(values) / centred(values).norm(dim=1, keepdim=True) for values in (parts.left, parts.right)

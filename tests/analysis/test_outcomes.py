@@ -1,9 +1,9 @@
 import pandas as pd
 import pytest
 import torch
+from bilateral.experiment.comparison import compare_images
 
 from bilateral.analysis import outcomes
-from bilateral.experiment.comparison import compare_images
 
 from . import handmade
 

@@ -196,10 +196,10 @@ def test_a_provenance_that_somebody_changed_is_told(moved, change):
         lambda found: found["rows"][0].pop("title"),
         lambda found: found["rows"][0].update(title=5),
         lambda found: found["rows"][0].update(training_pflops=float("nan")),
-        lambda found: found["comparisons"][0].update(measure="length"),
-        lambda found: found["comparisons"][0]["difference"].update(mean="much"),
-        lambda found: found["comparisons"][0]["difference"].update(ci95=[1]),
-        lambda found: found["mcnemar"][0].update(test=None),
+        lambda found: found["contrasts"][0].update(measure="length"),
+        lambda found: found["contrasts"][0]["difference"].update(mean="much"),
+        lambda found: found["contrasts"][0]["difference"].update(ci95=[1]),
+        lambda found: found["rows"][0]["by_seed"]["0"].update(fine_pct="all"),
     ],
 )
 def test_a_table_that_somebody_changed_is_told(moved, change):

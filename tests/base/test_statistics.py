@@ -1,9 +1,10 @@
 import math
 
+import numpy as np
 import pytest
 from scipy import stats
 
-from bilateral.base.statistics import holm, mcnemar, paired_difference, summarise
+from bilateral.base.statistics import crossed_difference, holm, paired_difference, summarise
 
 
 def test_by_hand():
@@ -89,14 +90,71 @@ def test_holm_keeps_the_order_and_never_lowers_a_p():
     assert all(after >= before for after, before in zip(corrected, p_values))
 
 
-def test_mcnemar_by_hand():
-    found = mcnemar(8, 2)
-    assert (found.first_only, found.second_only) == (8, 2)
-    assert found.p == pytest.approx(2 * (1 + 10 + 45) / 1024)
-    assert mcnemar(5, 13).p == pytest.approx(2 * sum(math.comb(18, count) for count in range(6)) / 2**18)
+def planted(seeds, images, of_seed, of_image, rest, mean=0.0, generator=None):
+    """Differences with a part of each seed, a part of each image, and a part of both, normally distributed."""
+    parts = [of_seed * generator.standard_normal((seeds, 1)), of_image * generator.standard_normal((1, images))]
+    return mean + sum(parts) + rest * generator.standard_normal((seeds, images))
 
 
-def test_mcnemar_is_the_same_both_ways_and_1_where_nothing_differs():
-    for first, second in [(8, 2), (0, 5), (120, 100)]:
-        assert mcnemar(first, second).p == pytest.approx(mcnemar(second, first).p)
-    assert mcnemar(0, 0).p == 1 and mcnemar(4, 4).p == 1
+def test_the_interval_over_seeds_and_images_covers_the_truth_where_that_over_seeds_does_not():
+    generator = np.random.default_rng(3)
+    inside = {"seeds": 0, "both": 0}
+    for _ in range(400):
+        found = crossed_difference(planted(4, 300, 0.02, 1.0, 0.5, 2.0, generator), 0.5)
+        inside["seeds"] += found.ci95_seeds[0] < 2 < found.ci95_seeds[1]
+        inside["both"] += found.ci95[0] < 2 < found.ci95[1]
+    assert inside["both"] >= 0.93 * 400 and inside["seeds"] < 0.85 * 400
+
+
+def test_where_images_do_not_differ_it_is_the_interval_over_seeds():
+    generator = np.random.default_rng(4)
+    differences = planted(5, 400, 1.0, 0.0, 0.1, 0.3, generator)
+    found, alone = crossed_difference(differences, 0.5), paired_difference(differences.mean(1), np.zeros(5))
+    assert found.ci95_seeds == pytest.approx(alone.ci95)
+    assert found.ci95 == pytest.approx(alone.ci95, rel=0.02) and found.p == pytest.approx(alone.p, rel=0.02)
+
+
+def test_the_variance_of_a_two_way_layout_by_hand():
+    # By seed 1 and 3, by image 0, 2 and 4: no rest. Mean squares 3 * 2 / 1 = 6 and 2 * 8 / 2 = 8, over 6 values.
+    found = crossed_difference(np.array([[-1.0, 1.0, 3.0], [1.0, 3.0, 5.0]]), 0.5)
+    freedom = 14**2 / (6**2 / 1 + 8**2 / 2)
+    half = stats.t.ppf(0.975, freedom) * (14 / 6) ** 0.5
+    assert (found.n, found.images, found.mean) == (2, 3, 2.0)
+    assert found.ci95 == pytest.approx((2 - half, 2 + half))
+    assert found.p is None and found.p_equivalent is None
+
+
+def test_one_seed_has_the_interval_over_images_alone():
+    differences = np.array([[1.0, 0.0, -1.0, 1.0, 1.0, 0.0]])
+    found = crossed_difference(differences, 0.5)
+    expected = stats.ttest_1samp(differences[0], 0).confidence_interval()
+    assert found.ci95_seeds is None and found.ci95 == pytest.approx((expected.low, expected.high))
+    assert (found.p, found.p_equivalent) == (None, None)
+
+
+def test_equivalence_is_two_one_sided_tests():
+    generator = np.random.default_rng(5)
+    differences = planted(6, 300, 0.1, 0.5, 0.5, 0.2, generator)
+    # Where the narrower interval of 90 % lies within the margin, and only there, p is below 0.05.
+    for margin in (0.05, 0.2, 0.3, 0.35, 0.4, 0.5, 1.0):
+        found = crossed_difference(differences, margin)
+        error, freedom = _error_and_freedom(found)
+        half = stats.t.ppf(0.95, freedom) * error
+        assert (found.p_equivalent < 0.05) == (abs(found.mean) + half < margin)
+    assert crossed_difference(differences, 1.0).p_equivalent < 0.05 < crossed_difference(differences, 0.2).p_equivalent
+
+
+def _error_and_freedom(found):
+    """Standard error and degrees of freedom that give this interval and this p."""
+    low = stats.t.ppf(0.975, np.arange(2, 400, 0.01))
+    errors = (found.ci95[1] - found.mean) / low
+    p_values = 2 * stats.t.sf(abs(found.mean) / errors, np.arange(2, 400, 0.01))
+    place = int(np.argmin(abs(p_values - found.p)))
+    return errors[place], np.arange(2, 400, 0.01)[place]
+
+
+def test_rows_that_never_differ_are_equal_for_certain():
+    found = crossed_difference(np.zeros((3, 10)), 0.5)
+    assert (found.mean, found.ci95, found.p, found.p_equivalent) == (0.0, (0.0, 0.0), 1.0, 0.0)
+    sure = crossed_difference(np.full((3, 10), 100.0), 0.5)
+    assert (sure.p, sure.p_equivalent) == (0.0, 1.0)

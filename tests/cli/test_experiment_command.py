@@ -17,9 +17,9 @@ from conftest import TINY_EXPERIMENT as TINY
 
 DETERMINISTIC = [
     *(f"table.{form}" for form in ("txt", "md", "tex", "json", "csv")),
-    *("per_seed.csv", "comparisons.csv", "mcnemar.csv"),
+    *("per_seed.csv", "contrasts.csv"),
 ]
-ROWS = 14
+ROWS = 15
 
 
 def command(*arguments: str) -> list[str]:
@@ -64,7 +64,8 @@ def test_the_table_has_all_rows_and_their_costs(whole):
     printed = (whole / "stdout").read_text()
     for row in rows.values():
         assert row["title"] in printed
-    assert "– (fewer than 3 pairs)" in printed
+    assert "No verdict from 2 seeds: it takes at least 3." in printed
+    assert rows["unilateral_long"]["training_pflops"] == pytest.approx(rows["specialised"]["training_pflops"], rel=0.1)
 
 
 def test_what_the_table_says_is_what_the_runs_say(whole):
@@ -80,7 +81,7 @@ def test_what_the_table_says_is_what_the_runs_say(whole):
             expected = values["test_acc_fine"] if both else values["test_acc"]
             assert float(row[f"{level}_pct"]) == pytest.approx(100 * expected)
             checked += 1
-    assert checked == 2 * 10
+    assert checked == 2 * 11
 
 
 def test_killed_and_run_again_the_table_is_identical_and_again_all_is_reused(whole, tmp_path):
@@ -107,19 +108,54 @@ def test_killed_and_run_again_the_table_is_identical_and_again_all_is_reused(who
     done = experiment(tmp_path, "--workers", "2")
     again = experiment(tmp_path)
     assert again.stdout == done.stdout
-    assert again.stderr.count("finished before, reused") == 26 and tables(tmp_path) == tables(whole)
+    assert again.stderr.count("finished before, reused") == 28 and tables(tmp_path) == tables(whole)
     assert not list(tmp_path.rglob("*.partial"))
 
 
 def test_the_plan_says_what_is_reused_and_what_is_not(whole):
     plan = json.loads(experiment(whole, "--plan", "--json", "seeds=[0, 1, 2]").stdout)
     states = {(run["role"], run["seed"]): run for run in plan["runs"]}
-    assert len(states) == 39
+    assert len(states) == 42
     assert {run["state"] for (_, seed), run in states.items() if seed in (0, 1, 1000, 1001)} == {"finished"}
     missing = [run for (_, seed), run in states.items() if seed in (2, 1002)]
-    assert len(missing) == 13 and all(run["state"] == "to do" and run["left_s"] > 0 for run in missing)
+    assert len(missing) == 14 and all(run["state"] == "to do" and run["left_s"] > 0 for run in missing)
     assert plan["left_s"] == pytest.approx(sum(run["left_s"] for run in missing))
     assert not list(whole.rglob("*seed2*"))
+
+
+def test_seeds_done_elsewhere_are_taken_as_they_are(whole, tmp_path):
+    seeds = tmp_path / "given"
+    seeds.mkdir()
+    (seeds / "seed-1.json").write_bytes((whole / "runs/quick-experiment/seeds/seed-1.json").read_bytes())
+    plan = json.loads(experiment(tmp_path, "--plan", "--json", "--seeds-from", "given").stdout)
+    assert len(plan["runs"]) == 14 and {run["seed"] for run in plan["runs"]} == {0, 1000}
+    rows = "experiment.rows=[left, right, side_by_side]"
+    done = experiment(tmp_path, rows, "--seeds-from", "given")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "runs/quick-experiment/table.json").read_text())["rows"]
+    good = {row["name"]: row for row in json.loads(tables(whole)["table.json"])["rows"]}
+    assert [row["by_seed"] for row in found] == [good[row["name"]]["by_seed"] for row in found]
+    other = experiment(tmp_path, rows, "--seeds-from", "given", "pretraining.left.epochs=1")
+    assert other.returncode == 2 and "seed 1 of the row left was made with other settings" in other.stderr
+    assert experiment(tmp_path, "--seeds-from", "nowhere").returncode == 2
+
+
+def test_what_twice_the_epochs_bring_is_measured_and_then_told(whole, tmp_path):
+    arguments = ["experiment.rows=[left, specialised]", "experiment.contrasts.against=[left]", "seeds=[0]"]
+    done = experiment(tmp_path, *arguments, "--twice", "--json")
+    assert done.returncode == 0, done.stderr
+    gains = json.loads(done.stdout)
+    assert [gain["row"] for gain in gains] == ["left", "specialised"]
+    assert experiment(tmp_path, *arguments).returncode == 0
+    found = json.loads((tmp_path / "runs/quick-experiment/table.json").read_text())
+    assert found["gains"] == gains
+    for gain in gains:
+        rises = max(gain["twice_pct"][level] - once for level, once in gain["once_pct"].items()) > 1
+        told = [doubt for doubt in found["doubts"] if gain["title"] in doubt and "fully trained" in doubt]
+        assert len(told) == rises and all("Not fully trained, since twice" in doubt for doubt in told)
+    # What was measured of other settings is not told of these.
+    assert experiment(tmp_path, *arguments, "pretraining.left.epochs=1").returncode == 0
+    assert json.loads((tmp_path / "runs/quick-experiment/table.json").read_text())["gains"] == []
 
 
 def test_a_failed_run_is_marked_with_its_log_and_all_others_go_on(whole, tmp_path):
@@ -128,7 +164,7 @@ def test_a_failed_run_is_marked_with_its_log_and_all_others_go_on(whole, tmp_pat
     assert done.returncode == 1 and "Traceback" not in done.stderr
     (log, *_) = tmp_path.rglob("failure.log")
     assert str(log.relative_to(tmp_path)) in done.stderr and "TrainingDivergedError" in log.read_text()
-    found = json.loads(tables(tmp_path)["table.json"])
+    found = json.loads((tmp_path / "runs/quick-experiment/table.json").read_text())
     counts = {row["name"]: len(row["by_seed"]) for row in found["rows"]}
     without = {"right", "side_by_side", "two_right", "specialised", "fine_tuned", "hemispheres_ensemble"}
     assert {name for name, count in counts.items() if count == 0} == without
@@ -144,7 +180,7 @@ def test_a_failed_run_is_marked_with_its_log_and_all_others_go_on(whole, tmp_pat
         (["seeds=[1, 1]"], "lists a seed twice"),
         (["seeds=[1, 1001]"], "share networks"),
         (["experiment.rows=[left, middle]"], "experiment.rows"),
-        (["experiment.references=[ensemble_3]"], "the table has no row 'ensemble_3'"),
+        (["experiment.contrasts.against=[lft]"], "experiment.contrasts: there is no row 'lft'"),
         (["experiment.ensemble_sizes=[1]"], "experiment.ensemble_sizes"),
         (["model.left.checkpoint=x"], "model.left.checkpoint: an experiment trains all"),
         (["--executor", "ray"], "allowed: local, dask"),

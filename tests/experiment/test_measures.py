@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from bilateral.data.hierarchy import LabelHierarchy
-from bilateral.experiment.measures import MEASURES, measure
+from bilateral.experiment.joint_inference import joint_log_probabilities
+from bilateral.experiment.measures import MEASURES, correct_images, measure
 from bilateral.runs.predictions import Predictions
 from conftest import COARSE_OF_FINE
 
@@ -81,7 +82,8 @@ def test_a_certainty_of_1_belongs_to_the_last_bin():
 
 def test_a_network_with_one_head_lacks_what_needs_the_other():
     fine, coarse = (measure(predictions(KINDS, [level]), HIERARCHY) for level in ("fine", "coarse"))
-    assert list(fine) == ["fine_pct", "rollup_pct", "severity", "nll_fine", "ece_fine_pct"]
+    distances = ["distance_1", "distance_5", "distance_20"]
+    assert list(fine) == ["fine_pct", "rollup_pct", "severity", *distances, "nll_fine", "ece_fine_pct"]
     assert list(coarse) == ["coarse_pct", "nll_coarse", "ece_coarse_pct"]
     both = measure(predictions(KINDS), HIERARCHY)
     assert both | fine | coarse == both
@@ -90,7 +92,7 @@ def test_a_network_with_one_head_lacks_what_needs_the_other():
 def test_a_network_without_mistakes_has_no_severity():
     found = measure(predictions([ALL_RIGHT, COARSE_ALONE_WRONG]), HIERARCHY)
     assert found["fine_pct"] == 100 and "severity" not in found
-    assert list(found) == [name for name in MEASURES if name != "severity"]
+    assert set(MEASURES) - set(found) == {"severity", "crm_severity"}
 
 
 def test_severity_is_1_within_the_superclass_and_2_outside():
@@ -100,3 +102,44 @@ def test_severity_is_1_within_the_superclass_and_2_outside():
 
 def test_measures_come_in_the_order_of_the_table():
     assert list(measure(predictions(KINDS), HIERARCHY)) == list(MEASURES)
+
+
+def test_distances_count_all_images_and_the_k_best_classes():
+    found = measure(predictions([ALL_RIGHT, FINE_ALONE_WRONG]), HIERARCHY)
+    # One at 0, four whose best class is of another superclass.
+    assert found["distance_1"] == pytest.approx((0 + 4 * 2) / 5)
+    # All but the last of six classes: a, then b, then three of others; e, c, then a, d (of c), then b.
+    # Ranks: of ALL_RIGHT a (0), and of b, c, d, e, f, which are even, the first four: 1, 2, 2, 2.
+    first = (0 + 1 + 2 + 2 + 2) / 5
+    # Of the others e (2), c (0), a (2), d (1), b (2).
+    assert found["distance_5"] == pytest.approx((first + 4 * 7 / 5) / 5)
+    assert found["distance_20"] == pytest.approx((1 + 4 * 2) / 6)
+
+
+def test_joint_measures_are_those_of_the_joint_distribution():
+    generator = torch.Generator().manual_seed(6)
+    fine = torch.randint(0, 6, (400,), generator=generator)
+    labels = {"fine": fine, "coarse": torch.tensor(COARSE_OF_FINE)[fine]}
+    logits = {
+        level: torch.randn(400, count, generator=generator) + 1.5 * torch.eye(count)[labels[level]]
+        for level, count in (("fine", 6), ("coarse", 3))
+    }
+    given = Predictions(logits, labels)
+    found, joint = measure(given, HIERARCHY, 0.7), joint_log_probabilities(given, HIERARCHY, 0.7)
+    right = [joint.logits[level].argmax(1) == labels[level] for level in ("fine", "coarse")]
+    assert found["joint_fine_pct"] == pytest.approx(100 * right[0].double().mean().item())
+    assert found["joint_coarse_pct"] == pytest.approx(100 * right[1].double().mean().item())
+    assert found["joint_both_pct"] == pytest.approx(100 * (right[0] & right[1]).double().mean().item())
+    assert found["joint_exponent"] == 0.7 and found["joint_coarse_pct"] > found["coarse_pct"]
+    assert found["nll_joint_fine"] < found["nll_fine"]
+    # A class that is nearest in expectation is nearer over all images than the best one.
+    assert found["crm_distance_1"] < 2 - 2 * found["joint_fine_pct"] / 100
+    assert measure(given, HIERARCHY, 0.0)["joint_fine_pct"] == found["fine_pct"]
+
+
+def test_percents_are_shares_of_the_images_that_count():
+    given = predictions(KINDS)
+    found, correct = measure(given, HIERARCHY, 2.0), correct_images(given, HIERARCHY, 2.0)
+    assert set(correct) == {name for name in found if name.endswith("_pct") and not name.startswith("ece")}
+    for name, right in correct.items():
+        assert right.shape == (10,) and found[name] == pytest.approx(100 * right.double().mean().item())

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from bilateral.base.errors import ConfigError
-from bilateral.experiment.rows import KINDS, plan_rows, reference_rows
+from bilateral.experiment.cost import Costs
+from bilateral.experiment.rows import KINDS, TELLS, plan_rows, without
 from bilateral.models.build import build_network
 from bilateral.runs.config import RowName, check_config
 from bilateral.runs.plan import WHOLE
@@ -19,6 +20,7 @@ ALL_ROWS = [
     "right",
     "side_by_side",
     "unilateral",
+    "unilateral_long",
     "unilateral_wide",
     "nonspecialised",
     "two_left",
@@ -98,13 +100,13 @@ def test_every_network_is_trained_once(tiny):
         for seed in (0, 1)
         for role, number in [
             *(("left", seed), ("right", seed), ("left", 1000 + seed), ("right", 1000 + seed)),
-            *(("unilateral", seed), ("unilateral", 1000 + seed), ("unilateral_wide", seed)),
+            *(("unilateral", seed), ("unilateral", 1000 + seed), ("unilateral_wide", seed), ("unilateral_long", seed)),
             *(("nonspecialised", seed), ("two_left", seed), ("two_right", seed), ("untrained", seed)),
             *(("specialised", seed), ("fine_tuned", seed)),
         ]
     )
     folders = {(run.group, run.seed, identity) for identity, run in runs.items()}
-    assert len(folders) == len(runs) == 26
+    assert len(folders) == len(runs) == 28
 
 
 def test_every_network_can_be_built_and_trained_as_planned(tiny):
@@ -125,7 +127,16 @@ def test_rows_of_other_networks_have_folders_of_their_own(tiny):
     names = {name: [run.config.name for run in rows[name].runs[0]] for name in ALL_ROWS}
     assert names["left"] == names["right"] == names["specialised"] == ["mine"]
     assert names["ensemble_2"] == ["mine.unilateral"] * 2
-    for name in ("unilateral", "unilateral_wide", "nonspecialised", "two_left", "untrained", "fine_tuned"):
+    others = (
+        "unilateral",
+        "unilateral_long",
+        "unilateral_wide",
+        "nonspecialised",
+        "two_left",
+        "untrained",
+        "fine_tuned",
+    )
+    for name in others:
         assert names[name] == [f"mine.{name}"]
     assert all(run.config.experiment is None for row in rows.values() for run in row.runs[0])
 
@@ -260,7 +271,8 @@ def test_every_network_is_trained_by_its_own_settings(tiny):
 
 def test_without_an_experiment_s_settings_networks_are_trained_as_the_joined_one(tiny):
     rows = plan(tiny, training={"epochs": 3})
-    assert {run.config.training.epochs for row in rows.values() for run in row.runs[0]} == {3}
+    others = [row for name, row in rows.items() if name != "unilateral_long"]
+    assert {run.config.training.epochs for row in others for run in row.runs[0]} == {3}
 
 
 def test_rows_put_predictions_together_as_they_say(tiny):
@@ -296,23 +308,42 @@ def test_rows_put_predictions_together_as_they_say(tiny):
     torch.testing.assert_close(hemispheres["coarse"].exp(), mean)
 
 
-def test_references_are_those_given_or_the_baselines_that_there_are(tiny):
-    def references(experiment):
-        given = config(experiment)
-        return reference_rows(given, plan_rows(given, tiny))
+def test_a_family_may_name_rows_that_the_table_lacks_and_what_that_leaves_open_is_told(tiny):
+    plan(tiny, {"rows": ["left"]})
+    family = config({"rows": ["specialised", "unilateral_wide"]}).experiment.contrasts
+    assert set(TELLS) == set(family.against)
+    told = without(family, {"specialised", "unilateral_wide", "two_left"})
+    assert told == [
+        "There is no result of “one hemisphere, as much training” (unilateral_long), so it stays open whether "
+        f"{TELLS['unilateral_long']}.",
+        "There is no result of “bilateral, not specialised” (nonspecialised), so it stays open whether "
+        f"{TELLS['nonspecialised']}.",
+        f"There is no result of ensemble_2 (ensemble_2), so it stays open whether {TELLS['ensemble_2']}.",
+    ]
+    assert without(family, set(family.rows)) == []
+    with pytest.raises(ConfigError, match=r"experiment\.contrasts: there is no row 'lft'"):
+        plan(tiny, {"contrasts": {"against": ["lft"]}})
 
-    assert references(None) == references({}) == ["unilateral_wide", "ensemble_2"]
-    assert references({"without": ["unilateral_wide"]}) == ["ensemble_2"]
-    assert references({"ensemble_sizes": [3]}) == ["unilateral_wide"]
-    assert references({"rows": ["left"]}) == []
-    assert references({"references": ["left", "ensemble_2_probabilities"]}) == ["left", "ensemble_2_probabilities"]
-    assert references({"references": []}) == []
-    with pytest.raises(ConfigError, match=r"experiment\.references: the table has no row 'lft'; it has left, right"):
-        references({"references": ["lft"]})
-    with pytest.raises(ConfigError, match=r"no row 'ensemble'; it has .*ensemble_2"):
-        references({"references": ["ensemble"]})
-    with pytest.raises(ConfigError, match="no row 'left'"):
-        references({"references": ["left"], "without": ["left"]})
+
+def test_references_of_older_configs_are_read_as_contrasts():
+    assert config({"references": ["left", "specialised"]}).experiment.contrasts.against == ["left"]
+    assert config({"references": []}).experiment.contrasts.against == []
+    assert config({"references": None}).experiment.contrasts == config({}).experiment.contrasts
+    with pytest.raises(ConfigError, match="references: unknown key"):
+        config({"references": ["left"], "contrasts": {}})
+
+
+def test_a_hemisphere_that_is_trained_long_costs_what_the_specialised_network_does(tiny):
+    settings = {"end_to_end": {"epochs": 4}, "rows": ["unilateral", "unilateral_long", "specialised"]}
+    stages = {"training": {"epochs": 30}, "pretraining": {"left": {"epochs": 9}, "right": {"epochs": 6}}}
+    rows = plan(tiny, settings, **stages)
+    costs = Costs(config(settings, **stages), tiny)
+    (short,), (long,), (specialised,) = (rows[name].runs[0] for name in rows)
+    total = sum(costs.run(run).training_flops for run in (specialised, *specialised.parents.values()))
+    epoch = costs.run(short).training_flops / 4
+    assert abs(costs.run(long).training_flops - total) <= epoch / 2 and long.config.training.epochs > 15
+    warmup = long.config.training.warmup_epochs / long.config.training.epochs
+    assert warmup == pytest.approx(0.2) and long.config.model == short.config.model
 
 
 def test_seeds_whose_networks_would_be_shared_are_refused(tiny):
@@ -337,6 +368,11 @@ def test_seeds_whose_networks_would_be_shared_are_refused(tiny):
         ({"rows": []}, r"experiment\.rows: .*at least 1"),
         ({"ensemble_sizes": [1]}, r"experiment\.ensemble_sizes\.0: .*greater than or equal to 2, not 1"),
         ({"ensemble_sizes": [2, 2]}, "ensemble_sizes lists 2 twice"),
+        ({"contrasts": {"against": ["left", "left"]}}, "against lists left twice"),
+        ({"contrasts": {"against": ["specialised"]}}, "against lists specialised, the row itself"),
+        ({"contrasts": {"margin": 0}}, r"experiment\.contrasts\.margin"),
+        ({"contrasts": {"measures": ["severity"]}}, r"experiment\.contrasts\.measures\.0"),
+        ({"contrasts": {"measures": []}}, r"experiment\.contrasts\.measures"),
         ({"ensemble_sizes": []}, r"experiment\.ensemble_sizes: .*at least 1"),
     ],
 )

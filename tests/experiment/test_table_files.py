@@ -4,11 +4,10 @@ import re
 
 import pytest
 
-from bilateral.base.statistics import Difference, McNemar
-from bilateral.experiment.comparison import Comparison, ImageComparison
-from bilateral.experiment.experiment import RowResult, Table
+from bilateral.base.statistics import CrossedDifference
+from bilateral.experiment.contrasts import Contrast
 from bilateral.experiment.measures import MEASURES
-from bilateral.experiment.rows import Row
+from bilateral.experiment.results import Gain, RowResult, SeedResult, Table
 from bilateral.experiment.table_files import as_json, write
 from bilateral.runs.config import check_config
 from bilateral.runs.plan import Run
@@ -20,26 +19,33 @@ MEASURED = {
     "left": {seed: {"fine_pct": value, "rollup_pct": 70.0} for seed, value in enumerate([181 / 3, 62.1, 63.0])},
     "wide": {0: {"fine_pct": 200 / 3, "coarse_pct": 77.7}, 2: {"fine_pct": 68.9, "coarse_pct": 77.9}},
 }
-COMPARISONS = [
-    Comparison("left", "wide", "fine_pct", Difference(2, -1 / 3, (-2 / 3, 1 / 9), None, "fewer than 3 pairs")),
-    Comparison("wide", "left", "rollup_pct", Difference(3, 1 / 7, (0.1, 0.2), 1 / 81, ""), 2 / 81),
-    Comparison("left", "wide", "coarse_pct", Difference(1, 0.5, None, None, "one pair only")),
+CONTRASTS = [
+    Contrast(
+        *("left", "wide", "fine_pct"),
+        CrossedDifference(3, 100, -1 / 3, (-2 / 3, 1 / 9), (-1.0, 1 / 7), 1 / 81, 0.5),
+        *(2 / 81, 0.75, "worse"),
+    ),
+    Contrast(
+        "left",
+        "wide",
+        "coarse_pct",
+        CrossedDifference(1, 100, 0.5, None, (0.1, 0.2), None, None),
+        *[None] * 2,
+        "no verdict",
+    ),
 ]
-IMAGES = [ImageComparison("left", "wide", 2, "fine", McNemar(8, 2, 112 / 1024), 1 / 3)]
+GAINS = [Gain("wide", "wide network", 0, ["kind"], {"fine": 60.0, "coarse": 1 / 3}, {"fine": 61.0, "coarse": 0.5})]
 
 
-def table(seconds=1.0, comparisons=COMPARISONS, images=IMAGES):
-    rows = [
-        RowResult(
-            Row(name, f"{name} network", {}, lambda given, _: given[0]),
-            measures,
-            COSTS,
-            {seed: seconds * (seed + 1) for seed in measures},
-            {seed: [f"runs/{name}{seed}"] for seed in measures},
-        )
-        for name, measures in MEASURED.items()
-    ]
-    return Table(rows, comparisons, images, [Failure(Run(CONFIG, 1, "wide"), "no luck")])
+def table(seconds=1.0, contrasts=CONTRASTS, gains=GAINS):
+    rows = []
+    for name, measures in MEASURED.items():
+        seeds = {
+            seed: SeedResult(own, {}, seconds * (seed + 1), 0.25, [f"runs/{name}{seed}"])
+            for seed, own in measures.items()
+        }
+        rows.append(RowResult(name, f"{name} network", COSTS, ["kind"], seeds))
+    return Table(rows, contrasts, ["One doubt."], [Failure(Run(CONFIG, 1, "wide"), "no luck")], gains)
 
 
 def read_csv(path):
@@ -60,8 +66,7 @@ def folder(tmp_path_factory):
 
 def test_every_form_and_every_csv_is_written(folder):
     assert sorted(path.name for path in folder.iterdir()) == [
-        "comparisons.csv",
-        "mcnemar.csv",
+        "contrasts.csv",
         "per_seed.csv",
         "provenance.json",
         "table.csv",
@@ -70,6 +75,7 @@ def test_every_form_and_every_csv_is_written(folder):
         "table.tex",
         "table.txt",
         "timing.csv",
+        "twice.csv",
     ]
 
 
@@ -79,8 +85,8 @@ def test_tables_say_of_what_they_are_and_what_failed(folder):
         text = (folder / f"table.{form}").read_text(encoding="utf-8")
         assert text.startswith(f"{comment}{title}\n")
         assert f"\n{comment}wide, seed 1 failed\n" in text
-        assert "61.81 ± 1.36" in text and "– (fewer than 3 pairs)" in text
-        for heading in ("Accuracy on", "Mistakes", "Differences", "McNemar", "intervals"):
+        assert "61.81 ± 1.36" in text and f"\n{comment}No verdict from 1 seed" in text
+        for heading in ("Accuracy on", "Mistakes", "minus each", "Cost", "twice the epochs", "intervals"):
             assert text.count(heading) >= 1, heading
     latex = (folder / "table.tex").read_text(encoding="utf-8")
     assert all(line.startswith("% ") for line in latex.splitlines() if re.search(r"(?<!\\)%", line))
@@ -115,26 +121,23 @@ def test_the_values_of_each_seed_as_csv_have_every_digit(folder):
         assert {name: number(line[name]) for name in MEASURES} == {name: measured.get(name) for name in MEASURES}
 
 
-def test_comparisons_as_csv_have_every_digit_and_the_note(folder):
-    lines = read_csv(folder / "comparisons.csv")
-    assert [(line["row"], line["reference"], line["measure"], line["n"], line["note"]) for line in lines] == [
-        ("left", "wide", "fine_pct", "2", "fewer than 3 pairs"),
-        ("wide", "left", "rollup_pct", "3", ""),
-        ("left", "wide", "coarse_pct", "1", "one pair only"),
+def test_contrasts_as_csv_have_every_digit(folder):
+    first, second = read_csv(folder / "contrasts.csv")
+    assert [first[key] for key in ("row", "other", "measure", "n", "images", "verdict")] == [
+        *("left", "wide", "fine_pct", "3", "100", "worse"),
     ]
-    values = [[number(line[key]) for key in ("difference", "ci95_low", "ci95_high", "p", "p_holm")] for line in lines]
-    assert values == [
-        [-1 / 3, -2 / 3, 1 / 9, None, None],
-        [1 / 7, 0.1, 0.2, 1 / 81, 2 / 81],
-        [0.5, None, None, None, None],
-    ]
+    keys = ["mean", "ci95_seeds_low", "ci95_seeds_high", "ci95_low", "ci95_high"]
+    keys += ["p", "p_equivalent", "p_holm", "p_equivalent_holm"]
+    assert [number(first[key]) for key in keys] == [-1 / 3, -2 / 3, 1 / 9, -1, 1 / 7, 1 / 81, 0.5, 2 / 81, 0.75]
+    assert [number(second[key]) for key in keys] == [0.5, None, None, 0.1, 0.2, None, None, None, None]
 
 
-def test_mcnemar_as_csv(folder):
-    (line,) = read_csv(folder / "mcnemar.csv")
-    assert (line["row"], line["reference"], line["seed"], line["level"]) == ("left", "wide", "2", "fine")
-    assert (line["row_only"], line["reference_only"]) == ("8", "2")
-    assert (float(line["p"]), float(line["p_holm"])) == (112 / 1024, 1 / 3)
+def test_gains_as_csv(folder):
+    lines = [
+        (line["row"], line["level"], number(line["once_pct"]), number(line["twice_pct"]))
+        for line in read_csv(folder / "twice.csv")
+    ]
+    assert lines == [("wide", "fine", 60, 61), ("wide", "coarse", 1 / 3, 0.5)]
 
 
 def test_times_as_csv(folder):
@@ -151,17 +154,15 @@ def test_json_reads_back(folder):
     assert left["by_seed"] == {str(seed): values for seed, values in MEASURED["left"].items()}
     assert left["fine_pct"]["n"] == 3 and left["fine_pct"]["mean"] == pytest.approx((181 / 3 + 62.1 + 63) / 3)
     assert "coarse_pct" not in left and wide["coarse_pct"]["mean"] == pytest.approx(77.8)
-    difference = {"n": 2, "mean": -1 / 3, "ci95": [-2 / 3, 1 / 9], "p": None, "note": "fewer than 3 pairs"}
-    assert read["comparisons"][0] == {
-        "row": "left",
-        "reference": "wide",
-        "measure": "fine_pct",
-        "difference": difference,
-        "p_holm": None,
+    assert left["rise"] == {"0": 0.25, "1": 0.25, "2": 0.25} and read["doubts"] == ["One doubt."]
+    assert read["answer"] == "No verdict from 1 seed: it takes at least 3."
+    first = read["contrasts"][0]
+    assert first["difference"] == {
+        **{"n": 3, "images": 100, "mean": -1 / 3, "ci95_seeds": [-2 / 3, 1 / 9], "ci95": [-1.0, 1 / 7]},
+        **{"p": 1 / 81, "p_equivalent": 0.5},
     }
-    test = {"first_only": 8, "second_only": 2, "p": 112 / 1024}
-    expected = {"row": "left", "reference": "wide", "seed": 2, "level": "fine", "test": test, "p_holm": 1 / 3}
-    assert read["mcnemar"] == [expected]
+    assert (first["row"], first["other"], first["measure"], first["verdict"]) == ("left", "wide", "fine_pct", "worse")
+    assert read["gains"][0]["twice_pct"] == {"fine": 61.0, "coarse": 0.5}
     assert read["failures"] == ["wide, seed 1"]
     assert {key: value for key, value in read.items() if key != "title"} == json.loads(json.dumps(as_json(table())))
 
@@ -188,10 +189,10 @@ def test_only_times_and_provenance_are_of_one_machine(folder, tmp_path):
     assert {name for name in first if first[name] != second[name]} == {"timing.csv", "provenance.json"}
 
 
-def test_without_comparisons_there_are_no_such_files(tmp_path):
+def test_without_contrasts_there_is_no_such_file(tmp_path):
     write(tmp_path, CONFIG, "shapes", table(), {})
-    assert (tmp_path / "comparisons.csv").exists()
-    write(tmp_path, CONFIG, "shapes", table(comparisons=[], images=[]), {})
-    assert not (tmp_path / "comparisons.csv").exists() and not (tmp_path / "mcnemar.csv").exists()
-    assert "McNemar" not in (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert (tmp_path / "contrasts.csv").exists()
+    write(tmp_path, CONFIG, "shapes", table(contrasts=[], gains=[]), {})
+    assert not (tmp_path / "contrasts.csv").exists() and not (tmp_path / "twice.csv").exists()
+    assert "minus each" not in (tmp_path / "table.md").read_text(encoding="utf-8")
     assert len(read_csv(tmp_path / "per_seed.csv")) == 5

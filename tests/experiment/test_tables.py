@@ -2,10 +2,9 @@ import re
 
 import pytest
 
-from bilateral.base.statistics import Difference, McNemar
-from bilateral.experiment.comparison import Comparison, ImageComparison
-from bilateral.experiment.experiment import RowResult, Table
-from bilateral.experiment.rows import Row
+from bilateral.base.statistics import CrossedDifference
+from bilateral.experiment.contrasts import Contrast
+from bilateral.experiment.results import Gain, RowResult, SeedResult, Table
 from bilateral.experiment.tables import blocks, render, row_summary, timing
 
 COSTS = {"parameters": 1_234_567, "trainable_parameters": 4_321, "multiply_adds": 987_654.0, "training_pflops": 1.23456}
@@ -25,9 +24,10 @@ BOTH = {
 
 
 def row(name, title, measures, seconds=10.0):
-    folders = {seed: [f"runs/{name}/{seed}"] for seed in measures}
-    training_s = {seed: seconds * (1 + seed) for seed in measures}
-    return RowResult(Row(name, title, {}, lambda given, _: given[0]), measures, COSTS, training_s, folders)
+    seeds = {
+        seed: SeedResult(own, {}, seconds * (1 + seed), 0.0, [f"runs/{name}/{seed}"]) for seed, own in measures.items()
+    }
+    return RowResult(name, title, COSTS, ["kind"], seeds)
 
 
 ROWS = [
@@ -36,13 +36,24 @@ ROWS = [
     row("right", "right alone", {1: {"coarse_pct": 80.0}}),
     row("untrained", "untrained", {}),
 ]
-COMPARISONS = [
-    Comparison("left", "wide", "fine_pct", Difference(2, -3.5, (-22.559, 15.559), None, "fewer than 3 pairs")),
-    Comparison("right", "wide", "coarse_pct", Difference(1, 5.0, None, None, "one pair only")),
-    Comparison("left", "wide", "rollup_pct", Difference(3, 1.234, (0.5, 2.0), 0.012345, ""), 0.02469),
+CONTRASTS = [
+    Contrast(
+        *("left", "wide", "fine_pct"),
+        CrossedDifference(3, 100, -3.5, (-5.0, -2.0), (-22.559, 15.559), 0.012345, 0.9),
+        *(0.02469, 1.0, "worse"),
+    ),
+    Contrast(
+        "left",
+        "gone",
+        "rollup_pct",
+        CrossedDifference(1, 100, 1.234, None, (0.5, 2.0), None, None),
+        *[None] * 2,
+        "no verdict",
+    ),
 ]
-IMAGES = [ImageComparison("left", "wide", 2, "fine", McNemar(1_208, 96, 0.000123), 0.00246)]
-TABLE = Table(ROWS, COMPARISONS, IMAGES, [])
+GAINS = [Gain("left", "left alone", 0, ["kind"], {"fine": 60.0}, {"fine": 61.25})]
+TABLE = Table(ROWS, CONTRASTS, [], [], GAINS)
+PLACES = {name: place for place, name in enumerate(["accuracy", "contrasts", "quality", "cost", "gains", "intervals"])}
 
 
 def read_text(text):
@@ -64,7 +75,10 @@ def accuracies(table=TABLE):
 
 def test_accuracies_are_mean_and_deviation_and_a_dash_where_there_are_none():
     by_row = accuracies()
-    assert list(by_row["left alone"].values()) == ["left alone", "3", "62.00 ± 2.00", "–", "71.00 ± 1.73", *"–––"]
+    assert list(by_row["left alone"].values()) == [
+        *("left alone", "3", "62.00 ± 2.00", "–", "–", "–", "–", "71.00 ± 1.73"),
+        *"–––",
+    ]
     assert by_row["one, wide"]["fine"] == "65.50 ± 0.71"
     assert by_row["one, wide"]["coarse by roll-up"] == "77.12 ± 0.00"
     assert by_row["one, wide"]["fine by restriction"] == "66.00 ± 0.00"
@@ -75,20 +89,28 @@ def test_accuracies_are_mean_and_deviation_and_a_dash_where_there_are_none():
 
 def test_n_counts_the_seeds_that_came_to_an_end():
     assert [cells["n"] for cells in accuracies().values()] == ["3", "2", "1", "0"]
-    assert list(accuracies()["untrained"].values())[2:] == ["–"] * 6
+    assert list(accuracies()["untrained"].values())[2:] == ["–"] * 9
 
 
-def test_mistakes_calibration_and_cost():
-    block = blocks(TABLE)[1]
-    left = dict(zip(block.headings, block.cells[0]))
-    assert left == {
+def by_heading(name, place=0):
+    block = blocks(TABLE)[PLACES[name]]
+    return dict(zip(block.headings, block.cells[place], strict=True))
+
+
+def test_mistakes_and_calibration():
+    left = by_heading("quality")
+    assert {key: value for key, value in left.items() if value != "–"} == {
         "network": "left alone",
         "n": "3",
         "severity": "1.600 ± 0.141",
         "NLL fine": "1.251 ± 0.001",
-        "NLL coarse": "–",
         "ECE fine": "5.00 ± 1.00",
-        "ECE coarse": "–",
+    }
+
+
+def test_cost():
+    assert by_heading("cost") == {
+        "network": "left alone",
         "parameters": "1,234,567",
         "trainable": "4,321",
         "multiply-adds": "987,654",
@@ -96,22 +118,21 @@ def test_mistakes_calibration_and_cost():
     }
 
 
-def test_differences_say_why_there_is_no_p():
-    cells = blocks(TABLE)[2].cells
-    assert cells[0][:4] == ["left alone", "one, wide", "fine", "2"]
-    assert cells[0][4:] == ["-3.50", "-22.56 to 15.56", "– (fewer than 3 pairs)", "–"]
-    assert cells[1][3:] == ["1", "+5.00", "–", "– (one pair only)", "–"]
-    assert cells[2][2:] == ["coarse by roll-up", "3", "+1.23", "0.50 to 2.00", "0.012", "0.025"]
+def test_contrasts_have_both_intervals_all_p_and_the_verdict():
+    assert blocks(TABLE)[1].title.startswith("left alone, minus each")
+    first, second = blocks(TABLE)[1].cells
+    assert first[:4] == ["one, wide", "fine", "3", "-3.50"]
+    assert first[4:] == ["-5.00 to -2.00", "-22.56 to 15.56", "0.025", "1", "worse"]
+    assert second == ["gone", "coarse by roll-up", "1", "+1.23", "–", "0.50 to 2.00", "–", "–", "no verdict"]
 
 
-def test_mcnemar_has_a_line_for_each_seed_and_level():
-    block = blocks(TABLE)[3]
-    assert block.cells == [["left alone", "one, wide", "fine", "2", "1,208", "96", "0.00012", "0.0025"]]
+def test_gains_of_twice_the_epochs():
+    assert list(by_heading("gains").values()) == ["left alone", "0", "60.00 → 61.25", "–", "+1.25"]
 
 
 def test_intervals_by_hand():
     # t(0.975, 2) = 4.302653, t(0.975, 1) = 12.7062.
-    block = blocks(TABLE)[4]
+    block = blocks(TABLE)[PLACES["intervals"]]
     cells = [dict(zip(block.headings, cells)) for cells in block.cells]
     half = 4.302653 * 2 / 3**0.5
     assert cells[0]["fine"] == f"{62 - half:.2f} to {62 + half:.2f}"
@@ -120,14 +141,14 @@ def test_intervals_by_hand():
     assert cells[2]["coarse"] == "–" and cells[2]["fine"] == "–"
 
 
-def test_without_comparisons_their_tables_are_left_out():
+def test_without_contrasts_and_gains_their_tables_are_left_out():
     titles = [block.title for block in blocks(TABLE)]
-    assert len(titles) == len(set(titles)) == 5
+    assert len(titles) == len(set(titles)) == len(PLACES)
     alone = [block.title for block in blocks(Table(ROWS, [], [], []))]
-    assert alone == [titles[0], titles[1], titles[4]]
+    assert alone == [titles[PLACES[name]] for name in ("accuracy", "quality", "cost", "intervals")]
 
 
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(len(PLACES)))
 def test_text_reads_back_to_the_cells(number):
     block = blocks(TABLE)[number]
     text = render(block, "txt")
@@ -136,7 +157,7 @@ def test_text_reads_back_to_the_cells(number):
     assert headings == list(block.headings) and rows == [list(cells) for cells in block.cells]
 
 
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(len(PLACES)))
 def test_markdown_has_the_same_cells_in_every_line(number):
     block = blocks(TABLE)[number]
     headings, rule, rows = read_markdown(render(block, "md"))
@@ -145,7 +166,7 @@ def test_markdown_has_the_same_cells_in_every_line(number):
     assert block.note in render(block, "md")
 
 
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(len(PLACES)))
 def test_latex_is_a_booktabs_table_with_escaped_percent_signs(number):
     block = blocks(TABLE)[number]
     text = render(block, "tex")
@@ -157,7 +178,8 @@ def test_latex_is_a_booktabs_table_with_escaped_percent_signs(number):
     escaped = [[cell.replace("%", "\\%") for cell in line] for line in [block.headings, *block.cells]]
     assert cells == escaped
     columns = re.search(r"\\begin{tabular}{([lr]+)}", text)
-    assert columns is not None and columns[1] == ["lrrrrrrr", "lrrrrrrrrrr", "lllrrrrr", "lllrrrrr", "lrrrrrrr"][number]
+    expected = ["l" + 10 * "r", "ll" + 7 * "r", "l" + 13 * "r", "lrrrr", "lrrrr", "l" + 10 * "r"]
+    assert columns is not None and columns[1] == expected[number]
 
 
 def test_percent_signs_of_captions_are_escaped():
@@ -181,6 +203,9 @@ def test_training_time_is_the_mean_over_seeds():
 
 
 def test_times_are_in_no_table_that_is_the_same_on_every_machine():
-    slower = [row(each.row.name, each.row.title, each.measures, seconds=99.0) for each in ROWS]
-    assert blocks(Table(slower, COMPARISONS, IMAGES, [])) == blocks(TABLE)
+    slower = [
+        row(each.name, each.title, {seed: found.measures for seed, found in each.seeds.items()}, seconds=99.0)
+        for each in ROWS
+    ]
+    assert blocks(Table(slower, CONTRASTS, [], [], GAINS)) == blocks(TABLE)
     assert timing(slower).cells != timing(ROWS).cells

@@ -16,12 +16,18 @@ def difference(row, level, mean, verdict, seeds=3):
     return line | {"ci95_low": low, "ci95_high": high, "verdict": verdict}
 
 
-def differences(fine=BETTER, coarse=BETTER, sized=(), seeds=3):
+PLANTED = {row: {"fine": BETTER, "coarse": BETTER} for row in ("two_left", "two_right")}
+"""Hemispheres that are specialised: joined, they are better than two of either kind."""
+
+
+def differences(fine=BETTER, coarse=BETTER, sized=(), seeds=3, pairs=PLANTED):
     means = {BETTER: 4.0, WORSE: -4.0, OPEN: 0.5}
     lines = [
         difference("left", "fine", means[fine], fine, seeds),
         difference("right", "coarse", means[coarse], coarse, seeds),
     ]
+    for row, others in pairs.items():
+        lines += [difference(row, level, means[verdict], verdict, seeds) for level, verdict in others.items()]
     # Differences on the other labels, which are not those that count.
     lines += [difference("side_by_side", "fine", -9.0, WORSE, seeds), difference("left", "coarse", -9.0, WORSE, seeds)]
     lines += [difference("unilateral_wide", "fine", means[verdict], verdict, seeds) for verdict in sized]
@@ -53,10 +59,11 @@ def similarity(across=0.4, left=0.8):
     lines = []
     for seed in (0, 1):
         for stage, shift in (("conv1", 0.1), ("pool", 0.0)):
-            lines.append((seed, "left", stage, seed, "right", stage, "left-right", 0.99, across + shift))
-    lines.append((0, "left", "pool", 1, "left", "pool", "left-left", 0.99, left))
+            lines.append((seed, "left", stage, 1 - seed, "right", stage, "left-right", 0.99, across + shift, 0.01))
+            lines.append((seed, "left", stage, seed, "right", stage, "left-right, one seed", 0.99, 0.77, 0.02))
+    lines.append((0, "left", "pool", 1, "left", "pool", "left-left", 0.99, left, 0.03))
     columns = [f"{which}_{part}" for which in ("first", "second") for part in ("seed", "side", "stage")]
-    return pd.DataFrame(lines, columns=[*columns, "kind", "cka", "cka_debiased"])
+    return pd.DataFrame(lines, columns=[*columns, "kind", "cka", "cka_debiased", "chance"])
 
 
 def judge(**changed):
@@ -84,10 +91,47 @@ def test_complementary_by_both_heads(gains, fine, coarse, verdict):
     assert judge(differences=differences(*gains), silenced=silenced(fine, coarse)).verdict == verdict
 
 
-def test_one_seed_decides_nothing():
-    given = {"differences": differences(OPEN, OPEN, seeds=1), "silenced": silenced((-5,), (-2,))}
-    found = judge(**given, cells=outcomes(1))
-    assert found.verdict == UNDECIDED and "one seed, no interval" in found.evidence[0]
+def pairs(**changed):
+    """Pairs of one kind that the specialised one beats, but for what is changed, by row_level."""
+    return {row: {level: changed.get(f"{row}_{level}", BETTER) for level in ("fine", "coarse")} for row in PLANTED}
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict"),
+    [
+        ({}, HOLDS),
+        # Two left hemispheres gain as much, or more, on fine labels: what is seen there is no specialisation.
+        ({"two_left_fine": OPEN}, PARTLY),
+        ({"two_left_fine": WORSE}, PARTLY),
+        ({"two_left_fine": WORSE, "two_right_coarse": WORSE}, FAILS),
+        ({"two_left_fine": OPEN, "two_right_coarse": OPEN}, UNSHOWN),
+        # Nor is it where the other kind does so.
+        ({"two_left_coarse": WORSE, "two_right_fine": WORSE}, FAILS),
+        ({"two_left_fine": WORSE, "two_left_coarse": WORSE}, FAILS),
+    ],
+)
+def test_specialised_pairs_are_told_from_pairs_of_one_kind(changed, verdict):
+    assert judge(differences=differences(pairs=pairs(**changed))).verdict == verdict
+
+
+@pytest.mark.parametrize("row", ["two_left", "two_right"])
+def test_without_pairs_of_one_kind_it_is_not_decided(row):
+    found = judge(differences=differences(pairs={row: PLANTED[row]}))
+    (missing,) = set(PLANTED) - {row}
+    assert found.verdict == UNDECIDED
+    assert sum(f"({missing}): what the" in each and "may be due to size" in each for each in found.evidence) == 2
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_fewer_than_three_seeds_decide_nothing(seeds):
+    verdict = OPEN if seeds == 1 else BETTER
+    same = {row: {"fine": verdict, "coarse": verdict} for row in PLANTED}
+    given = {
+        "differences": differences(verdict, verdict, seeds=seeds, pairs=same),
+        "silenced": silenced((-5, -5.1)[:seeds], (-2, -2.1)[:seeds]),
+    }
+    found = judge(**given, cells=outcomes(seeds))
+    assert found.verdict == UNDECIDED and ("one seed, no interval" in found.evidence[0]) == (seeds == 1)
     assert "nan" not in " ".join(found.evidence)
 
 
@@ -97,19 +141,24 @@ def test_the_evidence_has_the_figures():
     assert "The fine head is +4.00 points better than left alone (95 % interval 2.40 to 5.60)" in text
     assert f"changes by -6.00 points (95 % interval {loss[0]:.2f} to {loss[1]:.2f}) when right's features" in text
     assert "the fine head gets 50.0 % right where right was correct, else 10.0 %" in text
-    assert "left and right have a debiased CKA of 0.40" in text and "left-left 0.80" in text
-    assert "right-right" not in text and "networks of its size:" not in text
+    assert "the debiased CKA is 0.40 for left and right (images in another order: 0.01); 0.80 for two left ones" in text
+    assert "0.77" not in text and "two right ones" not in text and "networks of its size:" not in text
+    assert "Beside the coarse head on two left hemispheres it is +4.00 points better (95 % interval 2.40" in text
 
 
 def test_networks_of_the_same_size_are_another_question():
     found = judge(differences=differences(sized=(WORSE, OPEN)))
-    assert found.verdict == HOLDS and "does not tell specialisation from size" in found.evidence[-1]
+    assert found.verdict == HOLDS and "minus other networks of its size" in found.evidence[-1]
     text = "the unilateral_wide, -4.00 points on fine labels (95 % interval -5.60 to -2.40), +0.50 points"
     assert text in found.evidence[-1]
 
 
-def shares(level, seed, follows, kept, count=200):
-    """A head whose share tells who is right (AUC 1, or 1/2), and that loses by a fixed share what `kept` leaves out."""
+def shares(level, seed, follows, kept, count=200, permuted=None):
+    """A head whose share tells who is right (AUC 1, or 1/2), and that a constant share leaves what is `kept`.
+
+    permuted: what another image's share leaves; the same if not given.
+    """
+    other = kept if permuted is None else permuted
     generator = np.random.default_rng(seed)
     left = np.arange(count) % 2
     share = np.where(left, 0.8, 0.3) if follows else np.full(count, 0.5)
@@ -118,13 +167,14 @@ def shares(level, seed, follows, kept, count=200):
             "seed": seed,
             "level": level,
             "label": 0,
-            "right": (np.arange(count) < min(1, 2 - kept) * count).astype(int),
+            "right": (np.arange(count) < min(1, 2 - other) * count).astype(int),
             "left_logit": 1.0,
             "right_logit": 1.0,
             "left_weight_norm": 1.0,
             "right_weight_norm": 1.0,
             "share": share + (0.01 * generator.random(count) if follows else 0),
-            "fixed_right": (np.arange(count) < kept * count).astype(int),
+            "constant_right": np.nan if kept is None else (np.arange(count) < kept * count).astype(float),
+            "permuted_right": (np.arange(count) < other * count).astype(float),
             "left_right": left,
             "right_right": 1 - left,
         }
@@ -133,8 +183,9 @@ def shares(level, seed, follows, kept, count=200):
 
 def heads(fine, coarse, seeds=(0, 1, 2)):
     tables = []
-    for level, (follows, kept) in (("fine", fine), ("coarse", coarse)):
-        tables += [shares(level, seed, follows, kept[place]) for place, seed in enumerate(seeds)]
+    for level, (follows, kept, *permuted) in (("fine", fine), ("coarse", coarse)):
+        for place, seed in enumerate(seeds):
+            tables.append(shares(level, seed, follows, kept[place], permuted=permuted[0][place] if permuted else None))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -153,6 +204,10 @@ GAINS = (1.1, 1.11, 1.12)
         ((True, UNSURE), (True, LOSES_NOT), UNSHOWN),
         ((True, LOSES), (False, LOSES), PARTLY),
         ((True, GAINS), (True, GAINS), FAILS),
+        # A gate that is constant, or that does not depend on the image: another image's share costs nothing.
+        ((True, LOSES, LOSES_NOT), (True, LOSES, LOSES_NOT), UNSHOWN),
+        # One that a better constant share beats.
+        ((True, LOSES_NOT, LOSES), (True, GAINS, LOSES), UNSHOWN),
     ],
 )
 def test_weighted_attention_needs_both_signs_of_both_heads(fine, coarse, verdict):
@@ -171,7 +226,14 @@ def test_one_seed_of_shares_decides_nothing():
     found = weighted_attention(heads((True, LOSES), (True, LOSES), (0,)))
     assert found.verdict == UNDECIDED
     assert "is correct: 1.00 (one seed, no interval; 0.5: not at all)" in found.evidence[0]
-    assert "costs +10.00 points of accuracy" in found.evidence[0]
+    assert "The best constant share costs +10.00 points of accuracy" in found.evidence[0]
+    assert "another image's share costs +10.00 points (one seed" in found.evidence[0]
+
+
+def test_without_held_out_images_attention_is_not_decided():
+    nothing = (None, None, None)
+    found = weighted_attention(heads((True, nothing, LOSES), (True, nothing, LOSES)))
+    assert found.verdict == UNDECIDED and "No images were held out" in found.evidence[0]
 
 
 def test_findings_are_made_of_the_tables_that_are_there():
@@ -189,7 +251,7 @@ def test_findings_are_made_of_the_tables_that_are_there():
 def test_a_claim_that_cannot_be_judged_is_not_decided_and_the_other_one_is():
     tables = {"differences": differences(), "ablation": silenced(), "outcomes": outcomes(), "cka": similarity()}
     shares = heads((True, LOSES), (True, LOSES))
-    first, second = findings({**tables, "cka": similarity().iloc[:0], "head_shares": shares})
+    first, second = findings({**tables, "ablation": silenced().iloc[:0], "head_shares": shares})
     assert first.verdict == UNDECIDED and "cannot be judged" in first.evidence[0] and second.verdict == HOLDS
     first, second = findings({**tables, "head_shares": shares.drop(columns="share")})
     assert first.verdict == HOLDS and second.verdict == UNDECIDED and "KeyError" in second.evidence[0]

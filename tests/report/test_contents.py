@@ -9,7 +9,7 @@ import yaml
 from bilateral.analysis.base import ANALYSES, find_analysis
 from bilateral.analysis.running import AnalysisResult
 from bilateral.analysis.study import open_study
-from bilateral.report.contents import contents
+from bilateral.report.contents import HEROES, MAIN, contents
 from bilateral.report.page import EMBEDDED_BYTES, render
 
 
@@ -29,8 +29,9 @@ def page(study, results):
     return contents(study, results, study.folder / "analysis")
 
 
-def test_the_answer_comes_first_and_every_analysis_once(page, results):
-    assert page.answer[0] == results[0].sentence and page.hero.name == "differences"
+def test_the_answer_comes_first_and_every_analysis_once(page, results, study):
+    assert page.answer[0] == results[0].sentence and page.hero.name == "contrasts"
+    assert list(page.answer[1:]) == study.table["doubts"] != []
     assert [section.name for section in page.sections] == list(ANALYSES)
     for section, result in zip(page.sections, results):
         assert (section.title, section.sentence, section.skipped) == (result.title, result.sentence, "")
@@ -42,7 +43,7 @@ def test_the_main_table_is_the_experiments(page, study):
     recorded = {row["title"]: row for row in study.table["rows"]}
     assert page.main_table.headings[:4] == ["network", "n", "fine", "coarse"]
     assert [row[0].text for row in page.main_table.rows] == list(recorded)
-    names = ("fine_pct", "coarse_pct", "rollup_pct", "both_pct")
+    names = ("fine_pct", "coarse_pct", "joint_fine_pct", "joint_coarse_pct")
     for title, count, *cells in page.main_table.rows:
         by_seed = recorded[title.text]["by_seed"].values()
         assert (count.text, count.value) == ("2", 2) and len(cells) == len(names)
@@ -59,28 +60,27 @@ def test_the_main_table_is_the_experiments(page, study):
 def test_recorded_comparisons_are_tables_that_can_be_sorted(page, study):
     titles = [table.title for table in page.tables]
     assert titles == [
+        "bilateral, specialised, minus each other network, points",
         "Agreement, mistakes, calibration",
-        "Differences from the references, points",
-        "By image: McNemar's test",
+        "Robustness, fine accuracy, %",
         "Who is listened to, by class",
         "Cost of each row",
         "Cost of each part of the bilateral network",
     ]
-    quality, pairs, images, shares, costs, parts = page.tables
+    contrasts, quality, robust, shares, costs, parts = page.tables
     assert [row[0].text for row in quality.rows] == [row.title for row in study.rows.values()]
-    assert len(pairs.rows) == len(study.table["comparisons"]) and len(images.rows) == len(study.table["mcnemar"])
-    for row, each in zip(pairs.rows, study.table["comparisons"]):
-        assert len(row) == len(pairs.headings)
-        assert row[0].text == study.rows[each["row"]].title and row[4].value == each["difference"]["mean"]
-        assert row[6].text == ("–" if each["difference"]["p"] is None else f"{each['difference']['p']:.2g}")
-    for row, each in zip(images.rows, study.table["mcnemar"]):
-        assert len(row) == len(images.headings) and row[3].value == each["seed"]
-        assert [cell.value for cell in row[4:]] == [
-            each["test"]["first_only"],
-            each["test"]["second_only"],
-            each["test"]["p"],
-            each["p_holm"],
-        ]
+    assert len(contrasts.rows) == len(study.table["contrasts"]) == 2
+    for row, each in zip(contrasts.rows, study.table["contrasts"]):
+        assert len(row) == len(contrasts.headings) and row[0].text == study.rows[each["other"]].title
+        assert row[3].value == each["difference"]["mean"] and row[-1].text == each["verdict"] == "no verdict"
+    assert [row[0].text for row in robust.rows] == [t.title for n, t in study.rows.items() if n != "right"]
+    assert robust.headings[:2] == ["network", "clean"] and "on 80 test images" in robust.note
+    assert all(len(row) == len(robust.headings) == 10 for row in robust.rows)
+    table = pd.read_csv(study.folder / "analysis" / "robustness.csv")
+    own = table[(table["row"] == "specialised") & (table["level"] == "fine") & (table["corruption"] == "contrast")]
+    (specialised,) = [row for row in robust.rows if row[0].text == study.rows["specialised"].title]
+    contrast = specialised[[heading.startswith("contrast") for heading in robust.headings].index(True)]
+    assert contrast.value == pytest.approx(own["accuracy_pct"].mean(), abs=1e-4) and " ± " in contrast.text
     assert len(shares.rows) == 40 + 8
     table = pd.read_csv(study.folder / "analysis" / "head_shares.csv")
     own = table[(table["level"] == "coarse") & (table["label"] == study.hierarchy.coarse_names.index("star"))]
@@ -152,17 +152,30 @@ def test_one_seed_without_an_experiment(tiny_experiment, study, results, tmp_pat
     analysis = find_analysis("differences")
     analysis.compute(alone).to_csv(folder / "differences.csv", index=False)
     page = contents(alone, results, folder)
-    assert any(note.startswith("One seed") for note in page.notes) and len(page.tables) == 4
+    assert any(note.startswith("One seed") for note in page.notes) and len(page.tables) == 5
     assert page.provenance["seeds"] == "0" and page.main_table.rows[0][1].text == "1"
     assert render(page)
 
 
 def test_where_nothing_is_compared_the_page_says_so(study, results, tmp_path):
     folder = shutil.copytree(study.folder / "analysis", tmp_path / "analysis")
-    (folder / "differences.csv").unlink()
-    skipped = [replace(results[0], sentence="", skipped="there is nothing to compare"), *results[1:]]
-    page = contents(study, skipped, folder)
-    assert page.answer == ["No answer, for there is nothing to compare."] and "No answer" in render(page)
+    skipped = [
+        replace(each, sentence="", skipped="there is nothing to compare") if each.name in HEROES else each
+        for each in results
+    ]
+    page = contents(replace(study, table=None), skipped, folder)
+    assert page.answer == ["No answer, for no analysis that answers it was done."] and "No answer" in render(page)
+
+
+def test_without_contrasts_all_differences_are_shown_in_their_place(study, results):
+    skipped = [replace(results[0], sentence="", skipped="no contrasts"), *results[1:]]
+    page = contents(replace(study, table=None), skipped, study.folder / "analysis")
+    assert page.hero.name == "differences" and page.answer == [results[1].sentence]
+    # What no table has recorded is measured.
+    both = next(row for row in page.main_table.rows if row[0].text == study.rows["specialised"].title)
+    assert [cell.value for cell in both[2:]] == pytest.approx(
+        [next(r for r in study.table["rows"] if r["name"] == "specialised")[name]["mean"] for name in MAIN], abs=1e-6
+    )
 
 
 def test_a_class_may_be_called_null(study, results, tmp_path):

@@ -11,6 +11,7 @@ import yaml
 
 from bilateral.base.errors import BilateralError, CheckpointError, ConfigError, DataError, OutputError
 from bilateral.base.files import sole_writer
+from bilateral.data.augment import Normalisation
 from bilateral.experiment.measures import measure
 from bilateral.models.build import build_network
 from bilateral.runs.config import Config, check_config, read_config
@@ -20,7 +21,9 @@ from bilateral.runs.predictions import Predictions
 from bilateral.runs.results import write_result_all
 from bilateral.runs.runner import Runner, RunResult
 from bilateral.runs.system import plan_system, run_system
+from bilateral.training.calibration import calibrate_batch_norm
 from bilateral.training.checkpoint import find, read
+from bilateral.training.evaluation import evaluate
 from bilateral.training.run_record import read_record
 
 TRAINING = {"epochs": 2, "batch_size": 32, "precision": "float32", "device": "cpu", "lr": 0.02}
@@ -43,6 +46,7 @@ def test_a_run_leaves_what_a_person_can_read(tiny, tmp_path):
         "run.yaml",
         "result.yaml",
         "predictions.npz",
+        "held_out_predictions.npz",
         "metrics.jsonl",
         "timing.jsonl",
         "tensorboard",
@@ -97,16 +101,45 @@ def test_a_run_goes_on_from_its_parent_s_whole_network(tiny, tmp_path):
     assert written.model.checkpoint == runner.run(first).checkpoint
 
 
-def test_untrained_hemispheres_are_frozen_as_initialised_with_calibrated_statistics(tiny, tmp_path):
+def test_untrained_hemispheres_are_frozen_as_initialised_with_statistics_of_the_training_images(
+    tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("bilateral.runs.execution.CALIBRATION_IMAGES", 36)
     untrained = {side: {"width": 0.0625, "freeze": "untrained"} for side in ("left", "right")}
-    run = Run(config(tmp_path, untrained), 0)
+    run = Run(config(tmp_path, untrained), 3)
     state = read(Runner(tiny).run(run).folder).network_state
-    fresh = build_network(resolve(run).config.model, 6, 3, seed=0).state_dict()
-    for name, tensor in state.items():
-        if name.startswith("hemispheres") and "running" not in name and "num_batches" not in name:
-            assert tensor.equal(fresh[name]), name
-    assert not state["hemispheres.left.conv1.norm.running_mean"].equal(torch.zeros(4))
-    assert not state["heads.fine.1.weight"].equal(fresh["heads.fine.1.weight"])
+    expected = build_network(resolve(run).config.model, 6, 3, seed=3)
+    heads = {name: tensor.clone() for name, tensor in expected.state_dict().items() if name.startswith("heads")}
+    chosen = split(run.config, tiny)[0].images[::3][:36]  # of 108
+    for hemisphere in expected.hemispheres.values():
+        calibrate_batch_norm(hemisphere, Normalisation(tiny.mean, tiny.std)(chosen))
+    for name, tensor in expected.state_dict().items():
+        if name.startswith("hemispheres"):
+            assert state[name].equal(tensor), name
+    assert not state["heads.fine.1.weight"].equal(heads["heads.fine.1.weight"])
+
+
+@pytest.mark.parametrize(("protocol", "tested"), [("clean", "best"), ("original", "last")])
+def test_the_test_is_of_the_chosen_checkpoint_on_the_test_images(tiny, tmp_path, protocol, tested):
+    # By the largest training loss, the best is the first epoch's.
+    chosen = {"monitor": "train_loss", "mode": "max"}
+    run = Run(config(tmp_path, unilateral(), protocol=protocol, checkpoints=chosen), 0)
+    result = Runner(tiny).run(run)
+    losses = {}
+    for name in ("best", "last"):
+        network = build_network(resolve(run).config.model, 6, 3)
+        network.load_state_dict(read(result.folder / "checkpoints" / f"{name}.safetensors").network_state)
+        found = evaluate(network, tiny.test, Normalisation(tiny.mean, tiny.std)).metrics("test", tiny.hierarchy)
+        losses[name] = found["test_loss"]
+    assert result.metrics["test_loss"] == pytest.approx(losses[tested], rel=1e-5)
+    assert abs(losses["best"] - losses["last"]) > 1e-3
+
+
+def test_the_seed_reaches_training_where_the_weights_are_given(tiny, tmp_path):
+    first = Runner(tiny).run(Run(config(tmp_path, unilateral()), 0))
+    model = unilateral() | {"checkpoint": str(first.folder), "dropout": 0}
+    states = [read(Runner(tiny).run(Run(config(tmp_path, model), seed)).folder).network_state for seed in (1, 2)]
+    assert not states[0]["heads.fine.1.weight"].equal(states[1]["heads.fine.1.weight"])
 
 
 def test_a_failed_run_leaves_its_traceback_until_it_succeeds(tiny, tmp_path):
@@ -405,7 +438,7 @@ def test_the_record_of_a_run_tells_what_came_of_it_and_of_which_code(tiny, tmp_p
     record = read_record(result.folder)
     assert record.digests == {
         name: hashlib.sha256((result.folder / name).read_bytes()).hexdigest()
-        for name in ("checkpoints/best.safetensors", "predictions.npz")
+        for name in ("checkpoints/best.safetensors", "predictions.npz", "held_out_predictions.npz")
     }
     assert record.code == result.run.code and record.metrics == result.metrics
 

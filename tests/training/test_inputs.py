@@ -70,3 +70,9 @@ def test_features_that_would_take_half_of_the_free_memory_lie_in_a_file(tiny, tm
     assert FrozenFeatures(live, tmp_path).train.in_memory
     monkeypatch.setattr(out_of_memory, "available_bytes", lambda: 2 * 120 * 64 * 4 - 2)
     assert not FrozenFeatures(live, tmp_path).train.in_memory
+
+
+def test_each_augmented_view_has_crops_of_its_own(tiny, tmp_path):
+    kept = FrozenFeatures(make_live(tiny, feature_views=3), tmp_path)
+    first, second = (kept.training_output(torch.arange(16), view).fine for view in (1, 2))
+    assert not torch.allclose(first, second)

@@ -119,3 +119,30 @@ def test_a_state_goes_on_where_it_was_taken(name):
         resumed.step(step)
     for left, right in zip(whole.parameters(), stopped.parameters()):
         assert torch.equal(left, right)
+
+
+def one_step(name: str, number: int = 0, **settings: object) -> tuple[dict, dict]:
+    """A network's state before and after optimizer step `number`, of 5 an epoch."""
+    network = small_network()
+    before = copy.deepcopy(network.state_dict())
+    config = TrainingConfig(optimizer=name, lr=0.2, epochs=10, **settings).with_rates(True)
+    optimisation = Optimisation(network, config, 5)
+    backward(network)
+    optimisation.step(number)
+    return before, network.state_dict()
+
+
+def test_weight_decay_spares_what_muon_trains_and_nothing_else():
+    (_, without), (_, decayed) = (one_step("muon", warmup_epochs=0, weight_decay=decay) for decay in (0, 0.5))
+    assert torch.equal(without["0.weight"], decayed["0.weight"])
+    for name in ("1.weight", "3.weight", "3.bias"):
+        assert not torch.equal(without[name], decayed[name]), name
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd", "muon"])
+def test_a_step_in_the_warm_up_moves_the_weights_by_its_share_of_a_full_step(name):
+    settings = {"warmup_epochs": 2, "schedule": "constant", "weight_decay": 0}
+    before, full = one_step(name, 20, **settings)
+    _, small = one_step(name, 0, **settings)
+    for key in ("0.weight", "3.weight"):
+        torch.testing.assert_close(small[key] - before[key], (full[key] - before[key]) / 10, rtol=1e-3, atol=1e-6)

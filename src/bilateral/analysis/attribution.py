@@ -16,8 +16,10 @@ from .gradcam import chosen_stages, class_activation_maps, scaled
 from .study import NotApplicableError, Study, System
 from .style import COLOURS, panels
 
-PAIRS = ("left-right", "left-left", "right-right", "both heads, left", "both heads, right")
-"""Compared: the hemispheres of a network; one side in two seeds; two heads in one hemisphere."""
+TOGETHER = "left-right, one seed"
+"""Of one seed, left and right saw the same batches and crops in the same order, as no two seeds of one kind did."""
+PAIRS = ("left-right", "left-left", "right-right", TOGETHER, "both heads, left", "both heads, right")
+"""Compared: hemispheres of two seeds, of two sides or one; those of a network; two heads in one hemisphere."""
 
 Key = tuple[int, str, str, int]
 """A seed, a level, a side, a depth: -1 for the last of the stages that are looked at."""
@@ -27,7 +29,7 @@ def compute(study: Study) -> pd.DataFrame:
     """One line for each pair of maps (PAIRS), level, stage, seeds and outcome (all, right, wrong: of the head).
 
     overlap: mean over images of the intersection of the two maps, each scaled to a sum of 1 (0 to 1; 1: the same map).
-    overlap_chance: the same of maps that belong to different images. images: with maps that are not 0 everywhere.
+    overlap_chance: the same of this very pair's maps of different images. images: with maps that are not 0 everywhere.
     """
     if len(study.images) < 2:
         raise NotApplicableError("it needs two test images")
@@ -96,9 +98,11 @@ def _compared(keys: list[Key]) -> Iterator[tuple[str, str, Key, Key]]:
     for first, second in itertools.combinations(keys, 2):
         (seed, level, side, _), (other_seed, other_level, other_side, _) = first, second
         if seed == other_seed and level == other_level:
-            yield level, "left-right", first, second
-        elif seed != other_seed and level == other_level and side == other_side:
+            yield level, TOGETHER, first, second
+        elif level == other_level and side == other_side:
             yield level, f"{side}-{side}", first, second
+        elif level == other_level:
+            yield level, "left-right", *((first, second) if side == "left" else (second, first))
         elif seed == other_seed and side == other_side:
             yield level, f"both heads, {side}", first, second
 
@@ -142,27 +146,26 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def tell(table: pd.DataFrame) -> str:
-    """Say how far left's and right's maps overlap, beside two seeds of one kind and beside chance."""
+    """Say how far left's and right's maps overlap, beside two seeds of one kind, each pair beside its own chance."""
+    across = PAIRS[0] if mean_overlap(table, PAIRS[0], "fine") or mean_overlap(table, PAIRS[0], "coarse") else TOGETHER
     texts = []
     for level in ("fine", "coarse"):
-        own, chance = (
-            mean_overlap(table, "left-right", level),
-            mean_overlap(table, "left-right", level, "overlap_chance"),
-        )
-        if own is None or chance is None:
-            continue
-        alike = [mean_overlap(table, pair, level) for pair in ("left-left", "right-right")]
-        yardstick = " and ".join(
-            f"{found['mean']:.2f} ({side})" for side, found in zip(("left", "right"), alike) if found is not None
-        )
-        beside = f"; in two seeds of one kind {yardstick}" if yardstick else ""
-        texts.append(
-            f"for the {level} head the maps of left and right overlap by {own['mean']:.2f} (maps of different images: "
-            f"{chance['mean']:.2f}{beside})"
-        )
+        found = [
+            f"{own['mean']:.2f} for {words} (different images: {chance['mean']:.2f})"
+            for pair, words in (
+                (across, "left and right"),
+                ("left-left", "two left ones"),
+                ("right-right", "two right ones"),
+            )
+            if (own := mean_overlap(table, pair, level))
+            and (chance := mean_overlap(table, pair, level, "overlap_chance"))
+        ]
+        if found and mean_overlap(table, across, level):
+            texts.append(f"for the {level} head the maps overlap by {', '.join(found)}")
     if not texts:
         return "There is no image on which both left and right have a map."
-    return f"At {table.loc[table['pair'] == PAIRS[0], 'stage'].iloc[-1]}, {'; '.join(texts)}."
+    alone = " Left and right are of one seed, and saw the same batches in the same order." if across == TOGETHER else ""
+    return f"At {table.loc[table['pair'] == across, 'stage'].iloc[-1]}, {'; '.join(texts)}.{alone}"
 
 
 ANALYSIS = Analysis(

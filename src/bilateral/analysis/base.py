@@ -33,6 +33,7 @@ class Analysis:
 
 
 ANALYSES: Sequence[str] = (
+    "contrasts",
     "differences",
     "outcomes",
     "head_shares",
@@ -46,6 +47,7 @@ ANALYSES: Sequence[str] = (
     "class_gains",
     "severity",
     "calibration",
+    "robustness",
     "learning_curves",
     "cost",
     "parts",

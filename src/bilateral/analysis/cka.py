@@ -19,16 +19,19 @@ from .style import COLOURS, SEQUENTIAL, no_grid, panels
 
 IMAGES = 5000
 """Test images, at most; at even distances."""
-KINDS = ("left-right", "left-left", "right-right")
+TOGETHER = "left-right, one seed"
+"""Of one seed, left and right saw the same batches and crops in the same order, as no two seeds of one kind did."""
+KINDS = ("left-right", "left-left", "right-right", TOGETHER)
 
 Node = tuple[int, str, str]
 """A seed, a side, a stage."""
 
 
 def compute(study: Study) -> pd.DataFrame:
-    """One line for every two stages of two hemispheres: of one seed, or of one side and two seeds.
+    """One line for every two stages of two hemispheres: of two seeds, or, kind TOGETHER, left and right of one.
 
-    first_seed, first_side, first_stage, second_..., kind (of KINDS), cka, cka_debiased.
+    first_seed, first_side, first_stage, second_..., kind (of KINDS), cka, cka_debiased; chance: the latter of the same
+    two where the second one saw the images in another order.
     """
     # In random order, for a batch of a data set that is sorted by class would hold few classes.
     chosen = study.images.images[shuffled(spread(len(study.images), IMAGES))]
@@ -36,7 +39,7 @@ def compute(study: Study) -> pd.DataFrame:
     if not batches:
         raise NotApplicableError("it needs four test images")
     nodes: list[Node] = []
-    biased = unbiased = torch.zeros(())
+    biased = unbiased = unrelated = torch.zeros(())
     for batch in batches:
         grams = {}
         for system in study.systems:
@@ -47,14 +50,17 @@ def compute(study: Study) -> pd.DataFrame:
         stacked = torch.stack(list(grams.values())).double().cpu()
         biased = biased + hsic(stacked)
         unbiased = unbiased + hsic_unbiased(stacked)
-    plain, debiased = _normalised(biased), _normalised(unbiased)
+        order = torch.arange(len(batch)).roll(len(batch) // 2)
+        unrelated = unrelated + hsic_unbiased(stacked, stacked[:, order][:, :, order])
+    plain, debiased = _normalised(biased, biased), _normalised(unbiased, unbiased)
+    chance = _normalised(unrelated, unbiased)
     lines = []
     for (i, first), (j, second) in itertools.product(enumerate(nodes), repeat=2):
         kind = _kind(first, second)
         if kind:
-            lines.append((*first, *second, kind, plain[i, j].item(), debiased[i, j].item()))
+            lines.append((*first, *second, kind, plain[i, j].item(), debiased[i, j].item(), chance[i, j].item()))
     columns = [f"{which}_{part}" for which in ("first", "second") for part in ("seed", "side", "stage")]
-    return pd.DataFrame(lines, columns=[*columns, "kind", "cka", "cka_debiased"])
+    return pd.DataFrame(lines, columns=[*columns, "kind", "cka", "cka_debiased", "chance"])
 
 
 def hsic(grams: Tensor) -> Tensor:
@@ -64,26 +70,29 @@ def hsic(grams: Tensor) -> Tensor:
     return flat @ flat.T / (grams.shape[1] - 1) ** 2
 
 
-def hsic_unbiased(grams: Tensor) -> Tensor:
-    """The unbiased HSIC of every two of M Gram matrices (M, n, n), n > 3: (M, M)."""
+def hsic_unbiased(grams: Tensor, others: Tensor | None = None) -> Tensor:
+    """The unbiased HSIC of every two of M Gram matrices (M, n, n), n > 3, or of each and each of `others`: (M, M)."""
     count = grams.shape[1]
-    grams = grams - torch.diag_embed(torch.diagonal(grams, dim1=1, dim2=2))
-    flat, rows = grams.flatten(1), grams.sum(2)
-    total = rows.sum(1)
-    return (flat @ flat.T + total[:, None] * total / ((count - 1) * (count - 2)) - 2 / (count - 2) * rows @ rows.T) / (
-        count * (count - 3)
-    )
+
+    def sums(each: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        each = each - torch.diag_embed(torch.diagonal(each, dim1=1, dim2=2))
+        return each.flatten(1), each.sum(2), each.sum((1, 2))
+
+    flat, rows, total = sums(grams)
+    flat_2, rows_2, total_2 = sums(grams if others is None else others)
+    products = flat @ flat_2.T + total[:, None] * total_2 / ((count - 1) * (count - 2))
+    return (products - 2 / (count - 2) * rows @ rows_2.T) / (count * (count - 3))
 
 
-def _normalised(values: Tensor) -> Tensor:
-    """From HSIC to CKA; what has no positive norm of its own is similar to nothing."""
-    scale = values.diagonal().clamp(min=0).sqrt()
+def _normalised(values: Tensor, own: Tensor) -> Tensor:
+    """From HSIC to CKA. own: of each with itself; what has no positive norm of its own is similar to nothing."""
+    scale = own.diagonal().clamp(min=0).sqrt()
     return torch.nan_to_num(values / (scale[:, None] * scale), posinf=0, neginf=0)
 
 
 def _kind(first: Node, second: Node) -> str:
-    if first[0] == second[0] and (first[1], second[1]) == ("left", "right"):
-        return "left-right"
+    if (first[1], second[1]) == ("left", "right"):
+        return TOGETHER if first[0] == second[0] else "left-right"
     if first[1] == second[1] and first[0] < second[0]:
         return f"{first[1]}-{first[1]}"
     return ""
@@ -98,21 +107,24 @@ def by_stage(table: pd.DataFrame) -> pd.DataFrame:
 def draw(table: pd.DataFrame) -> Figure:
     """All stages of left against all of right, mean over seeds; and equal stages beside other seeds of one kind."""
     figure, (matrix, lines) = panels(2, height=3.9)
-    across = table[table["kind"] == "left-right"]
+    kind = across_kind(table)
+    across = table[table["kind"] == kind]
     left, right = across["first_stage"].unique(), across["second_stage"].unique()
     means = across.groupby(["first_stage", "second_stage"])["cka_debiased"].mean().unstack()
     shown = matrix.imshow(means.reindex(index=left, columns=right), vmin=0, vmax=1, cmap=SEQUENTIAL, origin="lower")
     matrix.set_xticks(range(len(right)), right, rotation=60)
     matrix.set_yticks(range(len(left)), left)
-    matrix.set(xlabel="right", ylabel="left", title="left against right, one seed")
+    matrix.set(
+        xlabel="right", ylabel="left", title=f"left against right, {'one seed' if kind == TOGETHER else 'two seeds'}"
+    )
     no_grid(matrix)
     figure.colorbar(shown, ax=matrix, shrink=0.8, label="CKA, debiased")
     found = by_stage(table)
     stages = list(dict.fromkeys(found["stage"]))
-    for kind, colour in zip(KINDS, (COLOURS["bilateral"], COLOURS["left"], COLOURS["right"])):
+    for kind, colour in zip(KINDS, (COLOURS["bilateral"], COLOURS["left"], COLOURS["right"], COLOURS["other"])):
         own = found[found["kind"] == kind].groupby("stage")["cka_debiased"].agg(["mean", "min", "max"]).reindex(stages)
         if own["mean"].notna().any():
-            label = kind if kind == "left-right" else f"{kind}, two seeds"
+            label = kind if kind == TOGETHER else f"{kind}, two seeds"
             lines.plot(stages, own["mean"], marker="o", color=colour, label=label)
             lines.fill_between(stages, own["min"], own["max"], color=colour, alpha=0.2, linewidth=0)
     lines.tick_params(axis="x", rotation=60)
@@ -121,24 +133,48 @@ def draw(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def at_end(table: pd.DataFrame, kind: str, position: int) -> float | None:
-    """Mean debiased CKA of the first (0) or last (-1) stages of two hemispheres, of any names; None without any."""
+def across_kind(table: pd.DataFrame) -> str:
+    """The kind of pair that left and right are looked at in: of two seeds; of one where there is no other."""
+    return KINDS[0] if (table["kind"] == KINDS[0]).any() else TOGETHER
+
+
+def at_end(table: pd.DataFrame, kind: str, position: int, column: str = "cka_debiased") -> float | None:
+    """Mean of a column over the first (0) or last (-1) stages of two hemispheres, of any names; None without any."""
     own = table[table["kind"] == kind]
     if own.empty:
         return None
     first, second = own["first_stage"].unique()[position], own["second_stage"].unique()[position]
-    return float(own.loc[(own["first_stage"] == first) & (own["second_stage"] == second), "cka_debiased"].mean())
+    return float(own.loc[(own["first_stage"] == first) & (own["second_stage"] == second), column].mean())
 
 
 def tell(table: pd.DataFrame) -> str:
-    """Say how alike the hemispheres are at both ends, and how alike two seeds of one kind."""
-    begins, finish = (at_end(table, KINDS[0], position) for position in (0, -1))
-    others = [(kind, at_end(table, kind, -1)) for kind in KINDS[1:]]
-    known = " and ".join(f"{kind} {value:.2f}" for kind, value in others if value is not None)
-    yardstick = f"; between two seeds of one kind it is {known} at the last" if known else ""
-    return (
-        f"The debiased CKA of left and right is {begins:.2f} at the first stage, {finish:.2f} at the last{yardstick}."
+    """Say how alike the hemispheres are at both ends, beside two seeds of one kind, each beside its chance."""
+    kind = across_kind(table)
+    begins = at_end(table, kind, 0)
+    alone = (
+        " There is one seed alone: left and right saw the same batches in the same order, which makes them more alike."
+        if kind == TOGETHER
+        else ""
     )
+    return (
+        f"The debiased CKA of left and right is {begins:.2f} at the first stage; at the last one it is "
+        f"{'; '.join(at_last(table))}.{alone}"
+    )
+
+
+def at_last(table: pd.DataFrame) -> list[str]:
+    """The mean at the last stage of every kind of pair that there is, in words, with its chance."""
+    named = {
+        across_kind(table): "{} for left and right",
+        "left-left": "{} for two left ones",
+        "right-right": "{} for two right ones",
+    }
+    texts = []
+    for kind, words in named.items():
+        value, chance = at_end(table, kind, -1), at_end(table, kind, -1, "chance")
+        if value is not None:
+            texts.append(words.format(f"{value:.2f}") + f" (images in another order: {chance:.2f})")
+    return texts
 
 
 ANALYSIS = Analysis(

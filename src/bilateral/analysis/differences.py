@@ -1,4 +1,4 @@
-"""The question of the experiment: is the bilateral network better than each other row, and by how much?"""
+"""Is the bilateral network better than each other row, and by how much? Every row, whether or not it was asked for."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -11,7 +11,15 @@ from .style import COLOURS, panels
 
 BETTER, WORSE, OPEN = "better", "worse", "not shown to differ"
 SINGLE = ("unilateral",)
-SIZED = ("unilateral_wide", "nonspecialised", "two_left", "two_right", "ensemble_2", "hemispheres_ensemble")
+SIZED = (
+    "unilateral_long",
+    "unilateral_wide",
+    "nonspecialised",
+    "two_left",
+    "two_right",
+    "ensemble_2",
+    "hemispheres_ensemble",
+)
 """The controls: one hemisphere that does both, and networks about as large as the bilateral one."""
 
 
@@ -98,4 +106,6 @@ def text(line: pd.Series) -> str:
     return f"{line['difference']:+.2f} points on {line['level']} labels ({ends})"
 
 
-ANALYSIS = Analysis("differences", "The answer", "Is the bilateral network better, and than what?", compute, draw, tell)
+ANALYSIS = Analysis(
+    "differences", "Every difference", "Is the bilateral network better, and than what?", compute, draw, tell
+)

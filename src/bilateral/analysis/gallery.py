@@ -68,7 +68,7 @@ def compute(study: Study) -> pd.DataFrame:
                 "predictions": json.dumps(
                     {j: _best(p, level, image, names[level]) for j, (p, level) in sayings(system).items()}
                 ),
-                "shares": json.dumps({level: round(values[image].item(), 3) for level, values in shares.items()}),
+                "shares": json.dumps({level: values[image].item() for level, values in shares.items()}),
                 "maps": json.dumps(own),
             }
         )
@@ -118,7 +118,7 @@ def _maps(study: Study, chosen: Tensor) -> list[dict[str, dict[str, Any]]]:
 
 def _best(predictions: Predictions, level: str, image: int, names: tuple[str, ...]) -> list[tuple[str, float]]:
     probabilities, labels = predictions.logits[level][image].softmax(0).topk(min(TOP, len(names)))
-    return [(names[label], round(p, 3)) for label, p in zip(labels.tolist(), probabilities.tolist())]
+    return [(names[label], p) for label, p in zip(labels.tolist(), probabilities.tolist())]
 
 
 def draw(table: pd.DataFrame) -> Figure:

@@ -4,14 +4,20 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from ..base.statistics import Summary, summarise
+from ..base.streams import derive_seed
 from ..runs.predictions import LEVELS
 from .base import Analysis
-from .heads import contributions
+from .heads import Contributions, contributions
 from .outcomes import judgements
-from .study import Study
+from .study import Study, System
 from .style import COLOURS, panels
+
+CONSTANTS = [percent / 100 for percent in range(5, 100, 2)]
+"""Shares of left of which the best constant one is chosen."""
+PERMUTATIONS = 5
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -19,8 +25,10 @@ def compute(study: Study) -> pd.DataFrame:
 
     label, predicted, right: of the head. left_logit, right_logit, bias: of the predicted class, which add up to
     `logit`. left_weight_norm, right_weight_norm: of that class. share: left's in the strength of both (see
-    `heads.Contributions`). fixed_right: whether the head would be right if left had the mean share on every image.
-    left_right, right_right: whether each hemisphere alone was right, on its own labels.
+    `heads.Contributions`). constant_right: whether the head would be right if left had one share on every image, the
+    best one on held-out images (of CONSTANTS); absent where none are held out. permuted_right: how often it would be
+    with another image's share, over PERMUTATIONS orders of the images. left_right, right_right: whether each hemisphere
+    alone was right, on its own labels.
     """
     frames = []
     for system in study.systems:
@@ -30,7 +38,10 @@ def compute(study: Study) -> pd.DataFrame:
             logits, labels = parts.logits, evaluation.labels[level]
             predicted = logits.argmax(1)
             chosen = (torch.arange(len(predicted)), predicted)
-            fixed = parts.at_fixed_share(parts.share.mean().item()).argmax(1)
+            constant = _best_constant(study, system, level)
+            held = torch.full((len(labels),), torch.nan)
+            if constant is not None:
+                held = (parts.at_share(constant).argmax(1) == labels).float()
             columns = {
                 "label": labels,
                 "predicted": predicted,
@@ -42,7 +53,8 @@ def compute(study: Study) -> pd.DataFrame:
                 "left_weight_norm": parts.left_norms[predicted],
                 "right_weight_norm": parts.right_norms[predicted],
                 "share": parts.share,
-                "fixed_right": (fixed == labels).int(),
+                "constant_right": held,
+                "permuted_right": _right_when_permuted(parts, labels, system.seed),
                 "left_right": alone["left"].int(),
                 "right_right": alone["right"].int(),
             }
@@ -54,6 +66,27 @@ def compute(study: Study) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def _best_constant(study: Study, system: System, level: str) -> float | None:
+    """The share by which the head is right on most held-out images if left has it on all; None without such images.
+
+    Of several that are as good: the one nearest to the mean share.
+    """
+    evaluation = study.held_out_evaluation(system)
+    if evaluation is None:
+        return None
+    parts = contributions(system.network, level, evaluation.features)
+    right = [int((parts.at_share(share).argmax(1) == evaluation.labels[level]).sum()) for share in CONSTANTS]
+    best = [share for share, count in zip(CONSTANTS, right) if count == max(right)]
+    return min(best, key=lambda share: abs(share - parts.share.mean().item()))
+
+
+def _right_when_permuted(parts: Contributions, labels: Tensor, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(derive_seed(seed, "permuted shares"))
+    orders = [torch.randperm(len(labels), generator=generator) for _ in range(PERMUTATIONS)]
+    right = [(parts.at_share(parts.share[order]).argmax(1) == labels).double() for order in orders]
+    return torch.stack(right).mean(0)
+
+
 def weighting(table: pd.DataFrame, level: str) -> dict[str, Summary]:
     """Summarise over seeds how a head weights the hemispheres.
 
@@ -62,8 +95,8 @@ def weighting(table: pd.DataFrame, level: str) -> dict[str, Summary]:
     of their logits without bias, by means.
     between_classes_pct: of the variance of the share over images, what its label explains (eta squared). auc: the
     probability that the share is higher on an image that left alone got right and right wrong than on one where it is
-    the other way round (one half: it does not follow them). fixed_points: what the head's accuracy loses, in points,
-    if every image has the mean share.
+    the other way round (one half: it does not follow them). constant_points, permuted_points: what the head's accuracy
+    loses, in points, if every image has the best constant share, or another image's.
     """
     values: dict[str, list[float]] = {}
     for _, own in table[table["level"] == level].groupby("seed"):
@@ -79,7 +112,9 @@ def weighting(table: pd.DataFrame, level: str) -> dict[str, Summary]:
             "logit_pct": 100 * left / both if both else np.nan,
             "between_classes_pct": 100 * classes.var() / share.var() if share.var() else 0.0,
             "auc": _auc(own),
-            "fixed_points": 100 * (own["right"].mean() - own["fixed_right"].mean()),
+            # Image by image, so that what changes no answer costs nothing, not the rounding of a mean.
+            "constant_points": 100 * (own["right"] - own["constant_right"]).mean(),
+            "permuted_points": 100 * (own["right"] - own["permuted_right"]).mean(),
         }
         for name, value in found.items():
             if not np.isnan(value):  # as where a head is never wrong
@@ -159,9 +194,15 @@ def tell(table: pd.DataFrame) -> str:
             if "between_classes_pct" in found
             else "There is one image alone"
         )
+        held = (
+            f"the best constant share changes its accuracy by {-found['constant_points']:+.2f} points, and "
+            if "constant_points" in found
+            else ""
+        )
         texts.append(
             f"{logit} what sets its classes apart {found['share_pct']:.0f} % ({', '.join(outcomes)}{norms}). {spread}; "
-            f"{follows}; holding it fixed changes the head's accuracy by {-found['fixed_points']:+.2f} points."
+            f"{follows}; {held}another image's share changes the head's accuracy by {-found['permuted_points']:+.2f} "
+            "points."
         )
     return " ".join(texts)
 

@@ -42,8 +42,8 @@ class Contributions:
         left, right = self.strengths
         return left / (left + right).clamp(min=torch.finfo(left.dtype).tiny)
 
-    def at_fixed_share(self, share: float) -> Tensor:
-        """The logits (N, classes) if on every image left had `share` of the strength: nothing else is changed."""
+    def at_share(self, share: float | Tensor) -> Tensor:
+        """The logits (N, classes) if left had `share` of the strength, one or one an image (N,); all else as it is."""
         left, right = self.strengths
         tiny = torch.finfo(left.dtype).tiny
         total = left + right

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -13,6 +13,7 @@ from ..experiment.measures import MEASURES
 Kept = TypeVar("Kept")
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Seed = Annotated[str, Field(pattern=r"^(?:0|[1-9][0-9]{0,17})$")]
+Level = Literal["fine", "coarse"]
 Measure = Annotated[str, Field(pattern=rf"^(?:{'|'.join(MEASURES)})$")]
 
 
@@ -33,44 +34,47 @@ class _Row(_Part):
     name: str
     title: str
     training_pflops: Annotated[Number, Field(ge=0)] | None = None
+    by_seed: dict[Seed, dict[Measure, Number]] = {}
+
+
+Interval = Annotated[list[Number], Field(min_length=2, max_length=2)]
 
 
 class _Difference(_Part):
     n: int
     mean: Number
-    ci95: Annotated[list[Number], Field(min_length=2, max_length=2)] | None
+    ci95_seeds: Interval | None
+    ci95: Interval
     p: Number | None
+    p_equivalent: Number | None
 
 
-class _Comparison(_Part):
+class _Contrast(_Part):
     row: str
-    reference: str
+    other: str
     measure: Measure
     difference: _Difference
     p_holm: Number | None
+    p_equivalent_holm: Number | None
+    verdict: str
 
 
-class _Test(_Part):
-    first_only: int
-    second_only: int
-    p: Number
-
-
-class _ImageComparison(_Part):
+class _Gain(_Part):
     row: str
-    reference: str
-    level: str
+    title: str
     seed: int
-    test: _Test
-    p_holm: Number | None
+    once_pct: dict[Level, Number]
+    twice_pct: dict[Level, Number]
 
 
 class Table(_Part):
-    """Of an experiment's table.json, what analyses and the page read."""
+    """Of an experiment's table.json, what analyses and the page read; older ones have no contrasts."""
 
     rows: list[_Row]
-    comparisons: list[_Comparison] = []
-    mcnemar: list[_ImageComparison] = []
+    answer: str = ""
+    doubts: list[str] = []
+    contrasts: list[_Contrast] = []
+    gains: list[_Gain] = []
 
 
 class _SystemRun(_Part):

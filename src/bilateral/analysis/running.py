@@ -30,9 +30,12 @@ PNG_DPI = 150
 FORMS = ("csv", "svg", "png")
 """Endings of the files that an analysis leaves beside NAME.json."""
 _SHARED = (
-    *(f"analysis/{name}.py" for name in ("activations", "fonts", "gradcam", "heads", "outcomes", "pictures")),
+    *(
+        f"analysis/{name}.py"
+        for name in ("activations", "attacks", "fonts", "gradcam", "heads", "outcomes", "pictures")
+    ),
     *("analysis/study.py", "analysis/style.py"),
-    *("base/statistics.py", "experiment/measures.py", "runs/predictions.py"),
+    *("base/statistics.py", "data/corruptions.py", "experiment/measures.py", "runs/predictions.py"),
 )
 """The code that analyses share."""
 _MOST_RECORD = 2**20
@@ -172,14 +175,16 @@ def _write(analysis: Analysis, table: pd.DataFrame, folder: Path) -> None:
             with whole_file(folder / f"{analysis.name}.{form}") as temporary:
                 figure.savefig(temporary, format=form, **options)
     with whole_file(folder / f"{analysis.name}.csv") as temporary:
-        table.to_csv(temporary, index=False, float_format="%.7g")
+        table.to_csv(temporary, index=False)
 
 
 def _safe(table: pd.DataFrame) -> pd.DataFrame:
-    """The same table, without control characters in its texts."""
+    """The same table without control characters in its texts, and with numbers as its file gives them back."""
     safe = table.rename(columns=lambda name: shown(str(name)))
     for place in range(safe.shape[1]):
         column = safe.iloc[:, place]
+        if column.dtype == "float32":
+            safe.isetitem(place, column.astype("float64"))
         if not pd.api.types.is_numeric_dtype(column):
             changed = column.map(lambda value: shown(value) if isinstance(value, str) else value)
             if not changed.equals(column):

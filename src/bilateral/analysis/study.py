@@ -13,12 +13,14 @@ from ..base.errors import ConfigError, DataError, OutputError
 from ..data import sources
 from ..data.hierarchy import LabelHierarchy
 from ..data.images import HierarchicalDataset, HierarchicalImages
-from ..experiment.rows import KINDS, Combination, ensemble_kinds
+from ..experiment.joint_inference import exponent_of
+from ..experiment.rows import KINDS, ensemble_kinds
 from ..models.config import SIDES
 from ..models.macro import HemisphericNetwork
 from ..runs.config import Config, check_config
+from ..runs.execution import split
 from ..runs.overrides import override
-from ..runs.predictions import LEVELS, Predictions, hemispheres_ensemble, side_by_side
+from ..runs.predictions import LEVELS, Combination, Predictions, hemispheres_ensemble, side_by_side
 from ..runs.stored import StoredRun, beside, read_stored_config, trusted
 from ..training.device import choose_device
 from ..training.evaluation import Evaluation, evaluate
@@ -87,6 +89,8 @@ class Study:
     table: Mapping[str, Any] | None = None
     _evaluations: dict[int, Evaluation] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    _held_out: dict[int, Evaluation] = field(default_factory=dict, init=False, repr=False, compare=False)
+
     @cached_property
     def dataset(self) -> HierarchicalDataset:
         """The data set that the runs were trained and tested on. Raises DataError if the images are others now."""
@@ -132,6 +136,20 @@ class Study:
                 f"{self.folder}: the runs recorded for the row {row} lack a head that it is made of ({missing}); run "
                 "the command that made them again"
             ) from None
+
+    def exponent(self, row: str, seed: int) -> float:
+        """The exponent of a row's joint distribution, fitted on held-out images; 1 where none were held out."""
+        found = self.rows[row]
+        return exponent_of([run.held_out for run in found.runs[seed]], found.combine, self.hierarchy)
+
+    def held_out_evaluation(self, system: System) -> Evaluation | None:
+        """The same of the images that validated, computed once; None where none were held out."""
+        if self.config.protocol == "original":
+            return None
+        if system.seed not in self._held_out:
+            images = split(self.config, self.dataset)[1]
+            self._held_out[system.seed] = evaluate(system.network, images, system.bilateral.description.normalise)
+        return self._held_out[system.seed]
 
     def evaluation(self, system: System) -> Evaluation:
         """Features and logits of the test images in float32, computed once."""

@@ -39,6 +39,7 @@ ROWS = {
     "right": (COLOURS["right"], "-", "s"),
     "side_by_side": (COLOURS["other"], "-", "D"),
     "unilateral": (COLOURS["extra"], "-", "^"),
+    "unilateral_long": (COLOURS["extra"], ":", ">"),
     "unilateral_wide": (COLOURS["extra"], "--", "v"),
     "nonspecialised": (COLOURS["coarse"], "-", "P"),
     "two_left": (COLOURS["left"], ":", "<"),

@@ -1,6 +1,7 @@
 """The command that does the published experiment."""
 
 import logging
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,13 @@ from rich.table import Table as RichTable
 
 from ..base.errors import ConfigError, RunsFailedError
 from ..base.files import to_json
-from ..experiment.experiment import Experiment, PlannedRun, Table
+from ..experiment.contrasts import answer
+from ..experiment.experiment import Experiment, PlannedRun
+from ..experiment.results import Table
+from ..experiment.seed_records import read_seeds, write_seeds
 from ..experiment.table_files import as_json, write
-from ..experiment.tables import blocks, render, timing
+from ..experiment.tables import blocks, gains_block, render, timing
+from ..experiment.twice import measure_gains, read_gains, twice_as_long, write_gains
 from ..runs import cluster
 from ..runs.config import Config, read_config
 from ..runs.runner import commit
@@ -23,59 +28,88 @@ from .terminal import echo, wide
 from .train_commands import load_data, write_what_was_shown
 
 log = logging.getLogger(__name__)
-PRINTED = 3
+PRINTED = 2
 """How many of the tables are printed, the first ones; all are in the files."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the runs are to be done, as the command line has it."""
+
+    executor: str
+    address: str | None
+    demand: list[str]
+    workers: int | None
 
 
 def experiment(
     path: Path | None,
     overrides: list[str],
     plan: bool,
-    workers: int | None,
-    executor: str,
-    address: str | None,
-    demand: list[str],
+    place: Place,
+    seeds_from: Path | None,
+    twice: bool,
     as_json_text: bool,
 ) -> None:
     """Do `bilateral experiment`."""
     if path is None:
         raise ConfigError("experiment needs a config file, such as configs/experiment/quick.yaml")
-    if workers is not None:
-        overrides = [*overrides, f"workers={workers}"]
+    if place.workers is not None:
+        overrides = [*overrides, f"workers={place.workers}"]
     config = read_config(path, overrides)
-    elsewhere = _elsewhere(executor, address, demand, workers)
+    elsewhere = _elsewhere(place)
+    given = read_seeds(seeds_from) if seeds_from is not None else []
     with distributed.process_group():
-        work = Experiment(config, load_data(config))
+        dataset = load_data(config)
+        work = Experiment(twice_as_long(config) if twice else config, dataset, given)
         if plan:
             planned = distributed.from_first(work.preview)
             if distributed.is_first():
                 _print_plan(planned, as_json_text)
             return
-        table = work.run(elsewhere or local(work.runner, work.runs, config.workers))
+        folder = config.save_dir / f"{config.name}-experiment"
+        if twice:
+            gains = measure_gains(
+                config, dataset, lambda each: elsewhere or local(each.runner, each.runs, config.workers)
+            )
+            if distributed.is_first():
+                write_gains(folder, gains)
+                echo(
+                    to_json([asdict(gain) for gain in gains], indent=1)
+                    if as_json_text
+                    else render(gains_block(gains), "txt")
+                )
+            return
+        table = work.run(elsewhere or local(work.runner, work.runs, config.workers), read_gains(folder))
         if not distributed.is_first():
             return
-        folder = config.save_dir / f"{config.name}-experiment"
         _print_table(table, as_json_text)
-        provenance = _provenance(config, executor)
-        write_what_was_shown(lambda: write(folder, config, work.dataset.name, table, provenance), folder / "table.json")
+        provenance = _provenance(config, place.executor)
+
+        def keep() -> None:
+            write(folder, config, dataset.name, table, provenance)
+            write_seeds(folder / "seeds", table, dataset, config, provenance["commit"])
+
+        write_what_was_shown(keep, folder / "table.json")
     if table.failures:
         raise RunsFailedError(f"{len(table.failures)} runs failed:\n" + "\n".join(map(str, table.failures)))
 
 
-def _elsewhere(name: str, address: str | None, demand: list[str], jobs: int | None) -> Executor | None:
+def _elsewhere(place: Place) -> Executor | None:
     """The executor of another machine that is asked for; None for this one."""
+    name, jobs = place.executor, place.workers
     if name not in ("local", "dask", *cluster.QUEUES):
         raise ConfigError(f"--executor: there is no {name!r}; allowed: local, dask, {', '.join(cluster.QUEUES)}")
-    if name != "dask" and (address or demand):
+    if name != "dask" and (place.address or place.demand):
         raise ConfigError(f"--address and --demand belong to --executor dask, not to {name}")
     if name == "local":
         return None
     if name == "dask":
-        if address is None:
+        if place.address is None:
             raise ConfigError("--executor dask needs --address, the scheduler's, such as tcp://10.0.0.1:8786")
         if jobs is not None:
             raise ConfigError("--workers: a Dask cluster has the workers that it has; start them with `dask worker`")
-        return cluster.dask(address, demand)
+        return cluster.dask(place.address, place.demand)
     if jobs is None:
         raise ConfigError(f"--executor {name} needs --workers, the number of jobs")
     return cluster.batch_system(name, jobs)
@@ -133,6 +167,9 @@ def _print_table(table: Table, as_json_text: bool) -> None:
         return
     for block in blocks(table)[:PRINTED]:
         echo(render(block, "txt"))
+    echo(answer(table.contrasts, {row.name: row.title for row in table.rows}))
+    for doubt in table.doubts:
+        echo(doubt)
     log.info("%s", render(timing(table.rows), "txt"))
 
 

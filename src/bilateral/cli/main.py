@@ -69,6 +69,14 @@ def experiment(
         list[str] | None,
         Parameter(negative="", help="What a run takes of a Dask worker's resources, such as GPU=1 or CPU=4."),
     ] = None,
+    seeds_from: Annotated[
+        Path | None,
+        Parameter(help="A folder of seeds done elsewhere (an experiment's `seeds`), which are taken as they are."),
+    ] = None,
+    twice: Annotated[
+        bool,
+        Parameter(negative="", help="Measure what twice the epochs bring, on held-out images, for the first seed."),
+    ] = False,
     json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
 ) -> None:
     """Do the published experiment: specialised hemispheres beside all baselines, over several seeds, with statistics.
@@ -83,7 +91,8 @@ def experiment(
     """
     from . import experiment_command
 
-    experiment_command.experiment(*_split(arguments), plan, workers, executor, address, demand or [], json)
+    place = experiment_command.Place(executor, address, demand or [], workers)
+    experiment_command.experiment(*_split(arguments), plan, place, seeds_from, twice, json)
 
 
 @app.command(sort_key=2.3)
@@ -195,6 +204,22 @@ def predict(
     from . import use_commands
 
     use_commands.predict(checkpoint, images, top, own_code or [], json)
+
+
+@app.command(sort_key=5.2)
+def export(run: Path, output: Path, /, *, own_code: OwnCode = None) -> None:
+    """Write a trained network in half precision, to hand it on, and a card that says what it is.
+
+    Parameters
+    ----------
+    run
+        The folder of a finished run.
+    output
+        The file to write, such as left.safetensors; the card is left.md.
+    """
+    from . import use_commands
+
+    use_commands.export(run, output, own_code or [])
 
 
 @app.command(sort_key=5.5)

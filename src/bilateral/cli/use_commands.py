@@ -23,8 +23,9 @@ from ..runs.answers import images_in, predictions, read_pixels, side_length
 from ..runs.checks import check_labels
 from ..runs.config import Config, dump_config, read_config
 from ..runs.execution import resolve
+from ..runs.export import export as export_run
 from ..runs.plan import Run
-from ..runs.stored import read_stored_config
+from ..runs.stored import StoredRun, read_stored_config
 from ..training import checkpoint
 from ..training.checkpoint import Checkpoint, Description
 from ..training.device import choose_device, describe_machine, resolve_precision
@@ -36,6 +37,12 @@ from .terminal import echo
 log = logging.getLogger(__name__)
 PREDICTION_BATCH = 250
 PREDICTION_PIXELS = 2**23  # of a batch; fewer images of a large network's size are in one
+
+
+def export(folder: Path, path: Path, own_code: list[str]) -> None:
+    """Do `bilateral export`."""
+    card = export_run(StoredRun.open(folder, own_code), path)
+    echo(f"{path} ({path.stat().st_size / 1e6:.2f} MB) and {card}")
 
 
 def evaluate(path: Path, overrides: list[str], features: Path | None, own_code: list[str], as_json: bool) -> None:

@@ -1,19 +1,18 @@
 """The rows of the published experiment: which networks stand in each, and how their predictions are put together."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 from ..base.errors import ConfigError
-from ..data.hierarchy import LabelHierarchy
 from ..data.images import HierarchicalDataset
 from ..models.config import LEVEL_OF_SIDE, SIDES, HemisphereConfig, ModelConfig
-from ..models.cost import network_cost
-from ..runs.config import Config, ExperimentConfig
+from ..runs.config import Config, ContrastsConfig, ExperimentConfig
 from ..runs.plan import WHOLE, Run, hemisphere_config
-from ..runs.predictions import Predictions, ensemble, hemispheres_ensemble, side_by_side
-
-Combination = Callable[[Sequence[Predictions], LabelHierarchy], Predictions]
+from ..runs.predictions import Combination, ensemble, hemispheres_ensemble, side_by_side
+from ..training.config import TrainingConfig
+from .contrasts import check_family
+from .cost import Costs
 
 SEED_STEP = 1000
 """The networks of a seed that must differ from its first one (members of an ensemble, a second hemisphere of one
@@ -34,7 +33,7 @@ class Networks:
     """The runs of an experiment's networks, for any seed. Hemispheres and heads are those of the config's `model`."""
 
     def __init__(self, config: Config, dataset: HierarchicalDataset) -> None:
-        self.config, self.dataset = config, dataset
+        self.config, self.costs = config, Costs(config, dataset)
         self.settings = config.experiment or ExperimentConfig.model_validate(
             {"end_to_end": config.training, "fine_tuning": config.training}
         )
@@ -46,6 +45,12 @@ class Networks:
     def unilateral(self, seed: int) -> Run:
         """The left hemisphere's architecture under both heads."""
         return Run(self._whole(self._unilateral(self._left.width), "unilateral"), seed, "unilateral")
+
+    def unilateral_long(self, seed: int) -> Run:
+        """The same, trained until it has cost as many FLOPs as the specialised network with its hemispheres."""
+        training = self._lengthened(self.settings.end_to_end, self._matched_epochs)
+        config = self._whole(self._unilateral(self._left.width), "unilateral_long")
+        return Run(config.model_copy(update={"training": training}), seed, "unilateral_long")
 
     def unilateral_wide(self, seed: int) -> Run:
         """The same, widened until it has as many parameters as the bilateral network."""
@@ -102,9 +107,22 @@ class Networks:
 
     def parameters(self, model: ModelConfig) -> int:
         """How many parameters a network has on this data set."""
-        hierarchy, images = self.dataset.hierarchy, self.dataset.train.images
-        size = (images.shape[2], images.shape[3])
-        return network_cost(model, hierarchy.fine_count, hierarchy.coarse_count, size, images.shape[1]).parameters
+        return self.costs.network(model).parameters
+
+    @staticmethod
+    def _lengthened(training: TrainingConfig, epochs: int) -> TrainingConfig:
+        """The same training over more epochs, or fewer, with the same share of them for the warm-up."""
+        warmup = training.warmup_epochs * epochs / training.epochs
+        return training.model_copy(update={"epochs": epochs, "warmup_epochs": warmup})
+
+    @cached_property
+    def _matched_epochs(self) -> int:
+        """The number of epochs in which the unilateral network costs what the specialised one does in all."""
+        specialised, unilateral = self.specialised(0), self.unilateral(0)
+        whole = [specialised, *specialised.parents.values()]
+        total = sum(self.costs.run(run).training_flops for run in whole)
+        epoch = self.costs.run(unilateral).training_flops / unilateral.config.training.epochs
+        return max(1, round(total / epoch))
 
     @cached_property
     def _matched_width(self) -> float:
@@ -148,6 +166,7 @@ KINDS: dict[str, Kind] = {
     "right": Kind("right alone", [_right]),
     "side_by_side": Kind("left and right, not joined", [_left, _right], side_by_side),
     "unilateral": Kind("one hemisphere, both heads", [Networks.unilateral]),
+    "unilateral_long": Kind("one hemisphere, as much training", [Networks.unilateral_long]),
     "unilateral_wide": Kind("one hemisphere, as many parameters", [Networks.unilateral_wide]),
     "nonspecialised": Kind("bilateral, not specialised", [Networks.nonspecialised]),
     "two_left": Kind("bilateral, two left", [lambda networks, seed: networks.alike("left", seed)]),
@@ -174,6 +193,27 @@ def ensemble_kinds(sizes: Sequence[int]) -> dict[str, Kind]:
     return kinds
 
 
+TELLS = {
+    "unilateral_long": "one hemisphere is as good when it is trained as long as both and their heads",
+    "unilateral_wide": "one hemisphere of the same size is as good",
+    "nonspecialised": "two hemispheres that are not specialised are as good",
+    "two_left": "two hemispheres of one kind are as good",
+    "ensemble_2": "two whole networks whose answers are averaged are as good",
+}
+"""What a comparison of the specialised network with a row tells: the clause after "whether"."""
+
+
+def without(family: ContrastsConfig, there: Collection[str]) -> list[str]:
+    """Say what stays open for want of each row that a family of contrasts names."""
+    found = []
+    for name in family.rows:
+        if name not in there:
+            title = f"“{KINDS[name].title}”" if name in KINDS else name
+            opens = f", so it stays open whether {TELLS[name]}" if name in TELLS else ""
+            found.append(f"There is no result of {title} ({name}){opens}.")
+    return found
+
+
 def plan_rows(config: Config, dataset: HierarchicalDataset) -> list[Row]:
     """Give the table's rows with all of their runs; nothing is run.
 
@@ -196,6 +236,7 @@ def plan_rows(config: Config, dataset: HierarchicalDataset) -> list[Row]:
         raise ConfigError("evaluate: an experiment's table is of tested networks; it must be true")
     networks = Networks(config, dataset)
     settings = networks.settings
+    check_family(settings.contrasts, KINDS)
     kinds: dict[str, Kind] = {}
     for name in settings.rows:
         if name not in settings.without:
@@ -212,21 +253,6 @@ def plan_rows(config: Config, dataset: HierarchicalDataset) -> list[Row]:
     ]
     _check_seeds(rows)
     return rows
-
-
-def reference_rows(config: Config, rows: Sequence[Row]) -> list[str]:
-    """The names of the rows that others are compared with. Raises ConfigError for one that the table does not have."""
-    names = [row.name for row in rows]
-    given = config.experiment.references if config.experiment else None
-    if given is None:
-        return [name for name in DEFAULT_REFERENCES if name in names]
-    for name in given:
-        if name not in names:
-            raise ConfigError(f"experiment.references: the table has no row {name!r}; it has {', '.join(names)}")
-    return given
-
-
-DEFAULT_REFERENCES = ("unilateral_wide", "ensemble_2")
 
 
 def _check_levels(model: ModelConfig, names: Iterable[str]) -> None:

@@ -12,17 +12,20 @@ from typing import Any
 
 from ..base.files import to_json, write_text
 from ..runs.config import Config
-from .experiment import Table
+from .contrasts import answer, by_row
 from .measures import MEASURES
+from .results import Table
 from .tables import FORMATS, blocks, render, row_summary
 
 
 def write(folder: Path, config: Config, data: str, table: Table, provenance: Mapping[str, Any]) -> None:
-    """Write all tables: table.{txt,md,tex,json}, and as CSV rows, per_seed, comparisons, mcnemar and timing."""
+    """Write all tables: table.{txt,md,tex,json}, and as CSV rows, per_seed, contrasts and timing."""
     title = f"{config.name} on {data}, seeds {', '.join(map(str, config.seeds))}, protocol {config.protocol}"
+    titles = {row.name: row.title for row in table.rows}
+    verdict = answer(table.contrasts, titles)
     for form in FORMATS:
         comment = "% " if form == "tex" else ""
-        parts = [f"{comment}{title}\n", *(render(block, form) for block in blocks(table))]
+        parts = [f"{comment}{title}\n", f"{comment}{verdict}\n", *(render(block, form) for block in blocks(table))]
         parts += [f"{comment}{failure.run.title} failed\n" for failure in table.failures]
         write_text(folder / f"table.{form}", "\n".join(parts))
     write_text(folder / "table.json", to_json({"title": title, **as_json(table)}, indent=1))
@@ -31,25 +34,32 @@ def write(folder: Path, config: Config, data: str, table: Table, provenance: Map
             write_text(folder / f"{name}.csv", _csv(records))
         else:  # none is compared, and what an earlier execution compared is not of this table
             (folder / f"{name}.csv").unlink(missing_ok=True)
-    folders = {result.row.name: result.folders for result in table.rows}
+    folders = {
+        row.name: {seed: found.folders for seed, found in row.seeds.items() if found.folders} for row in table.rows
+    }
     write_text(folder / "provenance.json", to_json({**provenance, "runs": folders}, indent=1))
 
 
 def as_json(table: Table) -> dict[str, Any]:
     """The whole table as plain values; percent in keys that end in _pct."""
+    titles = {row.name: row.title for row in table.rows}
     return {
+        "answer": answer(table.contrasts, titles),
+        "by_row": by_row(table.contrasts, titles),
+        "doubts": table.doubts,
         "rows": [
             {
-                "name": result.row.name,
-                "title": result.row.title,
-                **{name: summary for name in MEASURES if (summary := row_summary(result, name))},
-                **result.costs,
-                "by_seed": {str(seed): values for seed, values in result.measures.items()},
+                "name": row.name,
+                "title": row.title,
+                **{name: summary for name in MEASURES if (summary := row_summary(row, name))},
+                **row.costs,
+                "by_seed": {str(seed): dict(found.measures) for seed, found in row.seeds.items()},
+                "rise": {str(seed): found.rise for seed, found in row.seeds.items()},
             }
-            for result in table.rows
+            for row in table.rows
         ],
-        "comparisons": [asdict(each) for each in table.comparisons],
-        "mcnemar": [asdict(each) for each in table.image_comparisons],
+        "contrasts": [asdict(each) for each in table.contrasts],
+        "gains": [asdict(each) for each in table.gains],
         "failures": [failure.run.title for failure in table.failures],
     }
 
@@ -57,49 +67,39 @@ def as_json(table: Table) -> dict[str, Any]:
 def _records(table: Table) -> dict[str, list[dict[str, Any]]]:
     """The CSV files by name, each a list of records with the same keys."""
     rows, per_seed, timing = [], [], []
-    for result in table.rows:
-        own = {"row": result.row.name, "title": result.row.title}
+    for row in table.rows:
+        own = {"row": row.name, "title": row.title}
         for name in MEASURES:
-            if summary := row_summary(result, name):
+            if summary := row_summary(row, name):
                 low, high = summary["ci95"] or (None, None)
                 values = {"n": summary["n"], "mean": summary["mean"], "std": summary["std"]}
                 rows.append({**own, "column": name, **values, "ci95_low": low, "ci95_high": high})
-        for name, value in result.costs.items():
+        for name, value in row.costs.items():
             rows.append(
                 {**own, "column": name, "n": None, "mean": value, "std": None, "ci95_low": None, "ci95_high": None}
             )
-        for seed, measures in result.measures.items():
-            per_seed.append({**own, "seed": seed, **{name: measures.get(name) for name in MEASURES}})
-            timing.append({**own, "seed": seed, "training_s": round(result.training_s[seed], 1)})
-    comparisons = [
-        {
-            "row": each.row,
-            "reference": each.reference,
-            "measure": each.measure,
-            "n": each.difference.n,
-            "difference": each.difference.mean,
-            "ci95_low": each.difference.ci95[0] if each.difference.ci95 else None,
-            "ci95_high": each.difference.ci95[1] if each.difference.ci95 else None,
-            "p": each.difference.p,
-            "p_holm": each.p_holm,
-            "note": each.difference.note,
-        }
-        for each in table.comparisons
-    ]
-    mcnemar = [
-        {
-            "row": each.row,
-            "reference": each.reference,
-            "seed": each.seed,
-            "level": each.level,
-            "row_only": each.test.first_only,
-            "reference_only": each.test.second_only,
-            "p": each.test.p,
-            "p_holm": each.p_holm,
-        }
-        for each in table.image_comparisons
-    ]
-    return {"table": rows, "per_seed": per_seed, "comparisons": comparisons, "mcnemar": mcnemar, "timing": timing}
+        for seed, found in row.seeds.items():
+            per_seed.append({**own, "seed": seed, **{name: found.measures.get(name) for name in MEASURES}})
+            timing.append({**own, "seed": seed, "training_s": round(found.training_s, 1)})
+    contrasts = []
+    for each in table.contrasts:
+        values = asdict(each.difference)
+        over_seeds, both = each.difference.ci95_seeds or (None, None), each.difference.ci95
+        del values["ci95_seeds"], values["ci95"]
+        contrasts.append(
+            {
+                **{"row": each.row, "other": each.other, "measure": each.measure, **values},
+                **{"ci95_seeds_low": over_seeds[0], "ci95_seeds_high": over_seeds[1]},
+                **{"ci95_low": both[0], "ci95_high": both[1]},
+                **{"p_holm": each.p_holm, "p_equivalent_holm": each.p_equivalent_holm, "verdict": each.verdict},
+            }
+        )
+    gains = []
+    for gain in table.gains:
+        for level, once in gain.once_pct.items():
+            levels = {"level": level, "once_pct": once, "twice_pct": gain.twice_pct[level]}
+            gains.append({"row": gain.row, "title": gain.title, "seed": gain.seed, **levels})
+    return {"table": rows, "per_seed": per_seed, "contrasts": contrasts, "twice": gains, "timing": timing}
 
 
 def _csv(records: Sequence[Mapping[str, Any]]) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from tabulate import tabulate
 
 from ..base.statistics import Summary, summarise
-from .experiment import RowResult, Table
+from ..runs.predictions import LEVELS
 from .measures import MEASURES
+from .results import Gain, RowResult, Table
 
 COSTS = {
     "parameters": "parameters",
@@ -16,8 +17,34 @@ COSTS = {
     "multiply_adds": "multiply-adds",
     "training_pflops": "PFLOPs of training",
 }
-_ACCURACIES = ("fine_pct", "coarse_pct", "rollup_pct", "restricted_pct", "both_pct", "agreement_pct")
+_ACCURACIES = (
+    *("fine_pct", "coarse_pct", "joint_fine_pct", "joint_coarse_pct", "joint_both_pct"),
+    *("rollup_pct", "restricted_pct", "both_pct", "agreement_pct"),
+)
 _QUALITIES = tuple(name for name in MEASURES if name not in _ACCURACIES)
+CONTRAST_HEADINGS = (
+    *("against", "measure", "n", "difference", "95 % over seeds", "over seeds and images"),
+    *("p", "p of equality", "verdict"),
+)
+ACCURACY_NOTE = (
+    "Mean ± sample deviation over n seeds. Fine, coarse: each head by itself. Joint: both answers read from one "
+    "distribution, in which each fine class is weighted by its superclass, with an exponent that is fitted on held-out "
+    "images. Roll-up: the superclass of the fine prediction. Restriction: the best fine class within the predicted "
+    "superclass."
+)
+QUALITY_NOTE = (
+    "Severity: height of the lowest common ancestor over wrong fine predictions (1 to 2). Distance at k: the same over "
+    "all images and the k best classes (0 to 2). CRM: of the class that the joint distribution expects to be nearest. "
+    "Exponent: of the coarse prediction in the joint one. NLL in nats. ECE: expected calibration error over 15 bins, %."
+)
+CONTRASTS_NOTE = (
+    "The family that the config declares, paired by seed. The second interval, and p, count seeds and images as "
+    "samples. p: of a difference, two-sided; p of equality: of a difference beyond the margin, by two one-sided tests; "
+    "each Holm-corrected over this table. Better or worse: p below 0.05; else as good as: p of equality below 0.05."
+)
+GAINS_NOTE = (
+    "Every training with twice its epochs, for one seed. Held-out images validate, and are not those of the test."
+)
 FORMATS = {"txt": "simple", "md": "pipe", "tex": "latex_booktabs"}
 
 
@@ -33,69 +60,74 @@ class Block:
 
 
 def blocks(table: Table) -> list[Block]:
-    """The tables that people read, the most important first; without reference rows there are no comparisons."""
-    compared = [_differences(table), _mcnemar(table)] if table.comparisons else []
-    return [_accuracies(table), _quality_and_cost(table), *compared, _intervals(table)]
+    """The tables that people read, the most important first."""
+    compared = [_contrasts(table)] if table.contrasts else []
+    gains = [gains_block(table.gains)] if table.gains else []
+    return [_accuracies(table), *compared, _quality(table), _cost_table(table), *gains, _intervals(table)]
 
 
 def _accuracies(table: Table) -> Block:
     return Block(
         "Accuracy on the test images, %",
-        "Mean ± sample deviation over n seeds. Roll-up: the superclass of the fine prediction. Restriction: the best "
-        "fine class within the predicted superclass.",
+        ACCURACY_NOTE,
         ["network", "n", *(MEASURES[name] for name in _ACCURACIES)],
         [[*_name(row), *(_cell(row, name) for name in _ACCURACIES)] for row in table.rows],
     )
 
 
-def _quality_and_cost(table: Table) -> Block:
+def _quality(table: Table) -> Block:
     return Block(
-        "Mistakes, calibration and cost",
-        "Severity: height of the lowest common ancestor over wrong fine predictions (1 to 2). NLL in nats. ECE: "
-        "expected calibration error over 15 bins, %. Cost: of all networks of the row together; training with all that "
-        "it builds on.",
-        ["network", "n", *(MEASURES[name] for name in _QUALITIES), *COSTS.values()],
-        [
-            [
-                *_name(row),
-                *(_cell(row, name) for name in _QUALITIES),
-                *(_cost(name, row.costs[name]) for name in COSTS),
-            ]
-            for row in table.rows
-        ],
+        "Mistakes and calibration",
+        QUALITY_NOTE,
+        ["network", "n", *(MEASURES[name] for name in _QUALITIES)],
+        [[*_name(row), *(_cell(row, name) for name in _QUALITIES)] for row in table.rows],
     )
 
 
-def _differences(table: Table) -> Block:
-    titles = {row.row.name: row.row.title for row in table.rows}
+def _cost_table(table: Table) -> Block:
+    return Block(
+        "Cost",
+        "Of all networks of the row together; training with all that it builds on.",
+        ["network", *COSTS.values()],
+        [[row.title, *(_cost(name, row.costs[name]) for name in COSTS)] for row in table.rows],
+    )
+
+
+def _contrasts(table: Table) -> Block:
+    titles = {row.name: row.title for row in table.rows}
     cells = []
-    for each in table.comparisons:
+    for each in table.contrasts:
         found = each.difference
-        pair = [titles[each.row], titles[each.reference], MEASURES[each.measure]]
-        p = f"– ({found.note})" if found.p is None else _p(found.p)
-        cells.append([*pair, str(found.n), f"{found.mean:+.2f}", interval_text(found.ci95), p, _p(each.p_holm)])
+        ends = [interval_text(found.ci95_seeds), interval_text(found.ci95)]
+        p_values = [_p(each.p_holm), _p(each.p_equivalent_holm)]
+        other = titles.get(each.other, each.other)
+        cells.append(
+            [other, MEASURES[each.measure], str(found.n), f"{found.mean:+.2f}", *ends, *p_values, each.verdict]
+        )
+    row = table.contrasts[0].row
     return Block(
-        "Differences from the reference, paired by seed, points",
-        "p: paired two-sided t-test; Holm: corrected over this table.",
-        ["network", "reference", "measure", "n", "difference", "95 % interval", "p", "p (Holm)"],
+        f"{titles.get(row, row)}, minus each of the networks that it is to be compared with, points",
+        CONTRASTS_NOTE,
+        list(CONTRAST_HEADINGS),
         cells,
-        words=3,
+        words=2,
     )
 
 
-def _mcnemar(table: Table) -> Block:
-    titles = {row.row.name: row.row.title for row in table.rows}
+def gains_block(gains: Sequence[Gain]) -> Block:
+    """What twice the epochs bring each row."""
     cells = []
-    for each in table.image_comparisons:
-        pair = [titles[each.row], titles[each.reference], each.level, str(each.seed)]
-        counts = [f"{each.test.first_only:,}", f"{each.test.second_only:,}"]
-        cells.append([*pair, *counts, _p(each.test.p), _p(each.p_holm)])
+    for gain in gains:
+        levels = [
+            f"{gain.once_pct[level]:.2f} → {gain.twice_pct[level]:.2f}" if level in gain.once_pct else "–"
+            for level in LEVELS
+        ]
+        cells.append([gain.title, str(gain.seed), *levels, f"{gain.points:+.2f}"])
     return Block(
-        "McNemar's test on the test images, within each seed",
-        "Images that only the network, or only the reference, gets right. p: exact; Holm: corrected over this table.",
-        ["network", "reference", "level", "seed", "network only", "reference only", "p", "p (Holm)"],
+        "What twice the epochs of every training bring, % of held-out images",
+        GAINS_NOTE,
+        ["network", "seed", *LEVELS, "gain"],
         cells,
-        words=3,
     )
 
 
@@ -122,12 +154,12 @@ def render(block: Block, form: str) -> str:
 
 def row_summary(result: RowResult, name: str) -> Summary | None:
     """Summarise a measure over the seeds of a row; None where the row does not have it."""
-    values = [measures[name] for measures in result.measures.values() if name in measures]
+    values = [found.measures[name] for found in result.seeds.values() if name in found.measures]
     return summarise(values) if values else None
 
 
 def _name(result: RowResult) -> list[str]:
-    return [result.row.title, str(len(result.measures))]
+    return [result.title, str(len(result.seeds))]
 
 
 def _cell(result: RowResult, name: str) -> str:
@@ -167,6 +199,7 @@ def timing(rows: Iterable[RowResult]) -> Block:
     """How long each row's trainings took, which is of this machine and of what else it did."""
     cells = []
     for result in rows:
-        summary = summarise(list(result.training_s.values())) if result.training_s else None
+        seconds = [found.training_s for found in result.seeds.values()]
+        summary = summarise(seconds) if seconds else None
         cells.append([*_name(result), f"{summary['mean']:.0f}" if summary else "–"])
     return Block("Training, with all that it builds on, s", "", ["network", "n", "seconds"], cells)

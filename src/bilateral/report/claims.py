@@ -7,17 +7,16 @@ import pandas as pd
 from ..analysis import ablation, attribution, cka, head_shares, outcomes
 from ..analysis.differences import SIZED, texts
 from ..base.own_code import describe
-from ..base.statistics import Summary
+from ..base.statistics import FEWEST_FOR_P, Summary
 from ..runs.predictions import LEVELS
-from .page import Finding
+from .page import FAILS, HOLDS, OPEN, PARTLY, UNSHOWN, Finding
 
-HOLDS, PARTLY, FAILS, UNSHOWN = "holds here", "holds in part", "does not hold here", "not shown here"
-OPEN = "not decided"
-"""Verdicts. FAILS: an interval lies on the wrong side. UNSHOWN: it leaves both sides open. OPEN: one seed."""
 COMPLEMENTARY = "The features of the two hemispheres are complementary"
 ATTENTION = "The heads act as a weighted attention over the hemispheres"
 _OWN = {"fine": ("left", "right"), "coarse": ("right", "left")}
 """Of each head: the hemisphere that was trained on its labels, and the other one."""
+PAIRS = {"two_left": "two left hemispheres", "two_right": "two right hemispheres"}
+"""The rows of two hemispheres of one kind, joined in the same way."""
 
 
 def findings(tables: Mapping[str, pd.DataFrame]) -> list[Finding]:
@@ -58,39 +57,57 @@ def complementary(
     similarity: pd.DataFrame,
     maps: pd.DataFrame | None = None,
 ) -> Finding:
-    """Judge whether each hemisphere adds to the other.
+    """Judge whether each hemisphere adds to the other what one of its own kind would not.
 
-    A head passes if it is better on both hemispheres than the one trained on its labels is alone, and loses when the
-    other one's features are replaced by their mean, both by 95 % intervals over seeds.
+    A head passes if it is better on both hemispheres than the one trained on its labels is alone; if it loses when the
+    other one's features are replaced by their mean; and if it is better than the same head on two hemispheres of one
+    kind, be they left or right, so that its gain is more than theirs over the same hemisphere alone: all by 95 %
+    intervals over seeds, paired.
     """
     evidence, heads = [], []
     for level, (own, other) in _OWN.items():
-        gains = differences[(differences["level"] == level) & (differences["row"] == own)]
-        if gains.empty:
+        gain, loss = _difference(differences, level, own), ablation.change(silenced, level, other, "mean")
+        if gain is None:
             return Finding(COMPLEMENTARY, OPEN, [f"There is no row of {own} alone to compare with."])
-        gain, loss = gains.iloc[0], ablation.change(silenced, level, other, "mean")
         evidence.append(
             f"The {level} head is {points(gain['difference'])} better than {own} alone "
             f"({interval(gain['ci95_low'], gain['ci95_high'])}), and changes by {points(loss['mean'])} "
             f"({bounds(loss)}) when {other}'s features are replaced by their mean."
         )
-        heads.append([sign(gain["ci95_low"], gain["ci95_high"]), sign(*_negative(loss))])
+        signs = [_sign_of(gain), sign(*_negative(loss), n=loss["n"])]
+        for row, title in PAIRS.items():
+            beyond = _difference(differences, level, row)
+            if beyond is None:
+                evidence.append(f"There is no row of {title} ({row}): what the {level} head gains may be due to size.")
+                signs.append(None)
+            else:
+                evidence.append(
+                    f"Beside the {level} head on {title} it is {points(beyond['difference'])} better "
+                    f"({interval(beyond['ci95_low'], beyond['ci95_high'])})."
+                )
+                signs.append(_sign_of(beyond))
+        heads.append(signs)
         evidence.append(_rescued(cells, level, own, other))
-    others = [(kind, cka.at_end(similarity, kind, -1)) for kind in cka.KINDS[1:]]
-    known = ", ".join(f"{kind} {value:.2f}" for kind, value in others if value is not None)
-    evidence.append(
-        f"At the last stage, left and right have a debiased CKA of {cka.at_end(similarity, cka.KINDS[0], -1):.2f} "
-        f"(1: the same up to rotation and scale{f'; two seeds of one kind: {known}' if known else ''})."
-    )
+    alike = cka.at_last(similarity)
+    if alike:
+        evidence.append(f"At the last stage, the debiased CKA is {'; '.join(alike)}.")
     if maps is not None:
         evidence.append(attribution.tell(maps))
-    sized = differences[differences["row"].isin(SIZED)]
+    sized = differences[differences["row"].isin(SIZED) & ~differences["row"].isin(PAIRS)]
     compared = "; ".join(f"{title}, {texts(own)}" for title, own in sized.groupby("title", sort=False))
-    evidence.append(
-        "This does not tell specialisation from size: two hemispheres of any kind hold more than one. "
-        + (f"The bilateral network minus networks of its size: {compared}." if compared else "")
-    )
+    if compared:
+        evidence.append(f"The bilateral network minus other networks of its size: {compared}.")
     return Finding(COMPLEMENTARY, judge(heads), evidence)
+
+
+def _difference(differences: pd.DataFrame, level: str, row: str) -> "pd.Series | None":
+    """The bilateral network minus a row at a level, if there is that row."""
+    found = differences[(differences["level"] == level) & (differences["row"] == row)]
+    return None if found.empty else found.iloc[0]
+
+
+def _sign_of(difference: pd.Series) -> int | None:
+    return sign(difference["ci95_low"], difference["ci95_high"], n=int(difference["n"]))
 
 
 def _rescued(cells: pd.DataFrame, level: str, own: str, other: str) -> str:
@@ -108,26 +125,38 @@ def _rescued(cells: pd.DataFrame, level: str, own: str, other: str) -> str:
 def weighted_attention(shares: pd.DataFrame) -> Finding:
     """Judge whether the heads weight the hemispheres image by image, and whether that matters.
 
-    A head passes if its share follows the hemisphere that is correct (AUC above one half), and holding the share fixed
-    costs accuracy, both by 95 % intervals over seeds.
+    A head passes if its share follows the hemisphere that is correct (AUC above one half), and if both the best
+    constant share, chosen on held-out images, and the share of another image cost accuracy: all by 95 % intervals over
+    seeds.
     """
     evidence, heads = [], []
     for level in LEVELS:
         found = head_shares.weighting(shares, level)
-        worth, follows = found["fixed_points"], found.get("auc")
+        constant, permuted, follows = found.get("constant_points"), found["permuted_points"], found.get("auc")
         told = f"{follows['mean']:.2f} ({bounds(follows)}; 0.5: not at all)" if follows else "nothing to measure it by"
         spread = found.get("deviation_pct")  # none of one image
         deviation = f", with a deviation of {spread['mean']:.0f} points over images" if spread else ""
+        held = (
+            f"The best constant share costs {points(constant['mean'])} of accuracy ({bounds(constant)})"
+            if constant
+            else "No images were held out to choose a constant share on"
+        )
         evidence.append(
             f"{level.capitalize()} head: left has {found['share_pct']['mean']:.0f} % of what sets the classes "
-            f"apart{deviation}. AUC by which that share tells the hemisphere that is correct: {told}. Holding it fixed "
-            f"for all images costs {points(worth['mean'])} of accuracy ({bounds(worth)})."
+            f"apart{deviation}. AUC by which that share tells the hemisphere that is correct: {told}. {held}; another "
+            f"image's share costs {points(permuted['mean'])} ({bounds(permuted)})."
         )
-        heads.append([sign(*_ends(follows), 0.5) if follows else 0, sign(*_ends(worth))])
+        heads.append(
+            [
+                sign(*_ends(follows), n=follows["n"], threshold=0.5) if follows else 0,
+                sign(*_ends(constant), n=constant["n"]) if constant else None,
+                sign(*_ends(permuted), n=permuted["n"]),
+            ]
+        )
     evidence.append(
         "The heads are linear, so their weights are the same for every image: what varies is how strongly each "
         "hemisphere's features speak. A hemisphere speaks louder where it is certain, so an AUC above 0.5 is no "
-        "attention by itself; the cost of a fixed share says whether it matters."
+        "attention by itself; what a constant share and another image's cost says whether it matters."
     )
     return Finding(ATTENTION, judge(heads), evidence)
 
@@ -142,9 +171,9 @@ def judge(heads: Sequence[Sequence[int | None]]) -> str:
     return FAILS if all(-1 in head for head in heads) else UNSHOWN
 
 
-def sign(low: float | None, high: float | None, threshold: float = 0.0) -> int | None:
-    """On which side of the threshold an interval lies: 1 above, -1 below, 0 on both; None without an interval."""
-    if low is None or high is None or pd.isna(low):
+def sign(low: float | None, high: float | None, n: int, threshold: float = 0.0) -> int | None:
+    """On which side of the threshold an interval lies: 1 above, -1 below, 0 on both; None of fewer than three seeds."""
+    if n < FEWEST_FOR_P or low is None or high is None or pd.isna(low):
         return None
     return 1 if low > threshold else -1 if high < threshold else 0
 

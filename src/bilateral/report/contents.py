@@ -9,41 +9,43 @@ from typing import Any, TypeVar
 import pandas as pd
 import yaml
 
+from ..analysis.robustness import by_condition
 from ..analysis.running import AnalysisResult, read_table
 from ..analysis.study import Study
 from ..base.files import read_text
 from ..base.own_code import describe
 from ..base.statistics import Summary, summarise
 from ..experiment.measures import MEASURES, measure
-from ..experiment.tables import interval_text, summary_text
+from ..experiment.tables import (
+    ACCURACY_NOTE,
+    CONTRAST_HEADINGS,
+    CONTRASTS_NOTE,
+    GAINS_NOTE,
+    QUALITY_NOTE,
+    interval_text,
+    summary_text,
+)
 from ..runs.predictions import LEVELS
 from .claims import findings
 from .page import Cell, Gallery, Page, PageTable, Section
 
 Made = TypeVar("Made")
 QUESTION = "Do two specialised hemispheres help, and against what?"
-HERO = "differences"
-MAIN = ("fine_pct", "coarse_pct", "rollup_pct", "both_pct")
+HEROES = ("contrasts", "differences")
+"""The analyses that answer the question, the best first."""
+MAIN = ("fine_pct", "coarse_pct", "joint_fine_pct", "joint_coarse_pct")
 """The measures of the first table; the second one has all others."""
-_NOTE = "Mean ± sample deviation over n seeds. Roll-up: the superclass of the fine prediction. Both: fine and coarse."
-_HERO_NOTE = (
-    "The bilateral network's accuracy minus that of each other one, mean and 95 % interval over seeds: right of the "
-    "line it is better."
-)
-_QUALITY_NOTE = (
-    "Restriction: the best fine class within the predicted superclass. Agreement: the fine prediction belongs to the "
-    "coarse one. Severity: height of the lowest common ancestor over wrong fine predictions (1 to 2). NLL in nats. "
-    "ECE: expected calibration error over 15 bins, %."
-)
-_COMPARISON_NOTE = (
-    "Row minus reference, paired by seed. p: two-sided t-test; Holm: corrected over this table. With few seeds, look "
-    "at the interval."
-)
+_HERO_NOTES = {
+    "contrasts": (
+        "Accuracy minus that of each other network, mean and 95 % intervals, the thick ones over seeds, the thin ones "
+        "over seeds and images: right of the line it is better."
+    ),
+    "differences": (
+        "The bilateral network's accuracy minus that of each other one, mean and 95 % interval over seeds: right of "
+        "the line it is better."
+    ),
+}
 _SHARE_NOTE = "Of what sets the classes apart, over the test images of a class and all seeds."
-_MCNEMAR_NOTE = (
-    "Test images that only the network, or only the reference, gets right, within a seed. p: exact McNemar test; Holm: "
-    "corrected over this table."
-)
 
 
 _OF_THIS_MACHINE: dict[str, Any] = {
@@ -61,7 +63,7 @@ _COST_COLUMNS = {
 }
 _ROW_COST_NOTE = "Of all its networks together; training with all that it builds on."
 _PARTS, _PART_WORDS = "Cost of each part of the bilateral network", ("where", "part", "output")
-_NO_HERO = Section(HERO, "The answer", "", "", f"the analysis {HERO} was not done", "", None, "")
+_NO_HERO = Section("contrasts", "The answer", "", "", "no analysis that answers it was done", "", None, "")
 
 
 def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with_images: bool = True) -> Page:
@@ -69,13 +71,12 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
 
     with_images: show test images. Without them the page has none, for data that may not be handed on.
     """
-    measures = {
-        name: [measure(each, study.hierarchy) for each in study.predictions(name).values()] for name in study.rows
-    }
+    measures = _measures(study)
     others = [name for name in MEASURES if name not in MAIN]
     results = [result for result in results if with_images or result.name != "gallery"]
     sections = [_section(result, folder) for result in results]
-    hero = next((section for section in sections if section.name == HERO), _NO_HERO)
+    told = {section.name: section for section in sections if section.sentence}
+    hero = next((told[name] for name in HEROES if name in told), _NO_HERO)
     tables = {result.name: read_table(folder, result) for result in results if not result.reason}
     notes = _notes(study, with_images)
 
@@ -91,14 +92,15 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
     return Page(
         title=f"{study.name}: two hemispheres, looked into",
         question=QUESTION,
-        answer=[hero.sentence or f"No answer, for {hero.skipped}."],
-        main_table=_measure_table(study, measures, "Accuracy on the test images, %", MAIN, _NOTE),
-        hero=replace(hero, sentence=_HERO_NOTE),
+        answer=[hero.sentence or f"No answer, for {hero.skipped}.", *(study.table or {}).get("doubts", [])],
+        main_table=_measure_table(study, measures, "Accuracy on the test images, %", MAIN, ACCURACY_NOTE),
+        hero=replace(hero, sentence=_HERO_NOTES[hero.name]),
         findings=findings(tables),
         sections=sections,
         tables=[
-            _measure_table(study, measures, "Agreement, mistakes, calibration", others, _QUALITY_NOTE),
             *_recorded_tables(study),
+            _measure_table(study, measures, "Agreement, mistakes, calibration", others, QUALITY_NOTE),
+            *made("robustness", _robustness_table),
             *made("head_shares", lambda table: _share_table(study, table)),
             *made("cost", lambda table: _cost_table(table, "Cost of each row", _ROW_COST_NOTE, ["title"])),
             *made("parts", lambda table: _cost_table(table, _PARTS, "Output: its shape for one image.", _PART_WORDS)),
@@ -112,14 +114,32 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
     )
 
 
+def _measures(study: Study) -> dict[str, list[Mapping[str, float]]]:
+    """The measures of every row and seed: as the experiment's table has them, else from the stored predictions."""
+    table = study.table or {}
+    if table.get("contrasts"):
+        return {row["name"]: list(row["by_seed"].values()) for row in table["rows"]}
+    return {
+        name: [
+            measure(each, study.hierarchy, study.exponent(name, seed)) for seed, each in study.predictions(name).items()
+        ]
+        for name in study.rows
+    }
+
+
+def _titles(study: Study) -> dict[str, str]:
+    recorded = {row["name"]: row["title"] for row in (study.table or {"rows": []})["rows"]}
+    return recorded | {name: row.title for name, row in study.rows.items()}
+
+
 def _measure_table(
-    study: Study, measures: Mapping[str, list[dict[str, float]]], title: str, names: Sequence[str], note: str
+    study: Study, measures: Mapping[str, Sequence[Mapping[str, float]]], title: str, names: Sequence[str], note: str
 ) -> PageTable:
     rows = []
-    for name, row in study.rows.items():
-        cells = [Cell(row.title), Cell(str(len(row.runs)), len(row.runs))]
+    for name, own in measures.items():
+        cells = [Cell(_titles(study)[name]), Cell(str(len(own)), len(own))]
         for column in names:
-            summary = _summary(measures[name], column)
+            summary = _summary(own, column)
             cells.append(Cell(summary_text(column, summary), summary and summary["mean"]))
         rows.append(cells)
     return PageTable(title, note, ["network", "n", *(MEASURES[name] for name in names)], rows)
@@ -131,36 +151,34 @@ def _summary(measures: Sequence[Mapping[str, float]], name: str) -> Summary | No
 
 
 def _recorded_tables(study: Study) -> list[PageTable]:
-    """The experiment's comparisons with its reference rows, if it has any."""
-    table = study.table or {}
-    titles = {name: row.title for name, row in study.rows.items()}
+    """The experiment's contrasts, and what twice the epochs bring, if it has any."""
+    table, titles = study.table or {}, _titles(study)
     tables = []
-    if table.get("comparisons"):
+    if table.get("contrasts"):
         rows = []
-        for each in table["comparisons"]:
+        for each in table["contrasts"]:
             found = each["difference"]
-            words = [titles.get(each[key], each[key]) for key in ("row", "reference")]
-            ends = interval_text(tuple(found["ci95"]) if found["ci95"] else None)
+            ends = [interval_text(found[key] and tuple(found[key])) for key in ("ci95_seeds", "ci95")]
             numbers = [
                 Cell(str(found["n"]), found["n"]),
                 Cell(f"{found['mean']:+.2f}", found["mean"]),
-                Cell(ends, found["ci95"][0] if found["ci95"] else None),
-                _p(found["p"]),
+                *(Cell(text) for text in ends),
                 _p(each["p_holm"]),
+                _p(each["p_equivalent_holm"]),
             ]
-            rows.append([*(Cell(word) for word in words), Cell(MEASURES[each["measure"]]), *numbers])
-        headings = ["network", "reference", "measure", "n", "difference", "95 % interval", "p", "p (Holm)"]
-        tables.append(PageTable("Differences from the references, points", _COMPARISON_NOTE, headings, rows, words=3))
-    if table.get("mcnemar"):
+            words = [titles.get(each["other"], each["other"]), MEASURES[each["measure"]]]
+            rows.append([*map(Cell, words), *numbers, Cell(each["verdict"])])
+        title = f"{titles.get(table['contrasts'][0]['row'], 'The row')}, minus each other network, points"
+        tables.append(PageTable(title, CONTRASTS_NOTE, CONTRAST_HEADINGS, rows, words=2))
+    if table.get("gains"):
         rows = []
-        for each in table["mcnemar"]:
-            words = [titles.get(each[key], each[key]) for key in ("row", "reference")]
-            counts = [Cell(f"{each['test'][key]:,}", each["test"][key]) for key in ("first_only", "second_only")]
-            p_values = [_p(each["test"]["p"]), _p(each["p_holm"])]
-            seed = Cell(str(each["seed"]), each["seed"])
-            rows.append([*(Cell(word) for word in words), Cell(each["level"]), seed, *counts, *p_values])
-        headings = ["network", "reference", "level", "seed", "network only", "reference only", "p", "p (Holm)"]
-        tables.append(PageTable("By image: McNemar's test", _MCNEMAR_NOTE, headings, rows, words=3))
+        for each in table["gains"]:
+            once, twice = each["once_pct"], each["twice_pct"]
+            for level in once:
+                values = [once[level], twice[level], twice[level] - once[level]]
+                rows.append([Cell(each["title"]), Cell(level), *(Cell(f"{value:.2f}", value) for value in values)])
+        headings = ["network", "level", "as trained, %", "twice the epochs, %", "gain, points"]
+        tables.append(PageTable("What twice the epochs bring, on held-out images", GAINS_NOTE, headings, rows, words=2))
     return tables
 
 
@@ -174,6 +192,19 @@ def _share_table(study: Study, table: pd.DataFrame) -> PageTable:
         rows.append([Cell(str(level)), Cell(names[str(level)][int(label)]), *cells])
     headings = ["head", "class", "left's share, %", "where the head is right", "where it is wrong"]
     return PageTable("Who is listened to, by class", _SHARE_NOTE, headings, rows, words=2)
+
+
+def _robustness_table(table: pd.DataFrame) -> PageTable:
+    """Accuracy of each row under each condition, of the finest level that a row predicts."""
+    level = next(level for level in LEVELS if level in set(table["level"]))
+    found = by_condition(table, level)
+    conditions = list(next(iter(found.values())))
+    rows = [
+        [Cell(title), *(Cell(summary_text("accuracy_pct", own[each]), own[each]["mean"]) for each in conditions)]
+        for title, own in found.items()
+    ]
+    note = f"Mean ± deviation over seeds, on {table['images'].iloc[0]:,} test images."
+    return PageTable(f"Robustness, {level} accuracy, %", note, ["network", *conditions], rows)
 
 
 def _cost_table(table: pd.DataFrame, title: str, note: str, words: Sequence[str]) -> PageTable:

@@ -20,7 +20,11 @@ EMBEDDED_BYTES = 200_000
 """A larger table is not embedded in the page."""
 _STYLES = ("report.css", "tables.css", "gallery.css")
 _SCRIPTS = ("report.js", "tables.js", "maps.js", "detail.js", "gallery.js")
-_MARKS = {"holds here": "✓", "holds in part": "~", "does not hold here": "✗"}
+HOLDS, PARTLY, FAILS, UNSHOWN = "holds here", "holds in part", "does not hold here", "not shown here"
+OPEN = "not decided"
+"""Verdicts on a claim. FAILS: an interval lies on the wrong side. UNSHOWN: it leaves both sides open. OPEN: it takes
+more seeds or rows than there are."""
+_MARKS = {HOLDS: "✓", PARTLY: "~", FAILS: "✗"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim, the verdict on it (`holds here`, `holds in part`, `does not hold here`, or another), and why."""
+    """A claim, the verdict on it (HOLDS and so on), and why."""
 
     claim: str
     verdict: str

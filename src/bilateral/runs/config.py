@@ -1,6 +1,7 @@
 """The root of every config, and how it is read: file, overrides, checks, clear errors."""
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -32,6 +33,7 @@ RowName = Literal[
     "right",
     "side_by_side",
     "unilateral",
+    "unilateral_long",
     "unilateral_wide",
     "nonspecialised",
     "two_left",
@@ -45,6 +47,44 @@ RowName = Literal[
 """The rows that an experiment's table may have (`experiment/rows.py` says what each is)."""
 
 
+def _refuse_repeated(key: str, values: Sequence[Any]) -> None:
+    repeated = next((value for value in values if values.count(value) > 1), None)
+    if repeated is not None:
+        raise ValueError(f"{key} lists {repeated} twice")
+
+
+Accuracy = Literal["fine_pct", "coarse_pct", "joint_fine_pct", "joint_coarse_pct", "joint_both_pct", "rollup_pct"]
+"""The measures that contrasts may be of."""
+
+
+class ContrastsConfig(Section):
+    """The family of contrasts on which the experiment's verdict rests: one row against others, declared beforehand."""
+
+    row: Text = "specialised"
+    """The row of which the question is asked."""
+    against: list[Text] = Field(
+        default=["unilateral_long", "unilateral_wide", "nonspecialised", "two_left", "ensemble_2"]
+    )
+    """The rows that it is compared with."""
+    measures: list[Accuracy] = Field(default=["joint_fine_pct", "joint_coarse_pct"], min_length=1)
+    """What is compared: accuracies, by their column."""
+    margin: Annotated[float, Field(gt=0, lt=100)] = 0.5
+    """Points within which two rows count as equally good."""
+
+    @property
+    def rows(self) -> list[str]:
+        """All rows of the family."""
+        return [self.row, *self.against]
+
+    @model_validator(mode="after")
+    def _check_each_once(self) -> "ContrastsConfig":
+        for key in ("against", "measures"):
+            _refuse_repeated(key, getattr(self, key))
+        if self.row in self.against:
+            raise ValueError(f"against lists {self.row}, the row itself")
+        return self
+
+
 class ExperimentConfig(Section):
     """What `bilateral experiment` does beside the system: the rows of its table, and how their networks are trained."""
 
@@ -54,20 +94,27 @@ class ExperimentConfig(Section):
     """Rows to leave out."""
     ensemble_sizes: list[Annotated[Whole, Field(ge=2)]] = Field([2], min_length=1)
     """How many two-headed networks make an ensemble; one row for each number and kind of mean."""
-    references: list[str] | None = None
-    """Rows that every other one is compared with. None: unilateral_wide and ensemble_2, where there are such."""
+    contrasts: ContrastsConfig = ContrastsConfig()
     end_to_end: TrainingConfig
     """Of the networks that are trained whole, from fresh weights. What it does not set is as in `training`."""
     fine_tuning: TrainingConfig
     """Of the specialised network, end to end, after its heads. What it does not set is as in `end_to_end`."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_key(cls, given: Any) -> Any:
+        """Take `references`, as configs had it until version 0.5, for the rows that `specialised` is compared with."""
+        if not isinstance(given, dict) or "references" not in given:
+            return given
+        references, rest = given["references"], {key: value for key, value in given.items() if key != "references"}
+        if not isinstance(references, list) or "contrasts" in rest:
+            return rest if references is None else given
+        return {**rest, "contrasts": {"against": [name for name in references if name != "specialised"]}}
+
     @model_validator(mode="after")
     def _check_rows(self) -> "ExperimentConfig":
-        for key in ("rows", "without", "ensemble_sizes", "references"):
-            values = getattr(self, key) or []
-            repeated = next((value for value in values if values.count(value) > 1), None)
-            if repeated is not None:
-                raise ValueError(f"{key} lists {repeated} twice")
+        for key in ("rows", "without", "ensemble_sizes"):
+            _refuse_repeated(key, getattr(self, key))
         if not set(self.rows) - set(self.without):
             raise ValueError("`without` leaves no row")
         return self

@@ -109,18 +109,20 @@ def train_run(
     )
 
 
-def evaluate_run(run: Run, dataset: HierarchicalDataset, tested: Path | None) -> Evaluation:
+def evaluate_run(run: Run, dataset: HierarchicalDataset, tested: Path | None, held_out: bool = False) -> Evaluation:
     """Test the network in the checkpoint `tested`, or the run's ensemble where it is None.
 
-    It may need the backbones that the run's config names, and no other own code: a file alone decides nothing.
+    held_out: on the images that validate, not on those of the test. It may need the backbones that the run's config
+    names, and no other own code: a file alone decides nothing.
     """
     model = run.config.model
+    images = split(run.config, dataset)[1] if held_out else dataset.test
     device = choose_device(run.config.training.device)
     own_code = {*model.archs, *run.config.own_code}
     if tested is None:
         ensemble, description = checkpoint.load_ensemble(model.members or [], model.average, own_code)
         check_labels(description, dataset, "the ensemble")
-        return evaluate(ensemble.to(device), dataset.test, description.normalise)
+        return evaluate(ensemble.to(device), images, description.normalise)
     read = checkpoint.read(tested)
     network = checkpoint.build(read, tested, own_code=own_code).to(device)
-    return evaluate(network, dataset.test, read.description.normalise)
+    return evaluate(network, images, read.description.normalise)

@@ -1,6 +1,6 @@
 """What networks said of the test images, kept in a file, so that no later question needs a network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,10 @@ class Predictions:
     def log_probabilities(self, level: str) -> Tensor:
         """Of every class of `level`: (N, classes)."""
         return self.logits[level].log_softmax(1)
+
+
+Combination = Callable[[Sequence[Predictions], LabelHierarchy], Predictions]
+"""Makes one network's predictions, or several networks', those of a row."""
 
 
 def _read_array(archive: ZipFile, name: str) -> Tensor:

@@ -23,6 +23,7 @@ from ..training.progress import ProgressDisplay, TerminalProgress
 from ..training.run_record import (
     CHECKPOINTS,
     FILE,
+    HELD_OUT,
     PREDICTIONS,
     RecordedData,
     RunRecord,
@@ -204,6 +205,9 @@ class Runner:
             evaluation = evaluate_run(run, self.dataset, tested)
             metrics = evaluation.metrics("test", self.dataset.hierarchy)
             Predictions(evaluation.logits, evaluation.labels).save(folder / PREDICTIONS)
+            if _holds_out(run.config):
+                held_out = evaluate_run(run, self.dataset, tested, held_out=True)
+                Predictions(held_out.logits, held_out.labels).save(folder / HELD_OUT)
             write_text(folder / "result.yaml", to_yaml([metrics]))
         trained = read_record(folder)
         record = RunRecord(
@@ -223,7 +227,9 @@ class Runner:
             machine=trained.machine if trained else dict(describe_machine(choose_device(run.config.training.device))),
             processes=trained.processes if trained else distributed.world_size(),
             checkpoint=None if tested is None else _name(run.config),
-            digests=digests(folder, [PREDICTIONS, *([] if tested is None else [f"{CHECKPOINTS}/{tested.name}"])]),
+            digests=digests(
+                folder, [PREDICTIONS, HELD_OUT, *([] if tested is None else [f"{CHECKPOINTS}/{tested.name}"])]
+            ),
         )
         record.write(folder)
         last = folder / "checkpoints" / "last.safetensors"
@@ -268,6 +274,11 @@ def _tested(config: Config, folder: Path) -> Path | None:
     return folder / CHECKPOINTS / f"{_name(config)}.safetensors"
 
 
+def _holds_out(config: Config) -> bool:
+    """Whether there are images that neither train nor test, so that more may be fitted on them."""
+    return config.protocol == "clean"
+
+
 def _checkpoint_damage(config: Config, folder: Path, record: RunRecord) -> str | None:
     """What is wrong with the tested checkpoint of a finished run, in a clause."""
     tested = _tested(config, folder)
@@ -285,9 +296,12 @@ def _checkpoint_damage(config: Config, folder: Path, record: RunRecord) -> str |
 
 def _test_damage(config: Config, folder: Path, record: RunRecord) -> str | None:
     """What is wrong with the stored predictions of a finished run, or with the metrics made of them, in a clause."""
-    wrong = damage(folder, record, PREDICTIONS)
-    if wrong is not None:
-        return wrong
+    if _holds_out(config) and HELD_OUT not in record.digests:
+        return f"{folder} has no predictions of the images that were held out, which earlier versions did not keep"
+    for name in (PREDICTIONS, HELD_OUT) if _holds_out(config) else (PREDICTIONS,):
+        wrong = damage(folder, record, name)
+        if wrong is not None:
+            return wrong
     try:
         predictions = Predictions.load(folder / PREDICTIONS)
     except OutputError as error:

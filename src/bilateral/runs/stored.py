@@ -11,7 +11,7 @@ from ..base.own_code import refuse_strange
 from ..models.macro import HemisphericNetwork
 from ..training import checkpoint
 from ..training.checkpoint import Description
-from ..training.run_record import FILE, PREDICTIONS, REMEDY, RunRecord, damage, read_record, run_names
+from ..training.run_record import FILE, HELD_OUT, PREDICTIONS, REMEDY, RunRecord, damage, read_record, run_names
 from .config import Config, read_config
 from .predictions import Predictions
 
@@ -52,6 +52,16 @@ class StoredRun:
         if wrong is not None:
             raise OutputError(f"{wrong}; {REMEDY}")
         return Predictions.load(self.folder / PREDICTIONS)
+
+    @cached_property
+    def held_out(self) -> Predictions | None:
+        """What it said of the images that validated; None where none were held out, or an older version did not ask."""
+        if HELD_OUT not in self.record.digests:
+            return None
+        wrong = damage(self.folder, self.record, HELD_OUT)
+        if wrong is not None:
+            raise OutputError(f"{wrong}; {REMEDY}")
+        return Predictions.load(self.folder / HELD_OUT)
 
     @cached_property
     def description(self) -> Description:

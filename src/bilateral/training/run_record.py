@@ -11,6 +11,7 @@ from ..base.yaml_files import YamlError, parse_yaml, to_yaml
 
 FILE = "run.yaml"
 PREDICTIONS = "predictions.npz"
+HELD_OUT = "held_out_predictions.npz"
 CHECKPOINTS = "checkpoints"
 REMEDY = "the command that made the run makes it again"
 

@@ -1,0 +1,71 @@
+"""The answer of an experiment: the contrasts that its config declared, as its table has them."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ..experiment.contrasts import BETTER, EQUAL, WORSE
+from ..experiment.measures import MEASURES
+from .base import Analysis
+from .study import NotApplicableError, Study
+from .style import COLOURS, panels
+
+
+def compute(study: Study) -> pd.DataFrame:
+    """One line a contrast: the row's accuracy minus the other one's, in points, with both intervals and the verdict.
+
+    ci95_seeds_low, ci95_seeds_high: over seeds alone, absent for one seed. ci95_low, ci95_high: over seeds and images.
+    answer: the sentence that sums them up, the same in every line.
+    """
+    table = study.table or {}
+    if not table.get("contrasts"):
+        raise NotApplicableError("no contrasts were declared and tested, which only an experiment does")
+    titles = {row["name"]: row["title"] for row in table["rows"]}
+    lines = []
+    for each in table["contrasts"]:
+        found = each["difference"]
+        over_seeds = found["ci95_seeds"] or (None, None)
+        lines.append(
+            {
+                "measure": each["measure"],
+                "other": each["other"],
+                "title": titles.get(each["other"], each["other"]),
+                "n": found["n"],
+                "difference": found["mean"],
+                "ci95_seeds_low": over_seeds[0],
+                "ci95_seeds_high": over_seeds[1],
+                "ci95_low": found["ci95"][0],
+                "ci95_high": found["ci95"][1],
+                "p_holm": each["p_holm"],
+                "p_equivalent_holm": each["p_equivalent_holm"],
+                "verdict": each["verdict"],
+                "answer": table["answer"],
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Every difference with its intervals, the thick one over seeds; right of the line the row is better."""
+    titles, measures = list(dict.fromkeys(table["title"])), list(dict.fromkeys(table["measure"]))
+    figure, grid = panels(len(measures), height=0.9 + 0.34 * len(titles), width=6.8, sharey=True, squeeze=False)
+    axes = grid[0]
+    colours = {BETTER: COLOURS["bilateral"], WORSE: COLOURS["right"], EQUAL: COLOURS["left"]}
+    for panel, measure in zip(axes, measures):
+        for _, each in table[table["measure"] == measure].iterrows():
+            place, colour = titles.index(each["title"]), colours.get(each["verdict"], COLOURS["other"])
+            panel.plot([each["ci95_low"], each["ci95_high"]], [place, place], color=colour, linewidth=1)
+            if pd.notna(each["ci95_seeds_low"]):
+                panel.plot([each["ci95_seeds_low"], each["ci95_seeds_high"]], [place, place], color=colour, linewidth=3)
+            panel.plot(each["difference"], place, "o", color=colour)
+        panel.axvline(0, color=COLOURS["other"], linewidth=1)
+        panel.set(title=MEASURES[measure], xlabel="points better than ...", ylim=(len(titles) - 0.5, -0.5))
+    axes[0].set_yticks(range(len(titles)), titles)
+    return figure
+
+
+def tell(table: pd.DataFrame) -> str:
+    """Give the verdict, as the experiment's files have it."""
+    return str(table["answer"].iloc[0])
+
+
+ANALYSIS = Analysis("contrasts", "The answer", "Is the network in question better, and than what?", compute, draw, tell)

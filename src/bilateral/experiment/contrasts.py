@@ -1,0 +1,115 @@
+"""The family of contrasts that a config declares, tested together, and the verdict in a sentence."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..base.errors import ConfigError
+from ..base.statistics import CONFIDENCE, FEWEST_FOR_P, CrossedDifference, crossed_difference, holm
+from ..runs.config import ContrastsConfig
+from .measures import MEASURES
+
+BETTER, WORSE, EQUAL, OPEN = "better", "worse", "as good as", "not told apart"
+UNDECIDED = "no verdict"
+"""Of fewer than three seeds."""
+_ENSEMBLE = re.compile(r"ensemble_[1-9][0-9]*(_probabilities)?")
+
+Correct = Mapping[str, npt.NDArray[np.bool_]]
+"""Of one network: for each accuracy, by its name in MEASURES, whether each image counts in it."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A row minus another one in one measure, in points, over the seeds that both have.
+
+    p_holm, p_equivalent_holm: the p of the difference, and of equivalence, each corrected over its kind in the family.
+    verdict: BETTER or WORSE by the first, else EQUAL by the second, else OPEN; UNDECIDED without p.
+    """
+
+    row: str
+    other: str
+    measure: str
+    difference: CrossedDifference
+    p_holm: float | None
+    p_equivalent_holm: float | None
+    verdict: str
+
+
+def contrast_rows(correct: Mapping[str, Mapping[int, Correct]], family: ContrastsConfig) -> list[Contrast]:
+    """Test the whole family on what rows get right, by row, seed and measure.
+
+    Pairs of rows without a common seed are absent.
+    """
+    found: list[tuple[str, str, CrossedDifference]] = []
+    own = correct.get(family.row, {})
+    for other in family.against:
+        for name in family.measures:
+            seeds = [s for s in own if name in own[s] and name in correct.get(other, {}).get(s, {})]
+            if seeds:
+                pairs = [own[s][name].astype(float) - correct[other][s][name] for s in seeds]
+                found.append((other, name, crossed_difference(100 * np.stack(pairs), family.margin)))
+    different = holm([difference.p for _, _, difference in found])
+    equivalent = holm([difference.p_equivalent for _, _, difference in found])
+    return [
+        Contrast(family.row, other, name, difference, p, equal, _verdict(difference.mean, p, equal))
+        for (other, name, difference), p, equal in zip(found, different, equivalent)
+    ]
+
+
+def _verdict(mean: float, p: float | None, p_equivalent: float | None) -> str:
+    if p is None or p_equivalent is None:
+        return UNDECIDED
+    if p < 1 - CONFIDENCE:
+        return BETTER if mean > 0 else WORSE
+    return EQUAL if p_equivalent < 1 - CONFIDENCE else OPEN
+
+
+def check_family(family: ContrastsConfig, known: Collection[str]) -> None:
+    """Raise ConfigError for a row that no table can have. known: names of rows, ensembles left out."""
+    for name in family.rows:
+        if name not in known and not _ENSEMBLE.fullmatch(name):
+            raise ConfigError(
+                f"experiment.contrasts: there is no row {name!r}; there are {', '.join(known)}, and ensembles, such as "
+                "ensemble_2"
+            )
+
+
+def answer(contrasts: Sequence[Contrast], titles: Mapping[str, str]) -> str:
+    """Give the verdict in one sentence. titles: of the rows, by name."""
+    if not contrasts:
+        return "No verdict: the table lacks the rows that the question is about."
+    title = titles.get(contrasts[0].row, contrasts[0].row)
+    fewest = min(contrast.difference.n for contrast in contrasts)
+    if any(contrast.verdict == UNDECIDED for contrast in contrasts):
+        return f"No verdict from {fewest} seed{'s' * (fewest > 1)}: it takes at least {FEWEST_FOR_P}."
+    counts = Counter(contrast.verdict for contrast in contrasts)
+    begin = {
+        (True, False): "Yes" if counts[BETTER] == len(contrasts) else "In part",
+        (True, True): "Mixed",
+        (False, True): "No",
+        (False, False): "As good, not better" if counts[EQUAL] == len(contrasts) else "Not shown",
+    }[bool(counts[BETTER]), bool(counts[WORSE])]
+    others = len({contrast.other for contrast in contrasts})
+    told = ", ".join(f"{verdict} in {counts[verdict]}" for verdict in (BETTER, WORSE, EQUAL, OPEN) if counts[verdict])
+    return (
+        f"{begin}: in {len(contrasts)} comparisons with {others} other network{'s' * (others > 1)}, "
+        f"“{title}” is {told} ({fewest} seeds, Holm-corrected)."
+    )
+
+
+def by_row(contrasts: Sequence[Contrast], titles: Mapping[str, str]) -> list[str]:
+    """Say of each other row, in a sentence, how it compares in every measure."""
+    sentences = []
+    for other in dict.fromkeys(contrast.other for contrast in contrasts):
+        parts = [
+            f"{MEASURES[each.measure]} {each.difference.mean:+.2f} points, {each.verdict} "
+            f"({each.difference.ci95[0]:.2f} to {each.difference.ci95[1]:.2f})"
+            for each in contrasts
+            if each.other == other
+        ]
+        sentences.append(f"Against “{titles.get(other, other)}”: {'; '.join(parts)}.")
+    return sentences

@@ -1,0 +1,46 @@
+"""What an experiment's runs cost, counted before any of them is done."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..data.images import HierarchicalDataset
+from ..models.config import ModelConfig
+from ..models.cost import NetworkCost, network_cost
+from ..runs.config import Config
+from ..runs.execution import resolve, split
+from ..runs.plan import Run
+from ..training.cost import training_flops
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """What a run costs: parameters, multiply-adds of one image's forward pass, FLOPs of the run's own training."""
+
+    parameters: int
+    trainable_parameters: int
+    multiply_adds: int
+    training_flops: int
+
+
+class Costs:
+    """Counts what networks and runs cost on a data set, of which a config's protocol holds some images out."""
+
+    def __init__(self, config: Config, dataset: HierarchicalDataset) -> None:
+        self.config, self.dataset = config, dataset
+
+    def network(self, model: ModelConfig) -> NetworkCost:
+        """Count what a network costs with the data set's classes and images."""
+        hierarchy, (channels, height, width) = self.dataset.hierarchy, self.dataset.train.images.shape[1:]
+        return network_cost(model, hierarchy.fine_count, hierarchy.coarse_count, (height, width), channels)
+
+    def run(self, run: Run) -> RunCost:
+        """Count what a run costs by itself, its parents left out."""
+        run = resolve(run)
+        model = run.config.model
+        cost = self.network(model)
+        flops = training_flops(cost, model, run.config.training, *self._sizes)
+        return RunCost(cost.parameters, cost.trainable_parameters, cost.forward_flops // 2, flops)
+
+    @cached_property
+    def _sizes(self) -> list[int]:
+        return [len(images) for images in split(self.config, self.dataset)]

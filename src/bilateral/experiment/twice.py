@@ -1,0 +1,89 @@
+"""What twice the epochs of every training would bring an experiment's rows: measured, and kept beside its table."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from ..base.errors import ConfigError, OutputError
+from ..base.files import read_bytes, to_json, write_text
+from ..data.images import HierarchicalDataset
+from ..runs.config import Config
+from ..runs.runner import RunResult
+from ..runs.scheduling import Executor, run_plan
+from ..runs.stored import StoredRun
+from ..training.config import TrainingConfig
+from .experiment import Experiment
+from .results import Gain
+
+FILE = "twice.json"
+_MOST_BYTES = 2**20
+_GAINS = TypeAdapter(list[Gain])
+
+
+def twice_as_long(config: Config) -> Config:
+    """The same experiment, with twice the epochs of every training, and one seed."""
+
+    def longer(training: TrainingConfig) -> TrainingConfig:
+        return training.model_copy(update={"epochs": 2 * training.epochs, "warmup_epochs": 2 * training.warmup_epochs})
+
+    sides = {side: longer(getattr(config.pretraining, side)) for side in ("left", "right")}
+    settings = config.experiment
+    if settings is not None:
+        stages = {stage: longer(getattr(settings, stage)) for stage in ("end_to_end", "fine_tuning")}
+        settings = settings.model_copy(update=stages)
+    return config.model_copy(
+        update={
+            "training": longer(config.training),
+            "pretraining": config.pretraining.model_copy(update=sides),
+            "experiment": settings,
+            "seeds": config.seeds[:1],
+        }
+    )
+
+
+def measure_gains(
+    config: Config, dataset: HierarchicalDataset, executor: Callable[[Experiment], Executor]
+) -> list[Gain]:
+    """Do the experiment's first seed, and the same with twice the epochs, and compare them on held-out images.
+
+    Raises ConfigError where none are held out, and what a run raises.
+    """
+    if config.protocol == "original":
+        raise ConfigError("--twice compares on held-out images, which protocol: original has not; take protocol: clean")
+    once = Experiment(config.model_copy(update={"seeds": config.seeds[:1]}), dataset)
+    twice = Experiment(twice_as_long(config), dataset)
+    before, after = (_held_out_pct(each, executor(each)) for each in (once, twice))
+    kinds = {row.name: once.kinds(row) for row in once.rows}
+    seed = config.seeds[0]
+    return [Gain(row.name, row.title, seed, kinds[row.name], before[row.name], after[row.name]) for row in once.rows]
+
+
+def _held_out_pct(experiment: Experiment, executor: Executor) -> dict[str, dict[str, float]]:
+    """Accuracies on held-out images, %, by row and level, for the first seed."""
+    done = run_plan(experiment.runner, experiment.plan, executor)
+    found = {}
+    for row in experiment.rows:
+        results = [done[experiment.runner.identity(run)] for run in next(iter(row.runs.values()))]
+        held_out = [StoredRun.open(each.folder).held_out for each in results if isinstance(each, RunResult)]
+        predictions = row.combine([each for each in held_out if each is not None], experiment.dataset.hierarchy)
+        found[row.name] = {level: predictions.accuracy_pct(level) for level in predictions.logits}
+    return found
+
+
+def write_gains(folder: Path, gains: Sequence[Gain]) -> None:
+    """Keep what was measured beside an experiment's table."""
+    write_text(folder / FILE, to_json([asdict(gain) for gain in gains], indent=1))
+
+
+def read_gains(folder: Path) -> list[Gain]:
+    """Read what was kept; none where there is no such file. Raises OutputError for one that is damaged."""
+    path = folder / FILE
+    try:
+        return _GAINS.validate_json(read_bytes(path, _MOST_BYTES), strict=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise OutputError(f"cannot read {path}: {reason}; delete it, and measure again by --twice") from error
