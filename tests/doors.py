@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 
 from bilateral.base.errors import BilateralError
 
@@ -23,6 +24,30 @@ _writable: list[str] | None = None
 _seen: list[str] = []
 _STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "pty.spawn", "webbrowser.open")
 _CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.chmod", "shutil.rmtree")
+
+
+_STRANGE = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 10**20),
+    st.floats(),
+    st.text(max_size=8),
+    st.sampled_from(["../..", "/etc/passwd", "evil:load", "nan", "9" * 5000, "\0", "$x$", "<script>", "\ud800"]),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
+
+
+def strange(values, data):
+    """Plain values, in one place of which stands something else, or nothing."""
+    if isinstance(values, dict | list) and values and data.draw(st.integers(0, 9)):
+        key = data.draw(st.sampled_from(sorted(values) if isinstance(values, dict) else range(len(values))))
+        if data.draw(st.integers(0, 5)) == 0:
+            del values[key]
+        else:
+            values[key] = strange(values[key], data)
+        return values
+    return data.draw(_STRANGE)
 
 
 def passes(door: Callable[[], object], writable: Path) -> str:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from ..base.errors import OutputError
 from ..base.files import read_text
@@ -65,6 +65,12 @@ class _Gain(_Part):
     seed: int
     once_pct: dict[Level, Number]
     twice_pct: dict[Level, Number]
+
+    @model_validator(mode="after")
+    def _check_levels(self) -> "_Gain":
+        if self.once_pct.keys() != self.twice_pct.keys():
+            raise ValueError("its accuracies are not of the same levels once and twice")
+        return self
 
 
 class Table(_Part):

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ..runs.predictions import LEVELS
 from ..runs.scheduling import Failure
 from .contrasts import Contrast, Correct
 
@@ -55,6 +56,10 @@ class Gain:
     kinds: list[str]
     once_pct: dict[str, Annotated[float, Field(ge=0, le=100)]]
     twice_pct: dict[str, Annotated[float, Field(ge=0, le=100)]]
+
+    def __post_init__(self) -> None:
+        if not self.once_pct or self.once_pct.keys() != self.twice_pct.keys() or not {*self.once_pct} <= {*LEVELS}:
+            raise ValueError("its accuracies are not of the same levels once and twice")
 
     @property
     def points(self) -> float:
