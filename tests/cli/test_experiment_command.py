@@ -106,9 +106,8 @@ def test_killed_and_run_again_the_table_is_identical_and_again_all_is_reused(who
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0 and "Traceback" not in errors, errors
     assert tables(tmp_path) == tables(whole)
-    done = experiment(tmp_path, "--workers", "2")
     again = experiment(tmp_path)
-    assert again.stdout == done.stdout
+    assert again.stdout == (whole / "stdout").read_text()
     assert again.stderr.count("finished before, reused") == 28 and tables(tmp_path) == tables(whole)
     assert not list(tmp_path.rglob("*.partial"))
 
@@ -124,29 +123,42 @@ def test_the_plan_says_what_is_reused_and_what_is_not(whole):
     assert not list(whole.rglob("*seed2*"))
 
 
-def test_seeds_done_elsewhere_are_taken_as_they_are(whole, tmp_path):
+@pytest.fixture
+def here(tmp_path, monkeypatch, capsys):
+    """Do the command in this process, which is quicker: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def do(*arguments: str) -> tuple[object, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["experiment", str(QUICK), *TINY, "workers=1", *arguments])
+        told = capsys.readouterr()
+        return ended.value.code, told.out, told.err
+
+    return do
+
+
+def test_seeds_done_elsewhere_are_taken_as_they_are(whole, here, tmp_path):
     seeds = tmp_path / "given"
     seeds.mkdir()
     (seeds / "seed-1.json").write_bytes((whole / "runs/quick-experiment/seeds/seed-1.json").read_bytes())
-    plan = json.loads(experiment(tmp_path, "--plan", "--json", "--seeds-from", "given").stdout)
+    plan = json.loads(here("--plan", "--json", "--seeds-from", "given")[1])
     assert len(plan["runs"]) == 14 and {run["seed"] for run in plan["runs"]} == {0, 1000}
     rows = "experiment.rows=[left, right, side_by_side]"
-    done = experiment(tmp_path, rows, "--seeds-from", "given")
-    assert done.returncode == 0, done.stderr
+    assert here(rows, "--seeds-from", "given")[0] == 0
     found = json.loads((tmp_path / "runs/quick-experiment/table.json").read_text())["rows"]
     good = {row["name"]: row for row in json.loads(tables(whole)["table.json"])["rows"]}
     assert [row["by_seed"] for row in found] == [good[row["name"]]["by_seed"] for row in found]
-    other = experiment(tmp_path, rows, "--seeds-from", "given", "pretraining.left.epochs=1")
-    assert other.returncode == 2 and "seed 1 of the row left was made with other settings" in other.stderr
+    code, _, told = here(rows, "--seeds-from", "given", "pretraining.left.epochs=1")
+    assert code == 2 and "seed 1 of the row left was made with other settings" in told
 
 
-def test_what_twice_the_epochs_bring_is_measured_and_then_told(whole, tmp_path):
+def test_what_twice_the_epochs_bring_is_measured_and_then_told(here, tmp_path):
     arguments = ["experiment.rows=[left, specialised]", "experiment.contrasts.against=[left]", "seeds=[0]"]
-    done = experiment(tmp_path, *arguments, "--twice", "--json")
-    assert done.returncode == 0, done.stderr
-    gains = json.loads(done.stdout)
+    code, told, _ = here(*arguments, "--twice", "--json")
+    assert code == 0
+    gains = json.loads(told)
     assert [gain["row"] for gain in gains] == ["left", "specialised"]
-    assert experiment(tmp_path, *arguments).returncode == 0
+    assert here(*arguments)[0] == 0
     found = json.loads((tmp_path / "runs/quick-experiment/table.json").read_text())
     assert found["gains"] == gains
     for gain in gains:
@@ -154,7 +166,7 @@ def test_what_twice_the_epochs_bring_is_measured_and_then_told(whole, tmp_path):
         told = [doubt for doubt in found["doubts"] if gain["title"] in doubt and "fully trained" in doubt]
         assert len(told) == rises and all("Not fully trained, since twice" in doubt for doubt in told)
     # What was measured of other settings is not told of these.
-    assert experiment(tmp_path, *arguments, "pretraining.left.epochs=1").returncode == 0
+    assert here(*arguments, "pretraining.left.epochs=1")[0] == 0
     assert json.loads((tmp_path / "runs/quick-experiment/table.json").read_text())["gains"] == []
 
 
@@ -193,12 +205,9 @@ def test_a_failed_run_is_marked_with_its_log_and_all_others_go_on(whole, tmp_pat
         (["pretraining.left.crop_padding=40"], "crop_padding"),
     ],
 )
-def test_bad_input_is_told_before_anything_starts(tmp_path, monkeypatch, capsys, arguments, message):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as ended:  # in this process, for there are many
-        main(["experiment", str(QUICK), *TINY, *arguments])
-    told = capsys.readouterr().err
-    assert ended.value.code == 2 and message in told and "Traceback" not in told
+def test_bad_input_is_told_before_anything_starts(here, tmp_path, arguments, message):
+    code, _, told = here(*arguments)
+    assert code == 2 and message in told and "Traceback" not in told
     assert not (tmp_path / "runs").exists()
 
 

@@ -28,7 +28,7 @@ def linear_accuracy(train_images, labels, test_images, test_labels, classes: int
 def test_a_narrow_resnet9_learns_shapes(tmp_path):
     dataset = load(DataConfig(shapes=ShapesConfig(train_per_class=120, test_per_class=5)))
     values = {
-        "model": {"mode_hemis": "unilateral", "mode_heads": "coarse", "dropout": 0, "left": {"width": 0.25}},
+        "model": {"mode_hemis": "unilateral", "mode_heads": "coarse", "dropout": 0, "left": {"width": 0.125}},
         "training": {"epochs": 8, "batch_size": 64, "lr": 0.1, "validate_every_epochs": 8, "device": "cpu"},
     }
     config = resolve(Run(check_config(values, "test"), 0)).config
