@@ -66,7 +66,7 @@ CASES: dict[str, tuple[dict[str, str], int, int, tuple[str, ...], set[str]]] = {
         6,
         4,
         ("model.left.arch=own_arch:Flat", "model.right.arch=own_arch:Flat"),
-        {"cka", "probes", "attribution", "occlusion", "parts", "gallery"},
+        {"attribution", "occlusion", "gallery"},
     ),
 }
 

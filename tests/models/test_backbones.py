@@ -89,14 +89,6 @@ def test_multiply_adds(arch, millions):
 
 
 @pytest.mark.parametrize("arch", SIZES)
-def test_activations_name_every_stage_and_end_with_the_features(arch, images):
-    backbone = build(arch, width=1 / 16).eval()
-    outputs = backbone.activations(images)
-    assert tuple(outputs) == backbone.stages
-    assert torch.equal(list(outputs.values())[-1], backbone(images))
-
-
-@pytest.mark.parametrize("arch", SIZES)
 def test_larger_images_give_features_of_the_same_length(arch):
     backbone = build(arch, width=1 / 16).eval()
     assert backbone(torch.randn(2, 3, 48, 40)).shape == (2, backbone.num_features)

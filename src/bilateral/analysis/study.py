@@ -16,7 +16,7 @@ from ..data.images import HierarchicalDataset, HierarchicalImages
 from ..experiment.joint_inference import exponent_of
 from ..experiment.rows import KINDS, ensemble_kinds
 from ..models.config import SIDES
-from ..models.macro import HemisphericNetwork
+from ..models.network import Network
 from ..runs.config import Config, check_config
 from ..runs.execution import split
 from ..runs.overrides import override
@@ -52,7 +52,7 @@ class System:
     device: torch.device
 
     @cached_property
-    def network(self) -> HemisphericNetwork:
+    def network(self) -> Network:
         """The bilateral network, in evaluation mode."""
         return self.bilateral.network().to(self.device).requires_grad_(False)
 

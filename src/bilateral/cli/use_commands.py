@@ -128,7 +128,7 @@ def _describe(path: Path) -> None:
 
 
 def _parameters(read: Checkpoint, path: Path) -> str:
-    strange = [name for name in read.description.model.archs if is_own(name)]
+    strange = [name for name in read.description.model.kinds if is_own(name)]
     if strange:
         count = sum(tensor.numel() for tensor in read.network_state.values())
         return f"numbers in its tensors: {count:,} (of which parameters: the code of {', '.join(strange)} would say)"

@@ -8,7 +8,7 @@ from ..base.errors import CheckpointError, ConfigError, DataError
 from ..data.images import HierarchicalDataset
 from ..models.build import build_network, check_fits, load_state, try_out
 from ..models.config import ModelConfig
-from ..models.macro import HemisphericNetwork
+from ..models.network import Network
 from ..training import checkpoint
 from ..training.checkpoint import Description
 from ..training.header import MOST_PIXELS
@@ -53,13 +53,15 @@ def check_network(run: Run, dataset: HierarchicalDataset) -> None:
     if config.training.crop_padding >= min(height, width):
         raise ConfigError(f"training.crop_padding: must be smaller than the images, which are {height}x{width}")
     with torch.device("meta"):
-        network = build_network(config.model, dataset.hierarchy.fine_count, dataset.hierarchy.coarse_count)
+        network = build_network(
+            config.model, dataset.hierarchy.fine_count, dataset.hierarchy.coarse_count, image_size=(height, width)
+        )
     check_fits(network)
     try_out(network, config.model, (height, width), dataset.train.images.shape[1])
     _check_weights(config.model, network, dataset)
 
 
-def _check_weights(model: ModelConfig, network: HemisphericNetwork, dataset: HierarchicalDataset) -> None:
+def _check_weights(model: ModelConfig, network: Network, dataset: HierarchicalDataset) -> None:
     """See that the checkpoints of a network fit it; warn of a hemisphere that was trained for something else."""
     if model.checkpoint is not None:
         read = checkpoint.read(model.checkpoint)

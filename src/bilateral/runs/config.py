@@ -178,8 +178,8 @@ class Config(Section):
 
     @property
     def named_code(self) -> set[str]:
-        """The `package.module:Object` names of its data source and backbones, where these are the user's own."""
-        names = {self.data.name, *self.model.archs}
+        """The `package.module:Object` names in it that are of the user's own code."""
+        names = {self.data.name, *self.model.kinds}
         return {name for name in names if is_own(name)}
 
 

@@ -78,7 +78,10 @@ def train_run(
     parents: by side, the checkpoint that a hemisphere comes from; by WHOLE that of the whole network.
     """
     config, hierarchy = run.config, dataset.hierarchy
-    network = build_network(config.model, hierarchy.fine_count, hierarchy.coarse_count, run.seed)
+    description = describe(config, dataset)
+    network = build_network(
+        config.model, hierarchy.fine_count, hierarchy.coarse_count, run.seed, description.image_size
+    )
     whole = parents.get(WHOLE, config.model.checkpoint)
     if whole is not None:
         load_state(network, checkpoint.read(whole).network_state, str(whole))
@@ -87,12 +90,11 @@ def train_run(
         if path is not None:
             checkpoint.load_hemisphere(network, side, path)
     training, validation = split(config, dataset)
-    description = describe(config, dataset)
-    for side, hemisphere in config.model.hemispheres.items():
-        if hemisphere.freeze == "untrained":
-            # Over all of the set, which may be sorted by class.
-            chosen = training.images[:: max(1, len(training) // CALIBRATION_IMAGES)][:CALIBRATION_IMAGES]
-            calibrate_batch_norm(network.hemispheres[side], description.normalise(chosen))
+    untrained = [side for side, hemisphere in config.model.hemispheres.items() if hemisphere.freeze == "untrained"]
+    if untrained:
+        # Over all of the set, which may be sorted by class.
+        chosen = training.images[:: max(1, len(training) // CALIBRATION_IMAGES)][:CALIBRATION_IMAGES]
+        calibrate_batch_norm(network, untrained, description.normalise(chosen))
     train(
         TrainingJob(
             network,
@@ -118,7 +120,7 @@ def evaluate_run(run: Run, dataset: HierarchicalDataset, tested: Path | None, he
     model = run.config.model
     images = split(run.config, dataset)[1] if held_out else dataset.test
     device = choose_device(run.config.training.device)
-    own_code = {*model.archs, *run.config.own_code}
+    own_code = {*model.kinds, *run.config.own_code}
     if tested is None:
         ensemble, description = checkpoint.load_ensemble(model.members or [], model.average, own_code)
         check_labels(description, dataset, "the ensemble")

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..base.errors import ConfigError, OutputError
 from ..base.files import read_json_lines
 from ..base.own_code import refuse_strange
-from ..models.macro import HemisphericNetwork
+from ..models.network import Network
 from ..training import checkpoint
 from ..training.checkpoint import Description
 from ..training.run_record import FILE, HELD_OUT, PREDICTIONS, REMEDY, RunRecord, damage, read_record, run_names
@@ -68,7 +68,7 @@ class StoredRun:
         """What its network is."""
         return checkpoint.read(self.folder).description
 
-    def network(self) -> HemisphericNetwork:
+    def network(self) -> Network:
         """Its tested network, in evaluation mode, on the CPU. Raises CheckpointError."""
         return checkpoint.load(self.folder, own_code=self.own_code)
 

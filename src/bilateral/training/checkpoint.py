@@ -14,14 +14,14 @@ from torch import Tensor
 from ..base.errors import CheckpointError, ConfigError, DataError, OutputError
 from ..base.files import open_plain, whole_file
 from ..base.memory import check_memory
-from ..base.own_code import refuse_strange
+from ..base.own_code import is_own, refuse_strange
 from ..base.section import user_path
 from ..base.text import shown
 from ..data import cifar100
 from ..data.augment import Normalisation
-from ..models.backbones import BACKBONES
 from ..models.build import State, build_network, check_state, hemisphere_state, load_state, not_finite, try_out
-from ..models.macro import Ensemble, HemisphericNetwork
+from ..models.ensemble import Ensemble
+from ..models.network import Network
 from ..models.original_checkpoints import read_original
 from ..models.torch_files import is_torch_file
 from . import header as headers
@@ -59,7 +59,7 @@ class Checkpoint:
 
 def save(
     path: Path,
-    network: HemisphericNetwork,
+    network: Network,
     description: Description,
     optimizer_state: OptimizerState | None = None,
     training: TrainingState | None = None,
@@ -132,27 +132,26 @@ def find(path: Path) -> Path:
     raise CheckpointError(f"the checkpoint of the run in {path} is gone: {candidates[0]}; {REMEDY}")
 
 
-def build(
-    checkpoint: Checkpoint, source: Path, mode_out: str | None = None, own_code: Collection[str] = ()
-) -> HemisphericNetwork:
+def build(checkpoint: Checkpoint, source: Path, mode_out: str | None = None, own_code: Collection[str] = ()) -> Network:
     """Build a checkpoint's network in evaluation mode.
 
-    own_code: the `package.module:Class` backbones that a file may name; a file alone never decides what code
+    own_code: the `package.module:Class` kinds that a file may name; a file alone never decides what code
     is run. Raises CheckpointError if the file names another one, describes a network that cannot be, or its tensors do
     not fit.
     """
     if mode_out not in (None, "pred", "feature"):
         raise ConfigError(f"mode_out: {mode_out!r} is not allowed; allowed: pred, feature")
     description = checkpoint.description
-    archs = _archs(description)
-    refuse_strange(archs, own_code, f"the checkpoint {source}", CheckpointError)
+    refuse_strange(description.model.kinds, own_code, f"the checkpoint {source}", CheckpointError)
     model = description.model.model_copy(update={"mode_out": mode_out} if mode_out else {})
     try:
         network = _sketch(description)
         try_out(network, model, description.image_size, len(description.normalise.mean))
-        # A state has all tensors of our backbones, so that no memory and no initial weights are needed before.
-        if not archs <= set(BACKBONES):
-            network = build_network(model, description.fine_count, description.coarse_count)
+        # A state has all tensors of our kinds, so that no memory and no initial weights are needed before.
+        if any(is_own(kind) for kind in model.kinds):
+            network = build_network(
+                model, description.fine_count, description.coarse_count, image_size=description.image_size
+            )
     except (ConfigError, DataError) as error:
         raise CheckpointError(f"{source} describes a network that cannot be: {error}") from error
     network.outputs_features = model.mode_out == "feature"
@@ -162,12 +161,13 @@ def build(
     return network
 
 
-def load(path: str | Path, mode_out: str | None = None, own_code: Collection[str] = ()) -> HemisphericNetwork:
+def load(path: str | Path, mode_out: str | None = None, own_code: Collection[str] = ()) -> Network:
     """Give the trained network of any checkpoint, of ours or of the original's format, in evaluation mode.
 
-    path: the file, or a run's folder; `~` and `$NAME` count. mode_out: `feature` makes it give features and no logits.
-    own_code: `package.module:Class` backbones that the file may name. Calling the network on normalised images
-    (B, 3, H, W), as `network.normalise` makes them of uint8 ones, gives an `Output` of `fine`, `coarse` and `features`.
+    path: the file, or a run's folder; `~` and `$NAME` count. mode_out: `feature` makes it give features alone.
+    own_code: `package.module:Class` kinds (backbones, parts, ...) that the file may name. Calling the network on
+    normalised images (B, 3, H, W), as `network.normalise` makes them of uint8 ones, gives an `Output` of `fine`,
+    `coarse` and `features`.
     Raises CheckpointError where there is none, or where tensors do not fit (they are named).
     """
     path = Path(path)
@@ -205,7 +205,7 @@ def load_ensemble(
     ), first
 
 
-def load_hemisphere(network: HemisphericNetwork, side: str, path: Path, replace: bool = False) -> None:
+def load_hemisphere(network: Network, side: str, path: Path, replace: bool = False) -> None:
     """Put a trained hemisphere from the checkpoint at `path` in place of the network's one on `side`.
 
     A file of one hemisphere gives that one; a file of two the one on the same side. replace: as in `load_state`.
@@ -243,7 +243,7 @@ def _check_tensors(description: Description, given: Mapping[str, tuple[Sequence[
             raise CheckpointError(f"{damaged}s tensor {name!r:.80} has no place in a checkpoint of ours")
         if kind not in _DTYPES:
             raise CheckpointError(f"{damaged}s tensor {name!r:.80} is of the kind {kind}, which networks do not have")
-    if _archs(description) <= set(BACKBONES):
+    if not any(is_own(kind) for kind in description.model.kinds):
         try:
             sketch = _sketch(description)
         except ConfigError as error:
@@ -256,14 +256,12 @@ def _check_tensors(description: Description, given: Mapping[str, tuple[Sequence[
         check_state(sketch, shapes, damaged)
 
 
-def _sketch(description: Description) -> HemisphericNetwork:
+def _sketch(description: Description) -> Network:
     """The network of a description without memory: its names, shapes and kinds."""
     with torch.device("meta"):
-        return build_network(description.model, description.fine_count, description.coarse_count)
-
-
-def _archs(description: Description) -> set[str]:
-    return {hemisphere.arch for hemisphere in description.model.hemispheres.values()}
+        return build_network(
+            description.model, description.fine_count, description.coarse_count, image_size=description.image_size
+        )
 
 
 def _read_original(path: Path) -> Checkpoint:

@@ -2,10 +2,11 @@
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ..config import HemisphereConfig
-from ..kwta import KWinnersTakeAll
+from ..parts.kwta import KWinnersTakeAll
 from .base import Backbone, scaled
 
 
@@ -18,7 +19,7 @@ class SparseConvBlock(nn.Sequential):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
         if config.sparsity is not None:
-            self.kwta = KWinnersTakeAll(config.sparsity)
+            self.kwta = KWinnersTakeAll(config.sparsity, torch.Size([outputs]))
         self.norm = nn.BatchNorm2d(outputs, momentum=momentum)
         self.relu = nn.ReLU()
         if pool:
