@@ -44,7 +44,7 @@ def images():
 
 
 def test_every_registered_backbone_has_its_size_here():
-    assert SIZES.keys() == BACKBONES.keys()
+    assert SIZES.keys() == BACKBONES.names.keys()
 
 
 @pytest.mark.parametrize("arch", SIZES)

@@ -31,8 +31,12 @@ def bilateral(left, right, **given):
 
 
 CONFIGS = {
-    **{f"backbone {arch}": unilateral(left={**TINY, "arch": arch}) for arch in BACKBONES},
-    **{f"sparse {arch}": unilateral(left={**SPARSE, "arch": arch}) for arch in BACKBONES if arch.endswith("_resnet9")},
+    **{f"backbone {arch}": unilateral(left={**TINY, "arch": arch}) for arch in BACKBONES.names},
+    **{
+        f"sparse {arch}": unilateral(left={**SPARSE, "arch": arch})
+        for arch in BACKBONES.names
+        if arch.endswith("_resnet9")
+    },
     "fine head": unilateral(mode_heads="fine"),
     "coarse head": unilateral(mode_heads="coarse"),
     "right alone": {"mode_hemis": "unilateral", "right": TINY, "mode_heads": "coarse"},

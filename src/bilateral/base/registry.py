@@ -15,7 +15,7 @@ from .section import Section
 class Registry:
     """What a setting may name: an entry of `names`, or `package.module:Object` for one of the user's own.
 
-    noun: what the entries are, for errors. names: where each one stands, as `package.module:Object`.
+    noun: what the entries are, and own: the form of the user's own, for errors. names: where each one stands.
 
     >>> registry = Registry("part", {"noise": "bilateral.models.parts.noise:Noise"})
     >>> registry.find("noise", "model.left.parts.noise.kind").__name__
@@ -24,13 +24,17 @@ class Registry:
 
     noun: str
     names: Mapping[str, str]
+    own: str = "package.module:Class"
 
     def find(self, name: str, key: str) -> Any:
         """Give the object of a name. key: the setting that names it, for errors. Raises ConfigError."""
         if name not in self.names and not is_own(name):
-            known = ", ".join(self.names)
-            raise ConfigError(f"{key}: unknown {self.noun} {name!r}; allowed: {known}, or package.module:Object")
+            raise ConfigError(f"{key}: unknown {self.noun} {name!r}; allowed: {self}")
         return load_object(self.names.get(name, name), key)
+
+    def __str__(self) -> str:
+        """What is allowed, for people."""
+        return f"{', '.join(self.names)}, or {self.own}"
 
 
 def read_options(owner: Any, given: Mapping[str, Any], key: str) -> Section:
@@ -50,7 +54,7 @@ def read_options(owner: Any, given: Mapping[str, Any], key: str) -> Section:
         known = ", ".join(options.model_fields) or "none"
         problems = []
         for problem in error.errors():
-            where = ".".join([key, *map(str, problem["loc"])])
+            where = ".".join(filter(None, [key, *map(str, problem["loc"])]))
             if problem["type"] == "extra_forbidden":
                 problems.append(f"{where}: unknown setting; {owner.__name__} has: {known}")
             else:

@@ -102,8 +102,8 @@ def info(what: Path | None, overrides: list[str]) -> None:
         machine = describe_machine(device)
         echo(f"bilateral {__version__}, Python {platform.python_version()}, torch {machine['torch']}")
         echo(f"device: {machine['device']}, {machine['threads']} threads, precision auto = {precision}")
-        echo(f"backbones: {', '.join(BACKBONES)}, or package.module:Backbone")
-        echo(f"data sources: {', '.join(sources.SOURCES)}, or package.module:function")
+        echo(f"backbones: {BACKBONES}")
+        echo(f"data sources: {sources.REGISTRY}")
     elif what.suffix in (".yaml", ".yml"):
         config = read_config(what, overrides)
         if not config.named_code:

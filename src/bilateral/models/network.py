@@ -75,15 +75,16 @@ class Network(nn.Module):
         self.outputs_features = outputs_features
         self.normalise: Callable[[Tensor], Tensor] | None = None
         """Turns uint8 images (B, 3, H, W) into this network's input, where it comes from a checkpoint."""
+        targets = self._targets()  # which refuses what the steps cannot be
         for lesion in (lesions or {}).values():
-            self._check_target(lesion.at)
+            _check_target(lesion.at, targets)
         for side in self.frozen:
             self.hemispheres[side].requires_grad_(False)
         self.train(self.training)
 
     @property
     def steps(self) -> list[Step]:
-        """All steps in order: each side up to the next bridge, then this; without bridges all of left, then all of right."""
+        """All steps in order: each side up to the next bridge, then this; without bridges left, then right."""
         return _steps(self.hemispheres, dict(self.bridges.items()))  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> Output:
@@ -152,7 +153,7 @@ class Network(nn.Module):
     def lesioned(self, lesions: Mapping[str, Lesion]) -> Iterator[None]:
         """Add lesions, by what they are at (a side, a bridge, "left.noise"), for the time of a `with` block."""
         for target in lesions:
-            self._check_target(target)
+            _check_target(target, self._targets())
         self._passing = dict(lesions)
         try:
             yield
@@ -172,11 +173,15 @@ class Network(nn.Module):
         own: list[Lesion] = [lesion for lesion in self.lesions.values() if lesion.at == target]  # type: ignore[misc]
         return [*own, self._passing[target]] if target in self._passing else own
 
-    def _check_target(self, target: str) -> None:
+    def _targets(self) -> list[str]:
+        """What may be lesioned."""
         stages = {f"{side}.{stage}" for side in self.hemispheres for stage in self.stages(side)}
-        targets = [*self.hemispheres, *(step.name for step in self.steps if step.name not in stages)]
-        if target not in targets:
-            raise ValueError(f"there is no {target!r} to lesion; there are: {', '.join(targets)}")
+        return [*self.hemispheres, *(step.name for step in self.steps if step.name not in stages)]
+
+
+def _check_target(target: str, targets: Iterable[str]) -> None:
+    if target not in targets:
+        raise ValueError(f"there is no {target!r} to lesion; there are: {', '.join(targets)}")
 
 
 def stage_names(hemisphere: nn.Module) -> tuple[str, ...]:

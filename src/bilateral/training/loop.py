@@ -24,7 +24,7 @@ from . import checkpoint, distributed
 from .checkpoint import Checkpoint, Description, TrainingState
 from .config import CheckpointConfig, TrainingConfig
 from .device import choose_device, prepare, seed_everything
-from .evaluation import EVALUATION_BATCH
+from .evaluation import EVALUATION_BATCH, EVALUATION_SEED
 from .inputs import Inputs, LiveImages, build_inputs
 from .keeping import KeptCheckpoints
 from .objective import correct, losses, named_metrics
@@ -233,6 +233,7 @@ def _train_epoch(
 @torch.no_grad()
 def _validate(network: Network, inputs: Inputs, images: HierarchicalImages) -> Tally:
     network.eval()
+    seed_everything(images.fine.device, EVALUATION_SEED)
     tally = Tally()
     everyone = torch.arange(len(images), device=images.fine.device)
     for indices in distributed.own_share(everyone).split(EVALUATION_BATCH):
