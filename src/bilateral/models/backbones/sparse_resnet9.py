@@ -11,7 +11,7 @@ from .base import Backbone, scaled
 
 
 class SparseConvBlock(nn.Sequential):
-    """Convolution 3x3 with bias, k-WTA (where `config.sparsity` is set), batch norm, ReLU, optionally max-pool 2."""
+    """Convolution 3x3 with bias, k-WTA (where `config.sparsity` is set), batch norm, optionally max-pool 2, ReLU."""
 
     def __init__(
         self, inputs: int, outputs: int, config: HemisphereConfig, momentum: float, pool: bool = False
@@ -21,9 +21,9 @@ class SparseConvBlock(nn.Sequential):
         if config.sparsity is not None:
             self.kwta = KWinnersTakeAll(config.sparsity, torch.Size([outputs]))
         self.norm = nn.BatchNorm2d(outputs, momentum=momentum)
-        self.relu = nn.ReLU()
-        if pool:
+        if pool:  # before ReLU, which then has a quarter of the work, for the same values and gradients
             self.pool = nn.MaxPool2d(2)
+        self.relu = nn.ReLU()
 
 
 class SparseResidualBlock(nn.Module):
