@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..models.network import Network, Step, Values
+from ..models.network import Network
 from ..models.output import Output
+from ..models.steps import Step, Values
 from .activations import spatial_stages
 from .study import NotApplicableError
 

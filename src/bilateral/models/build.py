@@ -21,8 +21,9 @@ from .config import KindConfig, ModelConfig
 from .heads import build_head
 from .joins.base import Join
 from .lesions.base import Lesion
-from .network import Network, Step, Values, stage_names
+from .network import Network
 from .parts.base import INPUT, Part
+from .steps import Step, Values, stage_names
 
 State = dict[str, Tensor]
 

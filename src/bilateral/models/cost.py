@@ -8,7 +8,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .build import build_network
 from .config import ModelConfig
-from .network import Network, Step, Values
+from .network import Network
+from .steps import Step, Values
 
 
 @dataclass(frozen=True)

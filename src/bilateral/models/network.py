@@ -3,40 +3,43 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
+from ..base.errors import CheckpointError
 from .bridges.base import Bridge
 from .joins.concatenation import Concatenation
 from .lesions.base import Lesion
 from .output import Output
 from .parts.base import INPUT, Part
+from .prediction import Images, LevelPrediction, Prediction, as_batch
+from .steps import Step, Values, Watch, plan_steps, stage_names
 
-Values = dict[str, Tensor]
-"""By side: what the pass has made of a batch so far, (B, C, H, W) or (B, D)."""
+
+class Hierarchy(Protocol):
+    """Names of classes on two levels."""
+
+    @property
+    def fine_names(self) -> tuple[str, ...]:
+        """Of the fine classes, by number."""
+
+    @property
+    def coarse_names(self) -> tuple[str, ...]:
+        """Of the coarse classes, by number."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step of the walk: a stage of a hemisphere, a part, or a bridge.
+class Trained:
+    """What a trained network's images and labels mean.
 
-    name: of a stage or a part with its side ("left.conv2", "left.noise"), or of a bridge. places: by side whose values
-    the step changes, the stage after which they then stand. module: what changes them.
+    normalise: uint8 images (B, 3, H, W) to its input. image_size: (H, W). hierarchy: None where its file has none.
     """
 
-    name: str
-    places: Mapping[str, str]
-    module: nn.Module
-
-    def __call__(self, values: Values) -> Values:
-        """Give the changed values of the sides that the step concerns."""
-        if isinstance(self.module, Bridge):
-            return self.module({side: values[side] for side in self.places})
-        return {side: self.module(values[side]) for side in self.places}
-
-
-Watch = Callable[[Step, Values], None]
-"""Called after every step, with the values as they then are. It may put other values in place of those of a side."""
+    normalise: Callable[[Tensor], Tensor]
+    image_size: tuple[int, int]
+    hierarchy: Hierarchy | None
 
 
 class Network(nn.Module):
@@ -73,8 +76,8 @@ class Network(nn.Module):
         self._passing: Mapping[str, Lesion] = {}
         self.frozen = frozenset(frozen)
         self.outputs_features = outputs_features
-        self.normalise: Callable[[Tensor], Tensor] | None = None
-        """Turns uint8 images (B, 3, H, W) into this network's input, where it comes from a checkpoint."""
+        self.trained: Trained | None = None
+        """What its images and labels mean, where it comes from a checkpoint."""
         targets = self._targets()  # which refuses what the steps cannot be
         for lesion in (lesions or {}).values():
             _check_target(lesion.at, targets)
@@ -85,7 +88,7 @@ class Network(nn.Module):
     @property
     def steps(self) -> list[Step]:
         """All steps in order: each side up to the next bridge, then this; without bridges left, then right."""
-        return _steps(self.hemispheres, dict(self.bridges.items()))  # type: ignore[arg-type]
+        return plan_steps(self.hemispheres, dict(self.bridges.items()))  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> Output:
         """Pass images (B, 3, H, W), normalised floats, through hemispheres and heads."""
@@ -137,6 +140,39 @@ class Network(nn.Module):
         return Output(logits.get("fine"), logits.get("coarse"), features)
 
     @property
+    def normalise(self) -> Callable[[Tensor], Tensor]:
+        """What turns uint8 images (B, 3, H, W) into its input. Raises CheckpointError without a checkpoint."""
+        return self._training().normalise
+
+    @property
+    def hierarchy(self) -> Hierarchy | None:
+        """Names of its fine and coarse labels, and how they go together; None where its checkpoint names none."""
+        return self._training().hierarchy
+
+    @torch.inference_mode()
+    def predict(self, images: Images) -> Prediction:
+        """Say what is to be seen in uint8 images, (N, H, W, 3) or (N, 3, H, W), of NumPy or PyTorch, or in one image.
+
+        `predict(images).fine.names` are the names of the most probable fine classes, `.fine.top(5)` those of the best
+        five with probabilities. Raises DataError for other images, CheckpointError for a network without a checkpoint.
+        """
+        trained = self._training()
+        pixels = as_batch(images, trained.image_size).to(next(self.parameters()).device)
+        was_training = self.training
+        logits = self.eval()(trained.normalise(pixels)).logits
+        self.train(was_training)
+        said = {}
+        for level, values in logits.items():
+            names = trained.hierarchy and getattr(trained.hierarchy, f"{level}_names")
+            said[level] = LevelPrediction(values.softmax(1).cpu(), names or [str(n) for n in range(values.shape[1])])
+        return Prediction(said.get("fine"), said.get("coarse"))
+
+    def _training(self) -> Trained:
+        if self.trained is None:
+            raise CheckpointError("the network does not come from a checkpoint, which alone says what its labels mean")
+        return self.trained
+
+    @property
     def fixed_until_join(self) -> bool:
         """Whether an image has the same features at every step of a training.
 
@@ -182,55 +218,3 @@ class Network(nn.Module):
 def _check_target(target: str, targets: Iterable[str]) -> None:
     if target not in targets:
         raise ValueError(f"there is no {target!r} to lesion; there are: {', '.join(targets)}")
-
-
-def stage_names(hemisphere: nn.Module) -> tuple[str, ...]:
-    """The names of a backbone's stages; one that names none is a single stage, `features`."""
-    return tuple(getattr(hemisphere, "stages", ())) or ("features",)
-
-
-def _steps(hemispheres: nn.ModuleDict, bridges: Mapping[str, Bridge]) -> list[Step]:
-    places = {side: [INPUT, *stage_names(hemisphere)] for side, hemisphere in hemispheres.items()}
-    reached = dict.fromkeys(places, -1)
-    steps: list[Step] = []
-
-    def advance(side: str, to: int) -> None:
-        hemisphere = hemispheres[side]
-        parts: Mapping[str, Part] = getattr(hemisphere, "parts", {})
-        for number in range(reached[side] + 1, to + 1):
-            place = places[side][number]
-            if place != INPUT:
-                module = getattr(hemisphere, place) if hasattr(hemisphere, "stages") else hemisphere
-                steps.append(Step(f"{side}.{place}", {side: place}, module))
-            steps.extend(
-                Step(f"{side}.{name}", {side: place}, part) for name, part in parts.items() if part.after == place
-            )
-        reached[side] = max(reached[side], to)
-
-    for side, hemisphere in hemispheres.items():
-        for name, part in getattr(hemisphere, "parts", {}).items():
-            if part.after not in places[side]:
-                raise ValueError(f"{side}.parts.{name}.after: {_no_place(part.after, places[side])}")
-    ends: dict[str, tuple[int, ...]] = {}
-    for name, bridge in bridges.items():
-        for side, place in bridge.between.items():
-            if place not in places[side]:
-                raise ValueError(f"bridges.{name}.between.{side}: {_no_place(place, places[side])}")
-        ends[name] = tuple(places[side].index(bridge.between[side]) for side in places)
-    previous = ""
-    for name in sorted(ends, key=ends.__getitem__):
-        if previous and any(here < before for here, before in zip(ends[name], ends[previous])):
-            raise ValueError(
-                f"bridges.{name}: it crosses the bridge {previous}: one of them must end later on both sides"
-            )
-        for side, end in zip(places, ends[name]):
-            advance(side, end)
-        steps.append(Step(name, bridges[name].between, bridges[name]))
-        previous = name
-    for side in places:
-        advance(side, len(places[side]) - 1)
-    return steps
-
-
-def _no_place(place: str, places: Iterable[str]) -> str:
-    return f"there is no stage {place!r}; there are: {', '.join(places)}"

@@ -21,7 +21,7 @@ from ..data import cifar100
 from ..data.augment import Normalisation
 from ..models.build import State, build_network, check_state, hemisphere_state, load_state, not_finite, try_out
 from ..models.ensemble import Ensemble
-from ..models.network import Network
+from ..models.network import Network, Trained
 from ..models.original_checkpoints import read_original
 from ..models.torch_files import is_torch_file
 from . import header as headers
@@ -156,7 +156,7 @@ def build(checkpoint: Checkpoint, source: Path, mode_out: str | None = None, own
         raise CheckpointError(f"{source} describes a network that cannot be: {error}") from error
     network.outputs_features = model.mode_out == "feature"
     load_state(network, checkpoint.network_state, str(source), replace=True)
-    network.normalise = description.normalise
+    network.trained = Trained(description.normalise, description.image_size, description.hierarchy)
     network.eval()
     return network
 
