@@ -175,6 +175,16 @@ def test_evaluate_takes_other_data_but_no_other_network(bilateral, trained):
 
 
 @pytest.mark.slow
+def test_evaluate_takes_lesions(bilateral, trained):
+    cut = bilateral("evaluate", str(trained), "model.lesions.silence.at=left", "--json", "--features", "cut.npz")
+    assert cut.returncode == 0, cut.stderr
+    arrays = np.load(trained.parents[2] / "cut.npz")
+    assert not arrays["features_left"].any() and arrays["features_right"].any()
+    refused = bilateral("evaluate", str(trained), "model.lesions.silence.at=middle")
+    assert refused.returncode == 2 and "model.lesions.silence.at: there is no 'middle' to lesion" in refused.stderr
+
+
+@pytest.mark.slow
 def test_predict_takes_folders(bilateral, trained, tmp_path):
     (tmp_path / "pictures" / "below").mkdir(parents=True)
     for name in ("b.png", "below/c.png", os.fsdecode(b"a\xff.png")):

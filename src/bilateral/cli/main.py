@@ -175,7 +175,8 @@ def evaluate(
     checkpoint
         A checkpoint file, of ours or of the original's format, or a run's folder.
     overrides
-        `data.KEY=VALUE`: another data set than the one in the run's config.
+        `data.KEY=VALUE`: another data set than the one in the run's config. `model.lesions.NAME={kind: silence, at:
+        left}`: test it with this damage.
     """
     from . import use_commands
 

@@ -79,8 +79,8 @@ class Network(nn.Module):
         self.trained: Trained | None = None
         """What its images and labels mean, where it comes from a checkpoint."""
         targets = self._targets()  # which refuses what the steps cannot be
-        for lesion in (lesions or {}).values():
-            _check_target(lesion.at, targets)
+        for name, lesion in (lesions or {}).items():
+            _check_target(lesion.at, targets, f"lesions.{name}.at: ")
         for side in self.frozen:
             self.hemispheres[side].requires_grad_(False)
         self.train(self.training)
@@ -215,6 +215,6 @@ class Network(nn.Module):
         return [*self.hemispheres, *(step.name for step in self.steps if step.name not in stages)]
 
 
-def _check_target(target: str, targets: Iterable[str]) -> None:
+def _check_target(target: str, targets: Iterable[str], key: str = "") -> None:
     if target not in targets:
-        raise ValueError(f"there is no {target!r} to lesion; there are: {', '.join(targets)}")
+        raise ValueError(f"{key}there is no {target!r} to lesion; there are: {', '.join(targets)}")

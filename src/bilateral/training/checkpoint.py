@@ -20,6 +20,7 @@ from ..base.text import shown
 from ..data import cifar100
 from ..data.augment import Normalisation
 from ..models.build import State, build_network, check_state, hemisphere_state, load_state, not_finite, try_out
+from ..models.config import LesionConfig, ModelConfig
 from ..models.ensemble import Ensemble
 from ..models.network import Network, Trained
 from ..models.original_checkpoints import read_original
@@ -132,20 +133,28 @@ def find(path: Path) -> Path:
     raise CheckpointError(f"the checkpoint of the run in {path} is gone: {candidates[0]}; {REMEDY}")
 
 
-def build(checkpoint: Checkpoint, source: Path, mode_out: str | None = None, own_code: Collection[str] = ()) -> Network:
+def build(
+    checkpoint: Checkpoint,
+    source: Path,
+    mode_out: str | None = None,
+    own_code: Collection[str] = (),
+    lesions: Mapping[str, LesionConfig] | None = None,
+) -> Network:
     """Build a checkpoint's network in evaluation mode.
 
     own_code: the `package.module:Class` kinds that a file may name; a file alone never decides what code
-    is run. Raises CheckpointError if the file names another one, describes a network that cannot be, or its tensors do
+    is run. lesions: in place of those that it was made with. Raises ConfigError for a lesion of what there is not;
+    CheckpointError if the file names another one, describes a network that cannot be, or its tensors do
     not fit.
     """
     if mode_out not in (None, "pred", "feature"):
         raise ConfigError(f"mode_out: {mode_out!r} is not allowed; allowed: pred, feature")
     description = checkpoint.description
     refuse_strange(description.model.kinds, own_code, f"the checkpoint {source}", CheckpointError)
-    model = description.model.model_copy(update={"mode_out": mode_out} if mode_out else {})
+    given = {"mode_out": mode_out, "lesions": lesions}
+    model = description.model.model_copy(update={key: value for key, value in given.items() if value is not None})
     try:
-        network = _sketch(description)
+        network = _sketch(description, model)
         try_out(network, model, description.image_size, len(description.normalise.mean))
         # A state has all tensors of our kinds, so that no memory and no initial weights are needed before.
         if any(is_own(kind) for kind in model.kinds):
@@ -153,6 +162,8 @@ def build(checkpoint: Checkpoint, source: Path, mode_out: str | None = None, own
                 model, description.fine_count, description.coarse_count, image_size=description.image_size
             )
     except (ConfigError, DataError) as error:
+        if str(error).startswith("model.lesions"):
+            raise
         raise CheckpointError(f"{source} describes a network that cannot be: {error}") from error
     network.outputs_features = model.mode_out == "feature"
     load_state(network, checkpoint.network_state, str(source), replace=True)
@@ -245,7 +256,7 @@ def _check_tensors(description: Description, given: Mapping[str, tuple[Sequence[
             raise CheckpointError(f"{damaged}s tensor {name!r:.80} is of the kind {kind}, which networks do not have")
     if not any(is_own(kind) for kind in description.model.kinds):
         try:
-            sketch = _sketch(description)
+            sketch = _sketch(description, description.model)
         except ConfigError as error:
             raise CheckpointError(f"{path} describes a network that cannot be: {error}") from error
         shapes = {
@@ -256,12 +267,10 @@ def _check_tensors(description: Description, given: Mapping[str, tuple[Sequence[
         check_state(sketch, shapes, damaged)
 
 
-def _sketch(description: Description) -> Network:
+def _sketch(description: Description, model: ModelConfig) -> Network:
     """The network of a description without memory: its names, shapes and kinds."""
     with torch.device("meta"):
-        return build_network(
-            description.model, description.fine_count, description.coarse_count, image_size=description.image_size
-        )
+        return build_network(model, description.fine_count, description.coarse_count, image_size=description.image_size)
 
 
 def _read_original(path: Path) -> Checkpoint:
