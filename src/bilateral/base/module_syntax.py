@@ -63,21 +63,21 @@ class ModuleSyntax:
             nodes = list(ast.walk(statement))
             names = {node.name for node in nodes if isinstance(node, _DEFINITIONS)}
             names |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-            for name, target in self._imports(statement):
+            for name, target in self._imports(nodes):
                 self.imported.setdefault(name, []).append(target)
             if not _is_idle(statement):
-                self.loaded |= self._loads(statement)
+                self.loaded |= self._loads(nodes)
                 if not (isinstance(statement, ast.Import | ast.ImportFrom) or _is_text(statement) or _binds(statement)):
                     self.bound[EFFECTS].append(statement)
         for name in names:
             self.bound.setdefault(name, []).append(statement)
 
     def _read(self, statement: ast.stmt) -> Definition:
-        local: dict[str, list[Mention]] = {}
-        for name, target in self._imports(statement):
+        nodes, local = list(ast.walk(statement)), dict[str, list[Mention]]()
+        for name, target in self._imports(nodes):
             local.setdefault(name, []).append(target)
         seen = {*self._globals(statement), *local}
-        annotations = _strip(statement)
+        annotations = _strip(nodes)
 
         def targets(chain: tuple[str, ...]) -> set[Mention]:
             here = [(self.name, chain[:1])] if chain[0] in self.bound or chain[0] in self.imported else []
@@ -86,7 +86,7 @@ class ModuleSyntax:
 
         mentions = {each for chain in _dotted_names(statement) if chain[0] in seen for each in targets(chain)}
         followed = {each for node in annotations for chain in _dotted_names(node) for each in targets(chain)}
-        return Definition("".join(_text(statement)), mentions, followed | self._loads(statement))
+        return Definition("".join(_text(statement)), mentions, followed | self._loads(nodes))
 
     def _globals(self, statement: ast.stmt) -> set[str]:
         """The names in a statement that may be the module's: those that are not local to its functions."""
@@ -98,9 +98,9 @@ class ModuleSyntax:
         header = [node for node in ast.iter_child_nodes(statement) if node not in statement.body]
         return {chain[0] for node in header for chain in _dotted_names(node)} | self._global_names[statement.name]
 
-    def _imports(self, statement: ast.stmt) -> Iterator[tuple[str, Mention]]:
-        """Each name that is imported in a statement, and what it is; () stands for the module itself."""
-        for node in ast.walk(statement):
+    def _imports(self, nodes: list[ast.AST]) -> Iterator[tuple[str, Mention]]:
+        """Each name that is imported, and what it is; () stands for the module itself."""
+        for node in nodes:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     module = alias.name if alias.asname else alias.name.partition(".")[0]
@@ -109,10 +109,10 @@ class ModuleSyntax:
                 for alias in node.names:
                     yield alias.asname or alias.name, (self._module(node), (alias.name,))
 
-    def _loads(self, statement: ast.stmt) -> set[Mention]:
-        """The modules that a statement imports; all of those that it imports `*` from."""
+    def _loads(self, nodes: list[ast.AST]) -> set[Mention]:
+        """The modules that are imported; ALL of one that `*` is imported from."""
         found: set[Mention] = set()
-        for node in ast.walk(statement):
+        for node in nodes:
             if isinstance(node, ast.Import):
                 found |= {(alias.name, (EFFECTS,)) for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
@@ -168,13 +168,14 @@ def _dotted_names(node: ast.AST) -> Iterator[tuple[str, ...]]:
         yield from _dotted_names(child)
 
 
-def _strip(statement: ast.stmt) -> list[ast.expr]:
-    """Take docstrings, registries, and the annotations that do not count out of a statement; give these annotations."""
+def _strip(nodes: list[ast.AST]) -> list[ast.expr]:
+    """Take docstrings, registries, and the annotations that do not count out of nodes; give these annotations."""
     annotations: list[ast.expr | None] = []
-    fields = {id(each) for node in ast.walk(statement) if isinstance(node, ast.ClassDef) for each in node.body}
-    for node in ast.walk(statement):
+    bodies = [node.body for node in nodes if isinstance(node, ast.ClassDef)]
+    fields = [each for body in bodies for each in body if isinstance(each, ast.AnnAssign)]
+    for node in nodes:
         for name in ("annotation", "returns"):
-            if hasattr(node, name) and id(node) not in fields:
+            if hasattr(node, name) and node not in fields:
                 annotations.append(getattr(node, name))
                 setattr(node, name, None)
         if isinstance(body := getattr(node, "body", None), list):
@@ -191,6 +192,8 @@ def _names_own_code(node: ast.expr) -> bool:
 
 def _text(value: object) -> Iterator[str]:
     """A node as text, as `ast.dump` gives it, but alike in every version of Python: what is empty is left out."""
+    if isinstance(value, ast.AnnAssign) and value.annotation is None and value.value is not None:
+        value = ast.Assign([value.target], value.value)
     if isinstance(value, list):
         for each in value:
             yield from _text(each)

@@ -55,17 +55,22 @@ def kind(config: Config, data_fingerprint: str, parents: Mapping[str, str]) -> s
         ),
         "training": config.training.model_dump(mode="json", exclude=unread),
         "checkpoints": config.checkpoints.model_dump(mode="json", exclude={"save_last"}),
-        "code": code(config.model.archs),
+        "code": code(named_classes(config.model)),
     }
     if distributed.world_size() > 1:  # which draw other masks where there is dropout
         common["processes"] = distributed.world_size()
     return _digest(common)
 
 
+def named_classes(model: ModelConfig) -> tuple[type, ...]:
+    """The classes that a network's config names. Raises ConfigError for one that is not there."""
+    return tuple(map(find_backbone, model.archs))
+
+
 @cache
-def code(archs: tuple[str, ...]) -> str:
-    """Digest the code that computes a run with these backbones. Raises ConfigError for one that is not there."""
-    return code_digest([*ROOTS, *map(find_backbone, archs)], APART)
+def code(classes: tuple[type | str, ...]) -> str:
+    """Digest the code that computes a run whose config names these classes (or `package.module:Class`)."""
+    return code_digest([*ROOTS, *classes], APART)
 
 
 def _checkpoint_files(model: ModelConfig) -> dict[str, Path]:
