@@ -15,7 +15,9 @@ from ..base.errors import BilateralError
 from ..data import sources
 from ..data.config import DataConfig
 from ..data.images import HierarchicalDataset
-from .plan import Run, code_fingerprint
+from ..models.backbones import find_backbone
+from . import identity
+from .plan import Run
 from .runner import Runner, RunResult
 from .scheduling import sendable, told
 
@@ -36,7 +38,7 @@ class Code:
         """The code of this process with these backbones. Raises ConfigError where one of them is not there."""
         archs = tuple(sorted(set(archs)))
         # A process that has lasted longer than its files notes the first digest when it is first asked.
-        return cls(__version__, archs, (code_fingerprint(()), code_fingerprint(archs)))
+        return cls(__version__, archs, (identity.code(()), identity.code(tuple(map(find_backbone, archs)))))
 
     def __str__(self) -> str:
         return f"bilateral {self.version} ({' '.join(digest[:SHOWN] for digest in dict.fromkeys(self.digests))})"
