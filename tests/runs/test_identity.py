@@ -120,14 +120,17 @@ def test_code_that_is_used_counts(edited, module, old, new):
         ("training.loop", "", "# a remark"),
         ("training.loop", '"""The training loop."""', '"""Trains."""'),
         ("training.loop", '"""Add a batch."""', ""),
-        ("training.loop", "def _validate(network: HemisphericNetwork,", "def _validate(network,"),
+        ("training.loop", "def _validate(network: Network,", "def _validate(network,"),
         ("training.loop", "", "def unused():\n    return 1"),
         ("training.loop", "", "UNUSED = 1"),
         ("training.loop", "import math", "import math\nfrom ..data import corruptions"),
-        ("models.macro", "", "class Unused(Bilateral):\n    pass"),
-        ("models.kwta", "winners", "losers"),
+        ("models.network", "", "class Unused(Network):\n    pass"),
+        ("models.parts.kwta", "winners", "losers"),
         ("models.backbones.vgg", "nn.ReLU", "nn.GELU"),
-        ("models.backbones", "BACKBONES: dict[str, str] = {", 'BACKBONES = {\n    "new": f"{_HERE}.new:New",'),
+        ("models.backbones", '"resnet9": f', '"new": f"{_HERE}.new:New", "resnet9": f'),
+        ("models.parts", '"noise": ', '"new": "bilateral.models.parts.new:New", "noise": '),
+        ("models.parts.noise", "MOMENTUM = 0.1", "MOMENTUM = 0.2"),
+        ("models.bridges.additive", "sent[0], received[0]", "received[0], sent[0]"),
         ("models.backbones.new", "", "class New:\n    pass"),
         ("models.cost", "", "SCALE = 2"),
         ("training.progress", "bar_width=24", "bar_width=30"),
@@ -143,10 +146,19 @@ def test_code_that_is_not_used_does_not_count(edited, module, old, new):
 
 
 def test_the_backbone_in_use_counts_with_what_it_uses(edited):
-    k_winners = ("models.kwta", "return", "return 2 *")
+    k_winners = ("models.parts.kwta", "return", "return 2 *")
     assert edited(*k_winners) == edited()
     assert edited(*k_winners, arch="sparse_resnet9:SparseResNet9") != edited(arch="sparse_resnet9:SparseResNet9")
     assert edited(arch="vgg:VGG11") != edited()
+
+
+def test_a_part_in_use_counts_with_its_settings():
+    def noisy(**options: object) -> Run:
+        return run(model={"left": {"parts": {"noise": {"after": "conv2", "std": 0.1, **options}}}})
+
+    ids = {each.identity("data") for each in (run(), noisy(), noisy(std=0.2), noisy(after="res1"))}
+    assert len(ids) == 4 and noisy().identity("data") == noisy(training=True).identity("data")
+    assert noisy().code != run().code
 
 
 def test_a_constant_that_an_own_backbone_imports_counts(tmp_path, monkeypatch):
@@ -175,13 +187,29 @@ def test_a_system_of_resnet9_reaches_these_modules():
     assert modules >= {
         *("base.streams", "data.augment", "data.batches", "data.hierarchy", "data.images", "data.splits"),
         *("models.backbones", "models.backbones.base", "models.backbones.resnet9", "models.build", "models.heads"),
-        *("models.macro", "runs.execution", "training.calibration", "training.checkpoint", "training.device"),
+        *(
+            "models.network",
+            "models.steps",
+            "models.joins.concatenation",
+            "runs.execution",
+            "training.calibration",
+            "training.checkpoint",
+            "training.device",
+        ),
         *("training.distributed", "training.evaluation", "training.inputs", "training.kept_tensors"),
         *("training.keeping", "training.loop", "training.objective", "training.optimisation"),
     }
     assert not modules & {
         *("data.config", "data.folders", "data.shapes", "data.sources", "models.backbones.vgg", "models.config"),
-        *("models.cost", "models.kwta", "runs.config", "runs.identity", "runs.plan", "runs.runner", "runs.system"),
+        *(
+            "models.cost",
+            "models.parts.kwta",
+            "runs.config",
+            "runs.identity",
+            "runs.plan",
+            "runs.runner",
+            "runs.system",
+        ),
         *("training.config", "training.cost", "training.progress", "training.records", "training.run_record"),
     }
 

@@ -194,11 +194,15 @@ class ModelConfig(Section):
         return tuple(dict.fromkeys(hemisphere.arch for hemisphere in self.hemispheres.values()))
 
     @property
+    def chosen(self) -> list[KindConfig]:
+        """All of its parts, bridges and lesions, and its join."""
+        parts = [part for hemisphere in self.hemispheres.values() for part in hemisphere.parts.values()]
+        return [*parts, *self.bridges.values(), self.join, *self.lesions.values()]
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """The names of all code that it is made of, the user's own among them, each once."""
-        parts = [part for hemisphere in self.hemispheres.values() for part in hemisphere.parts.values()]
-        chosen: list[KindConfig] = [*parts, *self.bridges.values(), self.join, *self.lesions.values()]
-        return tuple(dict.fromkeys([*self.archs, *(each.kind for each in chosen)]))
+        return tuple(dict.fromkeys([*self.archs, *(each.kind for each in self.chosen)]))
 
     @property
     def levels(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from ..base.errors import ConfigError
 from ..base.own_code import describe
+from . import identity
 from .execution import resolve
 from .plan import Run
 from .scheduling import Executor, Submit
@@ -124,7 +125,7 @@ def _submitting(
 
     identities = {id(run): identity for identity, run in missing.items()}
     # Of all runs, so that every worker is asked once for all of its code.
-    code = Code.here(each.arch for run in missing.values() for each in run.config.model.hemispheres.values())
+    code = Code.here(name for run in missing.values() for name in identity.named_code(run.config.model))
 
     def task(run: Run) -> Task:
         # Resolved here, so that the run has one identity, whatever the worker could do.

@@ -55,21 +55,22 @@ def kind(config: Config, data_fingerprint: str, parents: Mapping[str, str]) -> s
         ),
         "training": config.training.model_dump(mode="json", exclude=unread),
         "checkpoints": config.checkpoints.model_dump(mode="json", exclude={"save_last"}),
-        "code": code(named_classes(config.model)),
+        "code": code(named_code(config.model)),
     }
     if distributed.world_size() > 1:  # which draw other masks where there is dropout
         common["processes"] = distributed.world_size()
     return _digest(common)
 
 
-def named_classes(model: ModelConfig) -> tuple[type, ...]:
-    """The classes that a network's config names. Raises ConfigError for one that is not there."""
-    return tuple(map(find_backbone, model.archs))
+def named_code(model: ModelConfig) -> tuple[str, ...]:
+    """Where the classes stand that a network's config names. Raises ConfigError for one that is not there."""
+    found = [*map(find_backbone, model.archs), *(each.registry.find(each.kind, "kind") for each in model.chosen)]
+    return tuple(sorted({f"{each.__module__}:{each.__qualname__}" for each in found}))
 
 
 @cache
-def code(classes: tuple[type | str, ...]) -> str:
-    """Digest the code that computes a run whose config names these classes (or `package.module:Class`)."""
+def code(classes: tuple[str, ...]) -> str:
+    """Digest the code that computes a run whose config names these classes, `package.module:Class`."""
     return code_digest([*ROOTS, *classes], APART)
 
 

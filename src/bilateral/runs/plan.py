@@ -40,7 +40,7 @@ class Run:
     @property
     def code(self) -> str:
         """Digest of the code that computes its result."""
-        return identity.code(identity.named_classes(self.config.model))
+        return identity.code(identity.named_code(self.config.model))
 
     def identity(self, data_fingerprint: str) -> str:
         """Digest of all that determines the run's result: kind, seed, parents, the checkpoints that it starts from."""
