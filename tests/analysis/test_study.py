@@ -338,13 +338,14 @@ def test_hemispheres_that_were_trained_alike_have_no_outcome_groups():
 
 def test_a_stored_run_is_opened_from_its_folder(tiny_experiment):
     run = StoredRun.open(bilateral_runs(tiny_experiment / "runs")[0])
-    assert run.seed == 0 and set(run.parents()) == {"left", "right"}
+    assert run.seed == 0 and set(run.parents()) == {"hemispheres.left", "hemispheres.right"}
 
 
 def test_hemispheres_recorded_in_each_others_place_are_told(moved):
     run = bilateral_runs(moved)[0]
     record = yaml.safe_load((run / "run.yaml").read_text())
-    record["parents"] = {"left": record["parents"]["right"], "right": record["parents"]["left"]}
+    left, right = "hemispheres.left", "hemispheres.right"
+    record["parents"] = {left: record["parents"][right], right: record["parents"][left]}
     (run / "run.yaml").write_text(yaml.safe_dump(record))
     study = open_study([run], [])
     with pytest.raises(OutputError, match="lack a head that it is made of"):

@@ -6,7 +6,7 @@ from bilateral.base import used_code
 from bilateral.runs import identity
 from bilateral.runs.config import check_config
 from bilateral.runs.plan import Run
-from bilateral.runs.system import plan_system
+from conftest import system_runs
 
 
 def run(seed: int = 0, **values: object) -> Run:
@@ -45,14 +45,14 @@ def test_whatever_changes_the_result_changes_the_id(values):
 
 def test_other_data_and_other_parents_are_other_runs():
     assert run().identity("data") != run().identity("other data")
-    child, other = (Run(run().config, 0, parents={"left": run(seed)}) for seed in (0, 1))
+    child, other = (Run(run().config, 0, parents={"hemispheres.left": run(seed)}) for seed in (0, 1))
     assert child.identity("data") != other.identity("data")
 
 
 def test_seeds_are_of_one_kind_but_not_with_otherwise_trained_hemispheres():
     def bilateral(seed: int, epochs: int) -> Run:
         values = {"pretraining": {"left": {"epochs": epochs}}}
-        return plan_system(check_config(values, "test"), seed)["bilateral"]
+        return system_runs(check_config(values, "test"), seed)["specialised"]
 
     assert bilateral(0, 5).kind("data") == bilateral(1, 5).kind("data")
     assert bilateral(0, 5).kind("data") != bilateral(1, 6).kind("data")
@@ -180,7 +180,7 @@ def test_a_constant_that_an_own_backbone_imports_counts(tmp_path, monkeypatch):
 
 
 def test_a_system_of_resnet9_reaches_these_modules():
-    plan = plan_system(check_config({"model": {"right": {"arch": "resnet9"}}}, "test"), 0)
+    plan = system_runs(check_config({"model": {"right": {"arch": "resnet9"}}}, "test"), 0)
     assert len({planned.code for planned in plan.values()}) == 1
     found = used_code.used_code([*identity.ROOTS, "bilateral.models.backbones.resnet9:ResNet9"], identity.APART)
     modules = {place.module.removeprefix("bilateral.") for place in found}

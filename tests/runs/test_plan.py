@@ -1,11 +1,8 @@
 from pathlib import Path
 
-import pytest
-
-from bilateral.base.errors import ConfigError
 from bilateral.runs.config import check_config
-from bilateral.runs.plan import Run
-from bilateral.runs.system import plan_system
+from bilateral.runs.plan import Run, named_weights, with_weights
+from conftest import system_runs
 
 
 def run(seed: int = 0, **values: object) -> Run:
@@ -14,24 +11,30 @@ def run(seed: int = 0, **values: object) -> Run:
 
 def test_a_system_is_left_and_right_alone_and_then_both():
     config = check_config({"model": {"left": {"width": 0.5, "freeze": True}, "right": {"arch": "vgg11"}}}, "test")
-    plan = plan_system(config, 3)
-    assert list(plan) == ["left", "right", "bilateral"]
+    plan = system_runs(config, 3)
     left, right = plan["left"].config, plan["right"].config
     assert (left.model.mode_heads, right.model.mode_heads) == ("fine", "coarse")
     assert left.model.hemispheres["left"].width == 0.5 and not left.model.hemispheres["left"].freeze
     assert right.model.hemispheres["right"].arch == "vgg11"
-    assert plan["bilateral"].parents == {"left": plan["left"], "right": plan["right"]}
+    assert plan["specialised"].parents == {f"hemispheres.{side}": plan[side] for side in ("left", "right")}
     assert {planned.seed for planned in plan.values()} == {3}
 
 
-def test_a_hemisphere_with_a_checkpoint_is_no_parent():
-    config = check_config({"model": {"left": {"checkpoint": "a"}}}, "test")
-    assert list(plan_system(config, 0)["bilateral"].parents) == ["right"]
+def test_weights_are_named_by_the_prefix_of_the_state_that_they_give():
+    whole = check_config({"model": {"checkpoint": "a"}}, "test").model
+    assert named_weights(whole) == {"": Path("a")}
+    joined = check_config({"model": {"right": {"checkpoint": "b"}}}, "test").model
+    assert named_weights(joined) == {"hemispheres.right": Path("b")}
+    given = {"hemispheres.left": Path("c"), "hemispheres.right": None}
+    assert named_weights(with_weights(joined, given)) == {"hemispheres.left": Path("c")}
+    assert named_weights(with_weights(joined, {"": Path("d")}))[""] == Path("d")
 
 
-def test_a_network_that_is_not_bilateral_is_no_system():
-    with pytest.raises(ConfigError, match="must be bilateral"):
-        plan_system(check_config({"model": {"mode_hemis": "unilateral"}}, "test"), 0)
+def test_a_run_that_only_tests_is_another_one(tmp_path):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(b"one")
+    trained, tested = (run(model={"checkpoint": str(path)}, train=train) for train in (True, False))
+    assert trained.identity("data") != tested.identity("data")
 
 
 def test_group_folders_have_the_documented_names():

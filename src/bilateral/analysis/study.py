@@ -1,7 +1,7 @@
 """What analyses are made of: finished runs, the networks in them, and the images that they were tested on."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,16 @@ from ..data import sources
 from ..data.hierarchy import LabelHierarchy
 from ..data.images import HierarchicalDataset, HierarchicalImages
 from ..experiment.joint_inference import exponent_of
-from ..experiment.rows import KINDS, ensemble_kinds
+from ..experiment.networks import settings_of
+from ..experiment.published import ROWS, SYSTEM, SYSTEM_TITLES
+from ..experiment.rows import find_row
 from ..models.config import SIDES
 from ..models.network import Network
 from ..runs.config import Config, check_config
 from ..runs.execution import split
 from ..runs.overrides import override
-from ..runs.predictions import LEVELS, Combination, Predictions, hemispheres_ensemble, side_by_side
+from ..runs.plan import prefix_of
+from ..runs.predictions import LEVELS, Combination, Predictions
 from ..runs.stored import StoredRun, beside, read_stored_config, trusted
 from ..training.device import choose_device
 from ..training.evaluation import Evaluation, evaluate
@@ -120,7 +123,8 @@ class Study:
         systems = []
         for seed, (bilateral,) in self.rows[self.subject].runs.items():
             parents = bilateral.parents()
-            systems.append(System(seed, parents["left"], parents["right"], bilateral, device))
+            left, right = (parents[prefix_of(side)] for side in SIDES)
+            systems.append(System(seed, left, right, bilateral, device))
         return systems
 
     def predictions(self, row: str) -> dict[int, Predictions]:
@@ -174,9 +178,9 @@ def open_study(
         if not text.startswith(("data.", "training.device=")):
             raise ConfigError(f"{text}: here only data.KEY=VALUE and training.device=NAME can be set")
     paths = [path.resolve() if path.name in ("", "..") else path for path in paths]
-    if len(paths) == 1 and (paths[0] / "provenance.json").is_file():
+    if len(paths) == 1 and _is_experiment(paths[0]):
         study = _open_experiment(paths[0], overrides, subject, own_code)
-    elif len(paths) > 1 and any((path / "provenance.json").is_file() for path in paths):
+    elif len(paths) > 1 and any(map(_is_experiment, paths)):
         raise ConfigError("an experiment or a system is looked into by itself; give one folder")
     elif subject is not None:
         raise ConfigError("--row: only an experiment has rows to choose from")
@@ -190,20 +194,33 @@ def open_study(
     return study
 
 
+def _is_experiment(path: Path) -> bool:
+    """Whether it is the folder of an experiment that is more than a system, which asks nothing."""
+    source = path / "provenance.json"
+    if not source.is_file():
+        return False
+    asks = bool(read_json(path / "table.json", Table).get("answer"))
+    return asks or not set(read_json(source, Provenance)["runs"]) <= set(SYSTEM)
+
+
 def _open_experiment(path: Path, overrides: list[str], subject: str | None, own_code: Collection[str]) -> Study:
     source = path / "provenance.json"
     provenance, table = read_json(source, Provenance), read_json(path / "table.json", Table)
     titles = {row["name"]: row["title"] for row in table["rows"]}
-    rows = {}
+    try:
+        config = check_config(override(provenance["config"], overrides, Config), str(source))
+    except RecursionError:
+        raise OutputError(f"cannot read {source}: its config is nested too deeply; run the experiment again") from None
+    rows, settings = {}, settings_of(config)
     for name, folders in provenance["runs"].items():
         runs = {
             int(seed): [StoredRun.open(beside(path.parent, folder, source), own_code) for folder in group]
             for seed, group in folders.items()
         }
         if runs:
-            size = max(len(group) for group in runs.values())
-            kind = (KINDS | ensemble_kinds([size])).get(name)
-            if kind is None or name not in titles or any(len(group) != len(kind.networks) for group in runs.values()):
+            kind = find_row(name, settings)
+            count = len(kind.of) or 1 if kind else 0
+            if kind is None or name not in titles or any(len(group) != count for group in runs.values()):
                 raise OutputError(f"{source}: its row {name!r} is not one of table.json; run the experiment again")
             rows[name] = StudyRow(name, titles[name], runs, kind.combine)
     joined = [name for name, row in rows.items() if all(_is_joined(group) for group in row.runs.values())]
@@ -211,10 +228,6 @@ def _open_experiment(path: Path, overrides: list[str], subject: str | None, own_
     if chosen not in joined:
         which = f"it has {', '.join(joined)}" if joined else "it has none"
         raise ConfigError(f"--row: {path} has no row {chosen!r} of two hemispheres that were trained apart; {which}")
-    try:
-        config = check_config(override(provenance["config"], overrides, Config), str(source))
-    except RecursionError:
-        raise OutputError(f"cannot read {source}: its config is nested too deeply; run the experiment again") from None
     return Study(config.name, path, rows, chosen, trusted(config, overrides, own_code, str(source)), table)
 
 
@@ -246,29 +259,29 @@ def _study_of_runs(runs: Sequence[StoredRun], path: Path, overrides: list[str], 
                 "give a run of `bilateral system` or of an experiment"
             )
     parents = {seed: run.parents() for seed, run in by_seed.items()}
-    pairs = {seed: [parents[seed][side] for side in SIDES] for seed in by_seed}
-    made = {
-        "left": StudyRow("left", KINDS["left"].title, {s: pair[:1] for s, pair in pairs.items()}, _only),
-        "right": StudyRow("right", KINDS["right"].title, {s: pair[1:] for s, pair in pairs.items()}, _only),
-        "side_by_side": StudyRow("side_by_side", KINDS["side_by_side"].title, pairs, side_by_side),
-        "specialised": StudyRow("specialised", "bilateral", {s: [run] for s, run in by_seed.items()}, _only),
-        "hemispheres_ensemble": StudyRow(
-            "hemispheres_ensemble", KINDS["hemispheres_ensemble"].title, pairs, hemispheres_ensemble
-        ),
+    pairs = {seed: [parents[seed][prefix_of(side)] for side in SIDES] for seed in by_seed}
+    runs_of = {
+        "left": {seed: pair[:1] for seed, pair in pairs.items()},
+        "right": {seed: pair[1:] for seed, pair in pairs.items()},
+        "side_by_side": pairs,
+        "specialised": {seed: [run] for seed, run in by_seed.items()},
+        "hemispheres_ensemble": pairs,
     }
+    made = {name: StudyRow(name, ROWS[name].title, found, ROWS[name].combine) for name, found in runs_of.items()}
+    made["specialised"] = replace(made["specialised"], title=SYSTEM_TITLES["specialised"])
     config = read_stored_config(runs[0].folder / "config.yaml", overrides, own_code)
     return Study(config.name, path, made, "specialised", config)
 
 
-def _only(predictions: Sequence[Predictions], _: LabelHierarchy) -> Predictions:
-    return predictions[0]
-
-
 def _bilateral_folders(path: Path) -> list[Path]:
-    """The folders of bilateral runs that a path stands for: itself, those in it, or those a system's table names."""
+    """The folders of bilateral runs that a path stands for: itself, those in it, or those of a system."""
     if (path / "run.yaml").is_file():
         return [path]
-    if (path / "table.json").is_file():
+    if (path / "provenance.json").is_file():
+        source = path / "provenance.json"
+        groups = read_json(source, Provenance)["runs"].get("specialised", {}).values()
+        found = [beside(path.parent, folder, source) for group in groups for folder in group]
+    elif (path / "table.json").is_file():
         source = path / "table.json"
         runs = read_json(source, SystemTable).get("runs", [])
         found = [beside(path.parent, run["folder"], source) for run in runs if run["row"] == "bilateral"]
@@ -283,4 +296,4 @@ def _bilateral_folders(path: Path) -> list[Path]:
 
 
 def _is_joined(runs: Sequence[StoredRun]) -> bool:
-    return len(runs) == 1 and set(runs[0].record.parents) == set(SIDES)
+    return len(runs) == 1 and set(runs[0].record.parents) == set(map(prefix_of, SIDES))

@@ -51,9 +51,9 @@ def system(
     arguments
         A config file, then `key=value` overrides, such as `data.name=cifar100 data.root=DIR training.epochs=20`.
     """
-    from . import train_commands
+    from . import experiment_command
 
-    train_commands.system(*_split(arguments), seeds, join, json)
+    experiment_command.system(*_split(arguments), seeds, join, json)
 
 
 @app.command(sort_key=2)

@@ -57,6 +57,8 @@ def kind(config: Config, data_fingerprint: str, parents: Mapping[str, str]) -> s
         "checkpoints": config.checkpoints.model_dump(mode="json", exclude={"save_last"}),
         "code": code(named_code(config.model)),
     }
+    if not config.train:
+        common["train"] = False
     if distributed.world_size() > 1:  # which draw other masks where there is dropout
         common["processes"] = distributed.world_size()
     return _digest(common)

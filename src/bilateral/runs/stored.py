@@ -77,10 +77,10 @@ class StoredRun:
         return read_json_lines(self.folder / "metrics.jsonl")
 
     def parents(self) -> dict[str, "StoredRun"]:
-        """The runs that it was made from, by side."""
+        """The runs that it was made from, by the prefix of its state that each gave."""
         return {
-            part: StoredRun.open(beside(self.folder.parent.parent, folder, self.folder / FILE), self.own_code)
-            for part, folder in self.record.parents.items()
+            prefix: StoredRun.open(beside(self.folder.parent.parent, folder, self.folder / FILE), self.own_code)
+            for prefix, folder in self.record.parents.items()
         }
 
 

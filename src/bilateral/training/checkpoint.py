@@ -128,7 +128,7 @@ def find(path: Path) -> Path:
         raise CheckpointError(f"the folder {path} holds no {CHECKPOINTS}/best.safetensors or last.safetensors")
     if record.checkpoint is None:
         raise CheckpointError(
-            f"the run in {path} has no weights of its own: it is an ensemble; give one of its members"
+            f"the run in {path} has no weights of its own: it tested given ones, such as an ensemble's; give these"
         )
     raise CheckpointError(f"the checkpoint of the run in {path} is gone: {candidates[0]}; {REMEDY}")
 
@@ -216,14 +216,18 @@ def load_ensemble(
     ), first
 
 
-def load_hemisphere(network: Network, side: str, path: Path, replace: bool = False) -> None:
-    """Put a trained hemisphere from the checkpoint at `path` in place of the network's one on `side`.
+def load_weights(network: Network, prefix: str, path: Path, replace: bool = False) -> None:
+    """Put trained weights from the checkpoint at `path` in place of the network's, under a prefix of its state.
 
-    A file of one hemisphere gives that one; a file of two the one on the same side. replace: as in `load_state`.
-    Raises CheckpointError.
+    prefix: "" for the whole network, or `hemispheres.left`, which a file of one hemisphere gives whichever side it was.
+    replace: as in `load_state`. Raises CheckpointError.
     """
-    state = hemisphere_state(read(path).network_state, side, str(path))
-    load_state(network.hemispheres[side], state, f"the hemisphere in {path}", replace)
+    state = read(path).network_state
+    if not prefix:
+        load_state(network, state, str(path), replace)
+        return
+    own = hemisphere_state(state, prefix.rpartition(".")[2], str(path))
+    load_state(network.get_submodule(prefix), own, f"the hemisphere in {path}", replace)
 
 
 def _read_own(path: Path, header_length: int) -> Checkpoint:
