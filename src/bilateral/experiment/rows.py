@@ -96,7 +96,7 @@ def _names(settings: ExperimentConfig) -> list[str]:
         return [row for name in names for row in (sizes if name == ENSEMBLE else [name])]
 
     left_out = single(settings.without)
-    names = [name for name in single(settings.rows or [*DEFAULT, *settings.variants]) if name not in left_out]
+    names = [name for name in single([*(settings.rows or DEFAULT), *settings.variants]) if name not in left_out]
     if not names:
         raise ConfigError("experiment: `without` leaves no row")
     return list(dict.fromkeys(names))
