@@ -126,10 +126,12 @@ def test_what_counts(write, module, old, new, counts):
         "import helper\nfrom again import add\n@add\ndef f(): return helper.SCALE\nclass Mine: pass",
         "import again\nclass Mine:\n    x = again.hidden",
         "class Mine:\n    def x(self):\n        import acting",
+        "import shown\nclass Mine:\n    x = vars(shown)",
     ],
 )
 def test_every_way_to_a_name_is_found(write, mine):
     write(mine=mine, helper="SCALE = 2\n", acting="import helper\nhelper.FACTOR = helper.SCALE\n")
+    write(shown="from helper import SCALE\n")
     write(again="from helper import SCALE as TWICE\ndef __getattr__(name): return TWICE\ndef add(f): pass\n")
     before = digest()
     write(helper="SCALE = 3\n")
@@ -187,7 +189,8 @@ def test_packages_and_relative_imports_are_followed(write):
 
 
 def test_a_module_that_is_used_as_an_object_counts_whole(write):
-    write(own____init__="from . import parts\n", own__parts="from helper import *\nX = 1\n", helper="SCALE = 2\n")
+    write(own____init__="from . import parts\n", own__parts="import large\nfrom helper import *\nX = 1\n")
+    write(helper="SCALE = 2\n", large="UNUSED = 3\n")
     write(mine="import own\nclass Mine:\n    x = own.parts.X\nclass Whole:\n    x = vars(own.parts)\n")
     assert "own.parts:X" in used("mine:Mine")
     assert used("mine:Whole") == {"mine:Whole", "own.parts:X", "helper:SCALE"}

@@ -75,7 +75,6 @@ class _Walk:
     def __init__(self, packages: Collection[str], apart: Collection[str]) -> None:
         self.packages = {_PACKAGE, *packages} - {"torch", *sys.stdlib_module_names}
         self.apart = tuple(f"{each}." for each in apart)
-        self._found: dict[Mention, set[Place]] = {}
 
     def follows(self, module: str) -> bool:
         top = module.partition(".")[0]
@@ -90,7 +89,8 @@ class _Walk:
         if not isinstance(syntax, ModuleSyntax):
             return hashlib.sha256(syntax or b"").hexdigest(), set()
         if place.name == ALL:
-            return "", {Place(place.module, name) for name in syntax.bound}
+            every = set().union(*(self.find(place.module, (name,)) for name in (*syntax.bound, *syntax.imported)))
+            return "", {found for found in every if found.name != ALL}
         text, mentions, followed = syntax.definition(place.name)
         used = {Place(place.module, EFFECTS)}
         for mention in sorted(mentions):
@@ -104,29 +104,28 @@ class _Walk:
                     used.add(Place(place.module, name))
         return text, used.union(*(self.find(*mention) for mention in followed))
 
-    def find(self, module: str, names: tuple[str, ...]) -> set[Place]:
-        """The places that a dotted name stands for in a module; more than one where it is bound more than once."""
-        if (module, names) not in self._found:
-            self._found[module, names] = set()  # what imports in a circle find
-            self._found[module, names] = self._find(module, names[0], names[1:])
-        return self._found[module, names]
+    def find(self, module: str, names: tuple[str, ...], seen: Collection[Mention] = ()) -> set[Place]:
+        """The places that a dotted name stands for in a module; more than one where it is bound more than once.
 
-    def _find(self, module: str, first: str, rest: tuple[str, ...]) -> set[Place]:
+        seen: the imports that led here, since some go in a circle.
+        """
         if not self.follows(module):
-            return set() if self._is_apart(module) else {Place(module, first)}
+            return set() if self._is_apart(module) else {Place(module, names[0])}
         syntax = _read(module)
         if syntax is None:
             return set()
+        first, rest = names[0], names[1:]
         if not isinstance(syntax, ModuleSyntax) or first == ALL:
             return {Place(module, ALL)}
+        seen = (*seen, (module, (first,)))
         found = {Place(module, first)} if first in syntax.bound else set()
-        targets = [target for target in syntax.imported.get(first, []) if target != (module, (first,))]
+        targets = [target for target in syntax.imported.get(first, []) if target not in seen]
         for other, original in targets:
-            found |= self.find(other, (*original, *rest) or (ALL,))
+            found |= self.find(other, (*original, *rest) or (ALL,), seen)
         if found or targets:
             return found
         if _read(f"{module}.{first}") is not None:
-            return self.find(f"{module}.{first}", rest or (ALL,))
+            return self.find(f"{module}.{first}", rest or (ALL,), seen)
         return {Place(module, ALL)}  # it may be anything that the syntax does not show
 
 
