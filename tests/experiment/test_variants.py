@@ -1,6 +1,7 @@
 """Rows that are made from others in the config."""
 
 import pytest
+import torch
 
 from bilateral.base.errors import ConfigError
 from bilateral.experiment.experiment import Experiment
@@ -10,6 +11,7 @@ from bilateral.experiment.twice import twice_as_long
 from bilateral.runs.config import check_config
 from bilateral.runs.runner import Runner
 from bilateral.runs.scheduling import with_parents
+from bilateral.runs.stored import StoredRun
 from bilateral.runs.workers import local
 
 SMALL = {"left": {"width": 0.0625}, "right": {"width": 0.0625}}
@@ -162,3 +164,20 @@ def test_a_table_has_variants_as_it_has_rows(tiny, tmp_path):
     assert len(list(tmp_path.glob("*/*/run.yaml"))) == 2
     assert table.rows[0].seeds[0].measures == table.rows[2].seeds[0].measures
     assert [contrast.other for contrast in table.contrasts] == ["fast_1", "fast_2"]
+
+
+def test_a_row_with_lesions_tests_the_network_that_it_is_made_from(tiny, tmp_path):
+    cut = {"cut": {"from": "specialised", "set": {"model.lesions.silence.at": "left"}}}
+    given = {"training": {"epochs": 1}, "pretraining": {}, "save_dir": str(tmp_path)}
+    rows = plan(tiny, cut, {"rows": ["specialised"]}, **given)
+    (specialised,), (run,) = rows["specialised"].runs[0], rows["cut"].runs[0]
+    assert run.parents == {"": specialised} and not run.config.train
+    runner = Runner(tiny)
+    whole, silenced = StoredRun.open(runner.run(specialised).folder), StoredRun.open(runner.run(run).folder)
+    assert not (silenced.folder / "checkpoints").exists()
+    images = whole.description.normalise(tiny.test.images)
+    expected = whole.network()(images)
+    torch.testing.assert_close(whole.predictions.logits["fine"], expected.fine)
+    features = {**expected.features, "left": torch.zeros_like(expected.features["left"])}
+    for found in (silenced.predictions.logits["fine"], silenced.network()(images).fine):
+        torch.testing.assert_close(found, whole.network().classify(features).fine)

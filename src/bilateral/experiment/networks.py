@@ -66,10 +66,25 @@ class Networks:
         }
         if name not in self._configs:
             self._configs[name] = self._config(name, row)
-        run = Run(self._configs[name], seed, self._roles.get(name, name), parents)
-        if self.published and not row.match and _same(run, shared := self.published.run(name, seed)):
+        config, role = self._configs[name], self._roles.get(name, name)
+        if config.model.lesions:
+            return self._lesioned(name, Run(config, seed, role, parents))
+        return self._shared(name, Run(config, seed, role, parents))
+
+    def _shared(self, name: str, run: Run) -> Run:
+        """The published run of this name where a variant does not change it."""
+        if self.published and not ROWS[name].match and _same(run, shared := self.published.run(name, run.seed)):
             return shared
         return run
+
+    def _lesioned(self, name: str, run: Run) -> Run:
+        """The test, with lesions, of a network that was trained without them, which is another run."""
+        config = run.config
+        whole = config.model.model_copy(update={"lesions": {}})
+        intact = Run(config.model_copy(update={"model": whole}), run.seed, f"{run.role}, intact", run.parents)
+        parents = {"": self._shared(name, intact)}
+        update = {"name": f"{config.name}.lesioned", "train": False}
+        return Run(config.model_copy(update=update), run.seed, run.role, parents)
 
     def _config(self, name: str, row: PublishedRow) -> Config:
         """The config of a row's own network."""

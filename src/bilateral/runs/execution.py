@@ -121,5 +121,5 @@ def evaluate_run(run: Run, dataset: HierarchicalDataset, tested: Path | None, he
         check_labels(description, dataset, "the ensemble")
         return evaluate(ensemble.to(device), images, description.normalise)
     read = checkpoint.read(tested)
-    network = checkpoint.build(read, tested, own_code=own_code).to(device)
+    network = checkpoint.build(read, tested, own_code=own_code, lesions=model.lesions or None).to(device)
     return evaluate(network, images, read.description.normalise)

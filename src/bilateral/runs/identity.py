@@ -21,7 +21,7 @@ APART = (
     *("bilateral.data.config", "bilateral.models.config", "bilateral.training.config", "bilateral.runs.config"),
     *("bilateral.base.section", "bilateral.runs.plan", "bilateral.runs.identity"),
     # Finds code by its name; what it finds is a root.
-    "bilateral.base.own_code",
+    *("bilateral.base.own_code", "bilateral.base.registry"),
     # Refuses a run, or says why one has failed.
     *("bilateral.base.errors", "bilateral.base.memory", "bilateral.base.text", "bilateral.runs.checks"),
     "bilateral.training.out_of_memory",

@@ -154,7 +154,7 @@ class Runner:
 
     def _do(self, run: Run, folder: Path, identity: str, parents: dict[str, RunResult]) -> RunResult:
         started = time.perf_counter()
-        tested = _tested(run.config, folder)
+        tested = _tested(run.config, folder) if run.config.train or not parents else parents[""].checkpoint
         if distributed.is_first():
             remove_partial_files(folder)
             (folder / FAILURE).unlink(missing_ok=True)
@@ -239,11 +239,11 @@ def _name(config: Config) -> Literal["best", "last"]:
 
 
 def _tested(config: Config, folder: Path) -> Path | None:
-    """The checkpoint that is tested; None for an ensemble, which has none of its own."""
+    """The checkpoint that is tested; None for an ensemble, and where it is a parent's."""
     if config.model.mode_hemis == "ensemble":
         return None
-    if config.model.checkpoint is not None and not config.train:
-        return checkpoint.find(config.model.checkpoint)
+    if not config.train:
+        return config.model.checkpoint and checkpoint.find(config.model.checkpoint)
     return folder / CHECKPOINTS / f"{_name(config)}.safetensors"
 
 

@@ -66,11 +66,18 @@ class StoredRun:
     @cached_property
     def description(self) -> Description:
         """What its network is."""
-        return checkpoint.read(self.folder).description
+        return checkpoint.read(self._tested).description
 
     def network(self) -> Network:
-        """Its tested network, in evaluation mode, on the CPU. Raises CheckpointError."""
-        return checkpoint.load(self.folder, own_code=self.own_code)
+        """Its tested network, with its lesions, in evaluation mode, on the CPU. Raises CheckpointError."""
+        read = checkpoint.read(self._tested)
+        return checkpoint.build(read, self._tested, own_code=self.own_code, lesions=self.config.model.lesions or None)
+
+    @property
+    def _tested(self) -> Path:
+        """Its folder, or the checkpoint that it was given to test."""
+        given = self.config.model.checkpoint if self.record.checkpoint is None else None
+        return given or self.folder
 
     def epochs(self) -> list[dict[str, float]]:
         """The metrics of every epoch, as in metrics.jsonl; none where there is no such file."""
