@@ -9,8 +9,9 @@ from ..experiment.networks import settings_of
 from ..experiment.published import ROWS, SYSTEM, SYSTEM_TITLES
 from ..experiment.rows import find_row
 from ..models.config import SIDES
-from ..runs.config import Config, check_config
+from ..runs.config import Config, check_config, read_config
 from ..runs.overrides import override
+from ..runs.plan import prefix_of
 from ..runs.predictions import LEVELS
 from ..runs.stored import StoredRun, beside, read_stored_config, trusted
 from .recorded import Provenance, SystemTable, Table, read_json
@@ -165,4 +166,8 @@ def _bilateral_folders(path: Path) -> list[Path]:
 
 
 def _is_of_two_sides(runs: Sequence[StoredRun]) -> bool:
-    return len(runs) == 1 and runs[0].config.model.mode_hemis == "bilateral"
+    if len(runs) != 1:
+        return False
+    # Nothing that the config names is opened, so it may name anything.
+    joined = set(runs[0].record.parents) & set(map(prefix_of, SIDES))
+    return bool(joined) or read_config(runs[0].folder / "config.yaml").model.mode_hemis == "bilateral"
