@@ -91,7 +91,10 @@ def study(
         rows[name] = StudyRow(name, f"the {name}", made, _first)
     config = check_config({"training": {"device": "cpu"}}, "test")
     found = Study("made", folder, rows, "specialised", config)
-    systems = [System(seed, runs["left"][seed], runs["right"][seed], runs["bilateral"][seed], CPU) for seed in said]
+    systems = [
+        System(seed, runs["bilateral"][seed], {side: runs[side][seed] for side in ("left", "right")}, CPU)
+        for seed in said
+    ]
     for system in systems:
         if networks:
             system.__dict__["network"] = networks[system.seed]

@@ -70,8 +70,11 @@ def test_system_with_two_seeds_prints_the_table(bilateral, tmp_path):
         assert text in result.stdout
     folder = tmp_path / "runs" / "quickstart-system"
     table = json.loads((folder / "table.json").read_text())
-    assert [row["name"] for row in table["rows"]] == ["left alone", "right alone", "bilateral"]
+    assert [row["title"] for row in table["rows"]] == ["left alone", "right alone", "bilateral"]
     assert table["rows"][2]["coarse_pct"]["n"] == 2
+    for group in ("unilateral-resnet9-fine", "unilateral-resnet9-coarse", "bilateral-resnet9-resnet9-both"):
+        assert "n: 2" in (tmp_path / "runs" / f"quickstart-{group}" / "result_all.yaml").read_text()
+    assert "verdict" not in result.stdout and "verdict" not in (folder / "table.md").read_text()
     again = bilateral(*arguments, "--json")
     assert json.loads(again.stdout)["rows"] == table["rows"]
     assert "finished before, reused" in again.stderr
@@ -87,7 +90,7 @@ def test_hemispheres_can_be_trained_first_and_joined_later(bilateral, tmp_path):
     joined = bilateral("system", *TINY_DATA, *NETWORK, *given, "--json")
     assert joined.returncode == 0, joined.stderr
     rows = json.loads(joined.stdout)["rows"]
-    assert [row["name"] for row in rows] == ["left alone", "right alone", "bilateral"]
+    assert [row["title"] for row in rows] == ["left alone", "right alone", "bilateral"]
     assert len(list(tmp_path.glob("runs/quickstart-unilateral-*/*-seed*"))) == 2
 
 

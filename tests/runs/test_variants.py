@@ -96,7 +96,7 @@ def test_a_resolved_config_reads_back_to_the_same():
 def test_variants_can_be_given_on_the_command_line():
     typed = ["experiment.variants.a.from=left", "experiment.variants.a.set.model.left.width=0.5"]
     more = ["experiment.variants.a.set.model.left.arch=vgg11", "experiment.variants.b={from: a, set: {training.lr: 1}}"]
-    found = read_config(None, typed + more).experiment.variants
+    found = read_config(None, ["model.dropout=0.1", *typed, *more]).experiment.variants
     assert found["a"].set == {"model.left.arch": "vgg11", "model.left.width": 0.5}
     assert found["b"].set["training.lr"] == 1.0 and found["b"].set["model.left.width"] == 0.5
 

@@ -19,7 +19,7 @@ from ..base.errors import ConfigError
 from ..base.own_code import describe
 from . import identity
 from .execution import resolve
-from .plan import Run
+from .plan import Run, named_weights, with_weights
 from .scheduling import Executor, Submit
 
 QUEUES = {
@@ -227,8 +227,8 @@ def _with_absolute_paths(run: Run) -> Run:
     """The run as it is understood in another folder than ours."""
     config = run.config
     data = {key: value.absolute() for key, value in config.data if isinstance(value, Path)}
-    config = config.model_copy(
-        update={"save_dir": config.save_dir.absolute(), "data": config.data.model_copy(update=data)}
-    )
+    weights = {prefix: path.absolute() for prefix, path in named_weights(config.model).items()}
+    update = {"data": config.data.model_copy(update=data), "model": with_weights(config.model, weights)}
+    config = config.model_copy(update={"save_dir": config.save_dir.absolute(), **update})
     parents = {part: _with_absolute_paths(parent) for part, parent in run.parents.items()}
     return Run(config, run.seed, run.role, parents)
