@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from data.image_trees import write_documented, write_nested
+
 
 class Python2Pickler(pickle._Pickler):
     """Writes protocol 2 as Python 2 did: str and bytes alike are byte strings without an encoding."""
@@ -30,3 +32,17 @@ def python2_pickle() -> Callable[[object], bytes]:
         return buffer.getvalue().replace(b"cnumpy._core.", b"cnumpy.core.")
 
     return dumps
+
+
+@pytest.fixture
+def nested(tmp_path):
+    write_nested(tmp_path / "train")
+    write_nested(tmp_path / "test", first_seed=100)
+    return tmp_path
+
+
+@pytest.fixture
+def documented(tmp_path):
+    write_documented(tmp_path / "train")
+    write_documented(tmp_path / "test", first_seed=100)
+    return tmp_path
