@@ -221,7 +221,7 @@ class Tasks:
             except TimeoutError:
                 self._lose(f"the scheduler at {self.where} has not answered for {SILENCE_S:g} s")
                 return
-            except Exception:
+            except Exception:  # of many kinds, by what Dask was doing; whoever closes the client causes some too
                 if not self.closed.is_set():
                     self._lose(f"the scheduler at {self.where} has gone, or was restarted")
                 return

@@ -167,7 +167,7 @@ class Runner:
             folder = distributed.from_first(lambda: find_folder(run, identity) or _new_folder(run, identity))
             try:
                 return self._do(run, folder, identity, parents)
-            except Exception:
+            except Exception:  # kept beside the run for whoever looks there, then told as any other
                 if distributed.is_first():
                     with suppress(OutputError):
                         write_text(folder / FAILURE, traceback.format_exc())
