@@ -19,6 +19,9 @@ import torch
 
 from bilateral.data.hierarchy import LabelHierarchy
 from bilateral.data.images import HierarchicalDataset, HierarchicalImages
+from bilateral.experiment.networks import Networks
+from bilateral.runs.config import Config
+from bilateral.runs.plan import Run
 
 # A busy machine is no failure.
 hypothesis.settings.register_profile("quiet", deadline=None)
@@ -72,6 +75,12 @@ def run_bilateral(folder: Path, *arguments: str, timeout: float = 240) -> subpro
     """Run `python -m bilateral ...` in a folder, as a user would."""
     command = [sys.executable, "-m", "bilateral", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def system_runs(config: Config, seed: int) -> dict[str, Run]:
+    """The runs of a system, by role."""
+    networks = Networks(config, None)
+    return {name: networks.run(name, seed) for name in ("left", "right", "specialised")}
 
 
 @pytest.fixture(scope="session")

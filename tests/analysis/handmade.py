@@ -13,7 +13,7 @@ from bilateral.data.hierarchy import LabelHierarchy
 from bilateral.data.images import HierarchicalDataset, HierarchicalImages
 from bilateral.models.build import build_network
 from bilateral.models.config import ModelConfig
-from bilateral.models.macro import Bilateral, HemisphericNetwork
+from bilateral.models.network import Network
 from bilateral.runs.config import check_config
 from bilateral.runs.predictions import Predictions
 from bilateral.runs.stored import StoredRun
@@ -73,7 +73,7 @@ def stored_run(seed: int, predictions: Predictions | None = None, identity: str 
 
 def study(
     said: Mapping[int, Mapping[str, Predictions | None]],
-    networks: Mapping[int, HemisphericNetwork] | None = None,
+    networks: Mapping[int, Network] | None = None,
     folder: Path = Path("nowhere"),
     others: Mapping[str, Mapping[int, Predictions]] | None = None,
     images: HierarchicalImages | None = None,
@@ -91,7 +91,10 @@ def study(
         rows[name] = StudyRow(name, f"the {name}", made, _first)
     config = check_config({"training": {"device": "cpu"}}, "test")
     found = Study("made", folder, rows, "specialised", config)
-    systems = [System(seed, runs["left"][seed], runs["right"][seed], runs["bilateral"][seed], CPU) for seed in said]
+    systems = [
+        System(seed, runs["bilateral"][seed], {side: runs[side][seed] for side in ("left", "right")}, CPU)
+        for seed in said
+    ]
     for system in systems:
         if networks:
             system.__dict__["network"] = networks[system.seed]
@@ -108,7 +111,7 @@ def _first(predictions: Any, _: LabelHierarchy) -> Predictions:
     return predictions[0]
 
 
-def network(left: dict | None = None, right: dict | None = None, seed: int = 0) -> HemisphericNetwork:
+def network(left: dict | None = None, right: dict | None = None, seed: int = 0) -> Network:
     """A bilateral network with fresh weights, of 6 fine and 3 coarse classes, in evaluation mode."""
     sides = {"left": {"width": 0.0625} | (left or {}), "right": {"width": 0.0625} | (right or {})}
     made = build_network(ModelConfig.model_validate(sides), COUNTS["fine"], COUNTS["coarse"], seed)
@@ -129,10 +132,6 @@ class Corner(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.pool(self.maps(images))
 
-    def activations(self, images: Tensor) -> dict[str, Tensor]:
-        maps = self.maps(images)
-        return {"maps": maps, "pool": self.pool(maps)}
-
 
 class _SeenCorner(nn.Module):
     def __init__(self, top: bool, left: bool, half: int) -> None:
@@ -144,7 +143,7 @@ class _SeenCorner(nn.Module):
         return maps[:, :, self.rows, self.columns].mean((2, 3))
 
 
-def corner_network() -> Bilateral:
+def corner_network() -> Network:
     """Left sees the top left quarter, right the bottom right one; logits rise with brightness."""
     heads = {level: nn.Linear(6, count) for level, count in COUNTS.items()}
     for head in heads.values():
@@ -152,5 +151,5 @@ def corner_network() -> Bilateral:
         nn.init.zeros_(head.bias)
         with torch.no_grad():
             head.weight[0] += 1
-    made = Bilateral({"left": Corner(True, True), "right": Corner(False, False)}, heads)
+    made = Network({"left": Corner(True, True), "right": Corner(False, False)}, heads)
     return made.eval().requires_grad_(False)

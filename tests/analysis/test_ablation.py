@@ -3,12 +3,12 @@ import torch
 
 from bilateral.analysis import ablation
 from bilateral.analysis.ablation import change
-from bilateral.models.macro import HemisphericNetwork
+from bilateral.models.network import Network
 
 from . import handmade
 
 
-def accuracy(network: HemisphericNetwork, images, features=None) -> dict[str, float]:
+def accuracy(network: Network, images, features=None) -> dict[str, float]:
     output = network(images.images / 255) if features is None else network.classify(features)
     labels = {"fine": images.fine, "coarse": images.coarse}
     return {

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from bilateral.analysis.base import ANALYSES, find_analysis
-from bilateral.analysis.study import NotApplicableError, Study, open_study
+from bilateral.analysis.opening import open_study
+from bilateral.analysis.study import NotApplicableError, Study
 from bilateral.analysis.style import styled
 
 

@@ -5,7 +5,7 @@ from torch import nn
 from bilateral.analysis.attacks import Attacked, ascent, fgsm, normalise_floats
 from bilateral.data.augment import Normalisation
 from bilateral.experiment.rows import KINDS, ensemble_kinds
-from bilateral.models.macro import Bilateral
+from bilateral.models.network import Network
 from conftest import make_images
 
 from . import handmade
@@ -23,11 +23,11 @@ class Pixels(nn.Module):
         return images.flatten(1)
 
 
-def linear(seed: int, levels=("fine", "coarse")) -> Bilateral:
+def linear(seed: int, levels=("fine", "coarse")) -> Network:
     """A network whose gradient can be written down."""
     torch.manual_seed(seed)
     heads = {level: nn.Linear(Pixels.num_features, handmade.COUNTS[level]) for level in levels}
-    return Bilateral({"left": Pixels()}, heads).eval().requires_grad_(False)
+    return Network({"left": Pixels()}, heads).eval().requires_grad_(False)
 
 
 def attacked(networks, combine=KINDS["left"].combine) -> Attacked:

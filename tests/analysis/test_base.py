@@ -47,9 +47,9 @@ def test_one_of_ones_own_is_found(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ckaa", "there is no analysis 'ckaa'; allowed: contrasts, "),
-        ("study", "there is no analysis 'study'"),
-        ("", "there is no analysis ''"),
+        ("ckaa", "unknown analysis 'ckaa'; allowed: contrasts, "),
+        ("study", "unknown analysis 'study'"),
+        ("", "unknown analysis ''"),
         ("nowhere:MINE", "the analysis: cannot import 'nowhere:MINE': ModuleNotFoundError: No module named 'nowhere'$"),
         ("json:MINE", "the analysis: cannot import 'json:MINE': AttributeError"),
         (":MINE", "must have the form"),

@@ -154,8 +154,8 @@ def test_chance_is_of_the_very_pair_with_its_images_in_another_order(study):
     images = study.systems[0].normalise(study.images.images[shuffled(torch.arange(42))])
     sums, own = 0, [0, 0]
     for batch in images[:40].split(10):
-        left = study.systems[0].network.hemispheres["left"].activations(batch)["res1"].flatten(1).double()
-        right = study.systems[2].network.hemispheres["right"].activations(batch)["stem"].flatten(1).double()
+        left = study.systems[0].network.activations(batch)["left", "res1"].flatten(1).double()
+        right = study.systems[2].network.activations(batch)["right", "stem"].flatten(1).double()
         sums = sums + hsic_unbiased(torch.stack([gram(left), gram(right.roll(5, 0))]))[0, 1]
         own = [total + hsic_unbiased(gram(each)[None])[0, 0] for total, each in zip(own, (left, right))]
     line = table.set_index(list(table.columns[:6])).loc[(0, "left", "res1", 2, "right", "stem")]
@@ -171,8 +171,8 @@ def test_batches_are_averaged_and_a_small_rest_is_left_out(study):
     sums = {"cka": 0, "cka_debiased": 0}
     for batch in images[:40].split(10):
         stages = (
-            network.hemispheres["left"].activations(batch)["res1"],
-            network.hemispheres["right"].activations(batch)["stem"],
+            network.activations(batch)["left", "res1"],
+            network.activations(batch)["right", "stem"],
         )
         grams = torch.stack([gram(values.flatten(1).double()) for values in stages])
         sums = {"cka": sums["cka"] + hsic(grams), "cka_debiased": sums["cka_debiased"] + hsic_unbiased(grams)}

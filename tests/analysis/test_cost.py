@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from bilateral.analysis import cost
-from bilateral.analysis.study import open_study
+from bilateral.analysis.opening import open_study
 from bilateral.runs.estimate import training_seconds
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bilateral.analysis.base import ANALYSES, find_analysis
+from bilateral.analysis.opening import open_study
 from bilateral.analysis.running import analyse
-from bilateral.analysis.study import open_study
 from bilateral.report.contents import contents
 from bilateral.report.page import render
 from doors import many, passes, strange

@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import pytest
 import torch
 from captum.attr import LayerGradCam
@@ -5,7 +7,9 @@ from torch import nn
 
 from bilateral.analysis.gradcam import MERGED, chosen_stages, class_activation_maps, merge, resized, scaled
 from bilateral.analysis.study import NotApplicableError
-from bilateral.models.macro import Bilateral
+from bilateral.models.bridges.base import Bridge
+from bilateral.models.joins.base import Join
+from bilateral.models.network import Network
 
 from . import handmade
 
@@ -91,22 +95,18 @@ def test_hooks_are_removed_when_a_pass_fails():
     assert not any(module._forward_hooks for module in network.modules())
 
 
-class Talking(Bilateral):
-    """Left's first maps are added to right's."""
+class ToTheRight(Bridge):
+    """Left's maps are added to right's."""
 
-    def features(self, images):
-        left, right = self.hemispheres.values()
-        seen = left.res1(left.conv2(left.conv1(images)))
-        heard = right.conv2(right.conv1(images)) + seen
-        return {
-            "left": left.pool(left.res2(left.conv4(left.conv3(seen)))),
-            "right": right.pool(right.res2(right.conv4(right.conv3(right.res1(heard))))),
-        }
+    between: ClassVar = {"left": "res1", "right": "conv2"}
+
+    def forward(self, values):
+        return {"left": values["left"], "right": values["right"] + values["left"]}
 
 
 def test_hemispheres_that_talk_to_each_other():
     plain, given = handmade.network(), images()
-    network = Talking(plain.hemispheres, plain.heads).eval()
+    network = Network(plain.hemispheres, plain.heads, bridges={"callosum": ToTheRight(None, {})}).eval()
     stages = chosen_stages(network, (32, 32))
     assert stages == {"left": ["res1", "res2"], "right": ["res1", "res2"]}
     maps, logits = class_activation_maps(network, given, stages)
@@ -129,14 +129,15 @@ def test_hemispheres_that_talk_to_each_other():
     assert not maps["fine", "left", "res1"].allclose(apart["fine", "left", "res1"], rtol=1e-2)
 
 
-class LeftOnly(Bilateral):
-    def join(self, features):
+class LeftOnly(Join):
+    def forward(self, features):
         return features["left"]
 
 
 def test_a_hemisphere_that_no_head_hears_has_an_empty_map():
     plain = handmade.network()
-    network = LeftOnly(plain.hemispheres, {"fine": nn.Linear(32, 6), "coarse": nn.Linear(32, 3)}).eval()
+    heads = {"fine": nn.Linear(32, 6), "coarse": nn.Linear(32, 3)}
+    network = Network(plain.hemispheres, heads, join=LeftOnly(None, {})).eval()
     nn.init.ones_(network.heads["fine"].weight)
     maps, _ = class_activation_maps(network, images(), {"left": ["res2"], "right": ["res2"]})
     assert maps["fine", "left", "res2"].any() and not maps["fine", "right", "res2"].any()
@@ -144,7 +145,7 @@ def test_a_hemisphere_that_no_head_hears_has_an_empty_map():
 
 def test_a_network_with_one_head_has_no_merged_map():
     plain = handmade.network()
-    network = Bilateral(plain.hemispheres, {"fine": plain.heads["fine"]}).eval()
+    network = Network(plain.hemispheres, {"fine": plain.heads["fine"]}).eval()
     maps, _ = class_activation_maps(network, images(), {"left": ["res2"], "right": ["res2"]})
     assert set(maps) == {("fine", "left", "res2"), ("fine", "right", "res2")}
 
@@ -169,9 +170,8 @@ class Seeing(nn.Module):
 
 
 def test_a_map_lies_where_the_network_looks():
-    network = handmade.corner_network()
-    network.hemispheres["left"], network.hemispheres["right"] = Seeing(), Seeing()
-    network.heads["fine"], network.heads["coarse"] = nn.Linear(4, 6), nn.Linear(4, 3)
+    heads = {"fine": nn.Linear(4, 6), "coarse": nn.Linear(4, 3)}
+    network = Network({"left": Seeing(), "right": Seeing()}, heads).eval()
     for head in network.heads.values():
         nn.init.zeros_(head.weight)
         nn.init.zeros_(head.bias)
@@ -216,7 +216,7 @@ class Flat(nn.Module):
 
 def test_a_backbone_without_positions_has_no_maps():
     plain = handmade.network()
-    network = Bilateral({"left": plain.hemispheres["left"], "right": Flat()}, {"fine": nn.Linear(35, 6)}).eval()
+    network = Network({"left": plain.hemispheres["left"], "right": Flat()}, {"fine": nn.Linear(35, 6)}).eval()
     with pytest.raises(NotApplicableError, match="right hemisphere"):
         chosen_stages(network, (16, 16))
 

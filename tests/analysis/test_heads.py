@@ -4,7 +4,8 @@ from torch import nn
 
 from bilateral.analysis.heads import Contributions, contributions, head_layer
 from bilateral.analysis.study import NotApplicableError
-from bilateral.models.macro import Bilateral
+from bilateral.models.joins.base import Join
+from bilateral.models.network import Network
 
 from . import handmade
 
@@ -102,30 +103,30 @@ def test_heads_that_are_not_linear_in_left_and_right_are_not_taken_apart():
     with pytest.raises(NotApplicableError, match="not linear"):
         contributions(network, "fine", {"left": given["left"]})
     deep = nn.Sequential(nn.Linear(64, 6), nn.ReLU(), nn.Linear(6, 6))
-    assert head_layer(Bilateral(network.hemispheres, {"fine": deep}), "fine") is None
+    assert head_layer(Network(network.hemispheres, {"fine": deep}), "fine") is None
     with pytest.raises(NotApplicableError):
-        contributions(Bilateral(network.hemispheres, {"fine": deep}), "fine", given)
+        contributions(Network(network.hemispheres, {"fine": deep}), "fine", given)
     plain = nn.Linear(64, 6)
-    assert head_layer(Bilateral(network.hemispheres, {"fine": plain}), "fine") is plain
+    assert head_layer(Network(network.hemispheres, {"fine": plain}), "fine") is plain
 
 
 def test_a_head_without_bias_has_none():
     network = handmade.network()
-    plain = Bilateral(network.hemispheres, {"fine": nn.Linear(64, 6, bias=False)})
+    plain = Network(network.hemispheres, {"fine": nn.Linear(64, 6, bias=False)})
     given = features(plain)
     parts = contributions(plain, "fine", given)
     torch.testing.assert_close(parts.logits, plain.classify(given).fine, atol=1e-5, rtol=1e-4)
 
 
-class Turned(Bilateral):
+class Turned(Join):
     """Joins the other way round, which no one sees by the sizes."""
 
-    def join(self, features):
+    def forward(self, features):
         return torch.cat([features["right"], features["left"]], 1)
 
 
 def test_hemispheres_that_are_joined_otherwise_are_not_taken_apart():
     network = handmade.network()
-    turned = Turned(network.hemispheres, network.heads)
+    turned = Network(network.hemispheres, network.heads, join=Turned(None, {}))
     with pytest.raises(NotApplicableError):
         contributions(turned, "fine", features(network))

@@ -67,9 +67,9 @@ def study():
 def test_every_stage_is_probed_with_its_mean_channels(study):
     table = probes.compute(study)
     assert len(table) == 2 * 2 * 7 * 2 and not table.duplicated(["seed", "side", "stage", "level"]).any()
-    backbone = study.systems[1].network.hemispheres["right"]
+    network = study.systems[1].network
     inputs = [
-        backbone.activations(study.systems[1].normalise(images.images))["res1"].mean((2, 3))
+        network.activations(study.systems[1].normalise(images.images))["right", "res1"].mean((2, 3))
         for images in (study.dataset.train, study.images)
     ]
     expected = probe(

@@ -7,8 +7,9 @@ import pytest
 import torch
 import yaml
 
+from bilateral.analysis.opening import open_study
 from bilateral.analysis.outcomes import judgements
-from bilateral.analysis.study import NotApplicableError, open_study
+from bilateral.analysis.study import NotApplicableError
 from bilateral.base.errors import BilateralError, ConfigError, DataError, OutputError
 from bilateral.runs.predictions import Predictions
 from bilateral.runs.stored import StoredRun
@@ -105,6 +106,21 @@ def test_a_systems_folder_names_its_runs(moved):
     assert [system.seed for system in study.systems] == [0, 1] and study.folder == folder
     (folder / "table.json").write_text(json.dumps({"rows": [], "runs": runs[:1]}))
     assert "holds no finished runs" in error_of(OutputError, [folder], [])
+
+
+def test_a_system_is_looked_into_by_its_runs_and_an_experiment_that_asks_by_its_rows(moved):
+    old, folder = moved / "quick-experiment", moved / "quick-system"
+    folder.mkdir()
+    provenance, table = (json.loads((old / f"{name}.json").read_text()) for name in ("provenance", "table"))
+    names = ("left", "right", "specialised")
+    provenance["runs"] = {name: provenance["runs"][name] for name in names}
+    (folder / "provenance.json").write_text(json.dumps(provenance))
+    (folder / "table.json").write_text(json.dumps(table | {"answer": ""}))
+    study = open_study([folder], [])
+    assert list(study.rows) == ["left", "right", "side_by_side", "specialised", "hemispheres_ensemble"]
+    assert study.rows["specialised"].title == "bilateral" and study.table is None and study.folder == folder
+    (folder / "table.json").write_text(json.dumps(table | {"answer": "No verdict."}))
+    assert tuple(open_study([folder], []).rows) == names
 
 
 def test_moved_runs_still_open(tiny_experiment, moved, monkeypatch):
@@ -327,6 +343,42 @@ def test_rows_without_runs_are_left_out_and_another_joined_one_is_taken(moved):
     torch.testing.assert_close(said, study.predictions("unilateral_wide")[0].logits["fine"])
 
 
+def test_a_network_that_was_trained_as_a_whole_is_looked_into_too(moved):
+    folder = moved / "quick-experiment"
+    provenance, table = (json.loads((folder / name).read_text()) for name in ("provenance.json", "table.json"))
+    provenance["runs"]["nonspecialised"] = provenance["runs"].pop("specialised")
+    table["rows"] += [{"name": "nonspecialised", "title": "trained as a whole"}]
+    (folder / "provenance.json").write_text(json.dumps(provenance))
+    (folder / "table.json").write_text(json.dumps(table))
+    runs = bilateral_runs(moved)
+    for run in runs:
+        record = yaml.safe_load((run / "run.yaml").read_text())
+        del record["parents"]
+        (run / "run.yaml").write_text(yaml.safe_dump(record))
+    for study in (open_study([folder], []), open_study([folder], [], "nonspecialised"), open_study(runs, [])):
+        assert study.subject in ("nonspecialised", "specialised") and len(study.systems) == 2
+        system = study.systems[0]
+        assert set(study.evaluation(system).features) == {"left", "right"}
+        with pytest.raises(NotApplicableError, match="no run trained the left hemisphere by itself"):
+            judgements(system)
+    assert list(study.rows) == ["specialised"]
+
+
+def test_variants_are_rows_of_a_study_too(moved):
+    folder = moved / "quick-experiment"
+    provenance, table = (json.loads((folder / name).read_text()) for name in ("provenance.json", "table.json"))
+    mine = {"side": {"from": "side_by_side", "set": {}}, "mine": {"from": "specialised", "set": {}}}
+    provenance["config"]["experiment"]["variants"] = mine
+    provenance["runs"] |= {"mine": provenance["runs"]["specialised"], "side": provenance["runs"]["side_by_side"]}
+    table["rows"] += [{"name": name, "title": f"the {name}"} for name in mine]
+    (folder / "provenance.json").write_text(json.dumps(provenance))
+    (folder / "table.json").write_text(json.dumps(table))
+    study = open_study([folder], [], "mine")
+    assert study.subject == "mine" and study.rows["side"].title == "the side"
+    said, published = (study.predictions(name)[1].logits for name in ("side", "side_by_side"))
+    assert all(said[level].equal(logits) for level, logits in published.items())
+
+
 def test_hemispheres_that_were_trained_alike_have_no_outcome_groups():
     fine = handmade.random_predictions(torch.arange(6), 0, ("fine",))
     study = handmade.study(
@@ -338,13 +390,14 @@ def test_hemispheres_that_were_trained_alike_have_no_outcome_groups():
 
 def test_a_stored_run_is_opened_from_its_folder(tiny_experiment):
     run = StoredRun.open(bilateral_runs(tiny_experiment / "runs")[0])
-    assert run.seed == 0 and set(run.parents()) == {"left", "right"}
+    assert run.seed == 0 and set(run.parents()) == {"hemispheres.left", "hemispheres.right"}
 
 
 def test_hemispheres_recorded_in_each_others_place_are_told(moved):
     run = bilateral_runs(moved)[0]
     record = yaml.safe_load((run / "run.yaml").read_text())
-    record["parents"] = {"left": record["parents"]["right"], "right": record["parents"]["left"]}
+    left, right = "hemispheres.left", "hemispheres.right"
+    record["parents"] = {left: record["parents"][right], right: record["parents"][left]}
     (run / "run.yaml").write_text(yaml.safe_dump(record))
     study = open_study([run], [])
     with pytest.raises(OutputError, match="lack a head that it is made of"):

@@ -49,3 +49,14 @@ def test_what_means_the_same_is_taken(monkeypatch):
     assert user_path(Path("$DATA/a/${DATA}b")) == Path("/data/a//datab")
     assert Example.model_validate_json(found.model_dump_json()) == found
     assert Example.model_validate(found.model_dump()) == found
+
+
+def test_sections_that_are_equal_have_one_hash_whatever_they_hold():
+    class Outer(Section):
+        inner: Example = Example()
+        options: dict[str, object] = {}
+        seeds: list[int] = []
+
+    one, same, other = (Outer(options={"std": std}, seeds=[1]) for std in (0.1, 0.1, 0.2))
+    assert one == same and hash(one) == hash(same)
+    assert hash(one) != hash(other)

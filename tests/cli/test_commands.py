@@ -70,8 +70,11 @@ def test_system_with_two_seeds_prints_the_table(bilateral, tmp_path):
         assert text in result.stdout
     folder = tmp_path / "runs" / "quickstart-system"
     table = json.loads((folder / "table.json").read_text())
-    assert [row["name"] for row in table["rows"]] == ["left alone", "right alone", "bilateral"]
+    assert [row["title"] for row in table["rows"]] == ["left alone", "right alone", "bilateral"]
     assert table["rows"][2]["coarse_pct"]["n"] == 2
+    for group in ("unilateral-resnet9-fine", "unilateral-resnet9-coarse", "bilateral-resnet9-resnet9-both"):
+        assert "n: 2" in (tmp_path / "runs" / f"quickstart-{group}" / "result_all.yaml").read_text()
+    assert "verdict" not in result.stdout and "verdict" not in (folder / "table.md").read_text()
     again = bilateral(*arguments, "--json")
     assert json.loads(again.stdout)["rows"] == table["rows"]
     assert "finished before, reused" in again.stderr
@@ -87,7 +90,7 @@ def test_hemispheres_can_be_trained_first_and_joined_later(bilateral, tmp_path):
     joined = bilateral("system", *TINY_DATA, *NETWORK, *given, "--json")
     assert joined.returncode == 0, joined.stderr
     rows = json.loads(joined.stdout)["rows"]
-    assert [row["name"] for row in rows] == ["left alone", "right alone", "bilateral"]
+    assert [row["title"] for row in rows] == ["left alone", "right alone", "bilateral"]
     assert len(list(tmp_path.glob("runs/quickstart-unilateral-*/*-seed*"))) == 2
 
 
@@ -172,6 +175,16 @@ def test_evaluate_takes_other_data_but_no_other_network(bilateral, trained):
     assert other.returncode == 0, other.stderr
     refused = bilateral("evaluate", str(trained), "model.left.width=3")
     assert refused.returncode == 2 and "evaluate takes data.KEY=VALUE" in refused.stderr
+
+
+@pytest.mark.slow
+def test_evaluate_takes_lesions(bilateral, trained):
+    cut = bilateral("evaluate", str(trained), "model.lesions.silence.at=left", "--json", "--features", "cut.npz")
+    assert cut.returncode == 0, cut.stderr
+    arrays = np.load(trained.parents[2] / "cut.npz")
+    assert not arrays["features_left"].any() and arrays["features_right"].any()
+    refused = bilateral("evaluate", str(trained), "model.lesions.silence.at=middle")
+    assert refused.returncode == 2 and "model.lesions.silence.at: there is no 'middle' to lesion" in refused.stderr
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from bilateral.base.errors import ConfigError
 from bilateral.experiment.contrasts import (
     BETTER,
     EQUAL,
@@ -10,10 +9,9 @@ from bilateral.experiment.contrasts import (
     WORSE,
     answer,
     by_row,
-    check_family,
     contrast_rows,
 )
-from bilateral.runs.config import ContrastsConfig
+from bilateral.runs.experiment_config import ContrastsConfig
 
 IMAGES = 4000
 TITLES = {"specialised": "the pair", "wide": "a wide one", "long": "a long one"}
@@ -121,13 +119,3 @@ def test_each_row_in_a_sentence():
     rows = {"specialised": row(0.6), "wide": row(0.5, base=1), "long": row(0.7, base=2)}
     wide, long = by_row(contrast_rows(rows, family()), TITLES)
     assert wide.startswith("Against “a wide one”: joint fine +") and "better" in wide and "worse" in long
-
-
-def test_a_row_that_no_table_has_is_refused():
-    known = ["left", "specialised"]
-    check_family(ContrastsConfig(against=["left", "ensemble_2", "ensemble_12_probabilities"]), known)
-    for name in ("lft", "ensemble", "ensemble_0", "ensemble_2_logits"):
-        with pytest.raises(ConfigError, match=f"experiment.contrasts: there is no row '{name}'; there are left"):
-            check_family(ContrastsConfig(against=[name]), known)
-    with pytest.raises(ConfigError, match="no row 'pair'"):
-        check_family(ContrastsConfig(row="pair"), known)

@@ -16,7 +16,8 @@ from bilateral.experiment.seed_records import join, read_seeds, write_seeds
 from bilateral.experiment.sufficiency import doubts
 from bilateral.experiment.tables import FORMATS, blocks, render
 from bilateral.experiment.twice import read_gains, write_gains
-from bilateral.runs.config import ContrastsConfig, check_config
+from bilateral.runs.config import check_config
+from bilateral.runs.experiment_config import ContrastsConfig
 from conftest import COARSE_OF_FINE, make_images
 from doors import many, passes, strange
 

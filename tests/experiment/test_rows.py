@@ -1,18 +1,16 @@
-from typing import get_args
-
 import pytest
 import torch
 
 from bilateral.base.errors import ConfigError
 from bilateral.experiment.cost import Costs
-from bilateral.experiment.rows import KINDS, TELLS, plan_rows, without
+from bilateral.experiment.experiment import system_config
+from bilateral.experiment.published import DEFAULT, ROWS, find
+from bilateral.experiment.rows import plan_rows, without
 from bilateral.models.build import build_network
-from bilateral.runs.config import RowName, check_config
-from bilateral.runs.plan import WHOLE
+from bilateral.runs.config import check_config
 from bilateral.runs.predictions import Predictions
 from bilateral.runs.runner import Runner
 from bilateral.runs.scheduling import with_parents
-from bilateral.runs.system import plan_system
 from conftest import COARSE, COARSE_OF_FINE, FINE
 
 ALL_ROWS = [
@@ -44,8 +42,8 @@ def plan(tiny, experiment=None, **values):
     return {row.name: row for row in plan_rows(config(experiment, **values), tiny)}
 
 
-def test_every_row_of_the_config_is_known():
-    assert set(KINDS) == set(get_args(RowName)) - {"ensemble"}
+def test_an_experiment_has_every_published_row_unless_it_says_otherwise():
+    assert set(ROWS) == set(DEFAULT) - {"ensemble"}
 
 
 def test_the_rows_stand_in_order_with_a_title_each(tiny):
@@ -84,12 +82,12 @@ def test_networks_are_shared_between_rows(tiny):
         left, right = identities("left", seed), identities("right", seed)
         assert identities("side_by_side", seed) == identities("hemispheres_ensemble", seed) == left + right
         parents = rows["specialised"].runs[seed][0].parents
-        assert [runner.identity(parents[side]) for side in ("left", "right")] == left + right
+        assert [runner.identity(parents[f"hemispheres.{side}"]) for side in ("left", "right")] == left + right
         assert identities("ensemble_2", seed)[:1] == identities("unilateral", seed)
         assert identities("ensemble_2_probabilities", seed) == identities("ensemble_2", seed)
         for side, alone in (("left", left), ("right", right)):
             parents = rows[f"two_{side}"].runs[seed][0].parents
-            assert runner.identity(parents["left"]) == alone[0]
+            assert runner.identity(parents["hemispheres.left"]) == alone[0]
 
 
 def test_every_network_is_trained_once(tiny):
@@ -115,11 +113,15 @@ def test_every_network_can_be_built_and_trained_as_planned(tiny):
 
 def test_what_the_system_does_too_is_the_same_run_in_the_same_folder(tiny):
     rows, runner = plan(tiny), Runner(tiny)
-    system = plan_system(config(), 0)
-    for name, role in (("left", "left"), ("right", "right"), ("specialised", "bilateral")):
-        (run,) = rows[name].runs[0]
-        assert runner.identity(run) == runner.identity(system[role])
-        assert run.group == system[role].group
+    system = plan_rows(system_config(config()), tiny)
+    assert [(row.name, row.title) for row in system] == [
+        ("left", "left alone"),
+        ("right", "right alone"),
+        ("specialised", "bilateral"),
+    ]
+    for row in system:
+        (own,), (run,) = row.runs[0], rows[row.name].runs[0]
+        assert runner.identity(run) == runner.identity(own) and run.group == own.group
 
 
 def test_rows_of_other_networks_have_folders_of_their_own(tiny):
@@ -202,10 +204,11 @@ def test_two_of_a_kind_are_of_two_seeds(tiny, side):
     model = {"left": {"width": 0.0625}, "right": {"width": 0.125}}
     rows = plan(tiny, {"without": ["unilateral_wide"]}, model=model, seeds=[4])
     (run,) = rows[f"two_{side}"].runs[4]
-    assert list(run.parents) == ["left", "right"] and run.seed == 4
+    assert list(run.parents) == ["hemispheres.left", "hemispheres.right"] and run.seed == 4
     assert [(parent.role, parent.seed) for parent in run.parents.values()] == [(side, 4), (side, 1004)]
     (alone,) = rows[side].runs[4]
-    assert runner.identity(run.parents["left"]) == runner.identity(alone) != runner.identity(run.parents["right"])
+    first, second = (runner.identity(run.parents[f"hemispheres.{each}"]) for each in ("left", "right"))
+    assert first == runner.identity(alone) != second
     own = {"left": 0.0625, "right": 0.125}[side]
     for hemisphere in run.config.model.hemispheres.values():
         assert (hemisphere.width, hemisphere.freeze) == (own, True)
@@ -217,8 +220,8 @@ def test_two_of_a_kind_are_of_two_seeds(tiny, side):
 def test_the_specialised_network_freezes_hemispheres_of_its_own_seed(tiny):
     (run,) = plan(tiny, seeds=[4])["specialised"].runs[4]
     assert {side: (parent.role, parent.seed) for side, parent in run.parents.items()} == {
-        "left": ("left", 4),
-        "right": ("right", 4),
+        "hemispheres.left": ("left", 4),
+        "hemispheres.right": ("right", 4),
     }
     assert [parent.config.model.mode_heads for parent in run.parents.values()] == ["fine", "coarse"]
     assert [hemisphere.freeze for hemisphere in run.config.model.hemispheres.values()] == [True, True]
@@ -228,8 +231,8 @@ def test_the_specialised_network_freezes_hemispheres_of_its_own_seed(tiny):
 def test_the_fine_tuned_network_goes_on_from_the_whole_specialised_one(tiny):
     rows, runner = plan(tiny, seeds=[4]), Runner(tiny)
     (run,) = rows["fine_tuned"].runs[4]
-    assert list(run.parents) == [WHOLE]
-    assert runner.identity(run.parents[WHOLE]) == runner.identity(rows["specialised"].runs[4][0])
+    assert list(run.parents) == [""]
+    assert runner.identity(run.parents[""]) == runner.identity(rows["specialised"].runs[4][0])
     assert not any(hemisphere.freeze for hemisphere in run.config.model.hemispheres.values())
 
 
@@ -310,19 +313,20 @@ def test_rows_put_predictions_together_as_they_say(tiny):
 
 def test_a_family_may_name_rows_that_the_table_lacks_and_what_that_leaves_open_is_told(tiny):
     plan(tiny, {"rows": ["left"]})
-    family = config({"rows": ["specialised", "unilateral_wide"]}).experiment.contrasts
-    assert set(TELLS) == set(family.against)
-    told = without(family, {"specialised", "unilateral_wide", "two_left"})
+    settings = config({"rows": ["specialised", "unilateral_wide"]}).experiment
+    against = settings.contrasts.against
+    assert {name for name in DEFAULT if name in ROWS and ROWS[name].tells} | {"ensemble_2"} == set(against)
+    told = without(settings, {"specialised", "unilateral_wide", "two_left"})
     assert told == [
         "There is no result of “one hemisphere, as much training” (unilateral_long), so it stays open whether "
-        f"{TELLS['unilateral_long']}.",
+        f"{ROWS['unilateral_long'].tells}.",
         "There is no result of “bilateral, not specialised” (nonspecialised), so it stays open whether "
-        f"{TELLS['nonspecialised']}.",
-        f"There is no result of ensemble_2 (ensemble_2), so it stays open whether {TELLS['ensemble_2']}.",
+        f"{ROWS['nonspecialised'].tells}.",
+        f"There is no result of “ensemble of 2, mean logits” (ensemble_2), so it stays open whether "
+        f"{find('ensemble_2').tells}.",
     ]
-    assert without(family, set(family.rows)) == []
-    with pytest.raises(ConfigError, match=r"experiment\.contrasts: there is no row 'lft'"):
-        plan(tiny, {"contrasts": {"against": ["lft"]}})
+    assert without(settings, {settings.contrasts.row, *against}) == []
+    assert without(config({"contrasts": {"against": []}}).experiment, set()) == []
 
 
 def test_references_of_older_configs_are_read_as_contrasts():
@@ -360,11 +364,8 @@ def test_seeds_whose_networks_would_be_shared_are_refused(tiny):
 @pytest.mark.parametrize(
     ("experiment", "message"),
     [
-        ({"rows": ["lft"]}, r"experiment\.rows\.0: .*'left', .*not 'lft'"),
         ({"rows": ["left", "right", "left"]}, "rows lists left twice"),
         ({"without": ["left", "left"]}, "without lists left twice"),
-        ({"rows": ["left"], "without": ["left"]}, "`without` leaves no row"),
-        ({"without": list(get_args(RowName))}, "`without` leaves no row"),
         ({"rows": []}, r"experiment\.rows: .*at least 1"),
         ({"ensemble_sizes": [1]}, r"experiment\.ensemble_sizes\.0: .*greater than or equal to 2, not 1"),
         ({"ensemble_sizes": [2, 2]}, "ensemble_sizes lists 2 twice"),
@@ -384,8 +385,16 @@ def test_what_no_table_can_be_made_of_is_refused_when_it_is_read(experiment, mes
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"model": {"mode_hemis": "unilateral"}}, "mode_hemis bilateral, mode_heads both"),
-        ({"model": {"mode_heads": "fine"}}, "mode_hemis bilateral, mode_heads both"),
+        ({"experiment": {"rows": ["lft"]}}, r"experiment\.rows: there is no row 'lft'; did you mean left\?"),
+        ({"experiment": {"rows": ["something"]}}, "'something'; there are left, right, .*ensemble_2, and larger"),
+        ({"experiment": {"without": ["ensembles"]}}, r"experiment\.without: .*did you mean ensemble_2\?"),
+        ({"experiment": {"titles": {"rigth": "a"}}}, r"experiment\.titles: .*did you mean right\?"),
+        ({"experiment": {"contrasts": {"against": ["lft"]}}}, r"experiment\.contrasts\.against: .* 'lft'"),
+        ({"experiment": {"contrasts": {"row": "ensemble"}}}, r"experiment\.contrasts\.row: .*mean ensemble_2\?"),
+        ({"experiment": {"rows": ["left"], "without": ["left"]}}, "`without` leaves no row"),
+        ({"experiment": {"without": DEFAULT}}, "`without` leaves no row"),
+        ({"model": {"mode_hemis": "unilateral"}}, "mode_hemis must be bilateral, mode_heads both"),
+        ({"model": {"mode_heads": "fine"}}, "mode_hemis must be bilateral, mode_heads both"),
         ({"model": {"left": {"checkpoint": "a"}}}, r"model\.left\.checkpoint: an experiment trains all"),
         ({"model": {"right": {"checkpoint": "a"}}}, r"model\.right\.checkpoint: an experiment trains all"),
         ({"model": {"checkpoint": "a"}}, r"model\.checkpoint: an experiment trains all"),

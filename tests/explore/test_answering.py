@@ -14,7 +14,7 @@ from bilateral.base.errors import CheckpointError, ConfigError, DataError
 from bilateral.data.image_files import read_image
 from bilateral.explore.about import describe
 from bilateral.explore.answering import Explorer
-from bilateral.models.macro import Bilateral
+from bilateral.models.network import Network
 from bilateral.training import checkpoint
 
 from .conftest import explorer_of
@@ -128,10 +128,11 @@ def test_hemispheres_without_stages_give_no_maps(runs, content):
     class Flat(nn.Sequential):
         def __init__(self):
             super().__init__(nn.Flatten(), nn.Linear(3 * 32 * 32, 4))
+            self.num_features = 4
 
     description = checkpoint.read(runs.bilateral).description
     heads = {"fine": nn.Linear(8, 40), "coarse": nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))}
-    explorer = Explorer(Bilateral({"left": Flat(), "right": Flat()}, heads), description)
+    explorer = Explorer(Network({"left": Flat(), "right": Flat()}, heads), description)
     answer = explorer.answer(content, ["left"])
     assert not explorer.has_maps and answer["merged"] is None and answer["levels"]["fine"]["maps"] == {}
     # A head that is not linear cannot be shared out.

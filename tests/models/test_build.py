@@ -8,7 +8,6 @@ import torch
 from bilateral.base.errors import CheckpointError, ConfigError
 from bilateral.models.build import build_network, hemisphere_state, load_state
 from bilateral.models.config import ModelConfig
-from bilateral.models.macro import Bilateral, Unilateral
 
 TINY = {"width": 1 / 16}
 UNILATERAL = {"mode_hemis": "unilateral", "left": TINY}
@@ -43,10 +42,10 @@ def test_parameters_of_networks_for_cifar100(given, total, trainable):
     assert sum(size for size, needs_gradient in sizes if needs_gradient) == trainable
 
 
-@pytest.mark.parametrize("given, network_class", [(UNILATERAL, Unilateral), (BILATERAL, Bilateral)])
-def test_a_fresh_network_is_in_training_mode_on_the_cpu(given, network_class):
+@pytest.mark.parametrize("given, sides", [(UNILATERAL, ["left"]), (BILATERAL, ["left", "right"])])
+def test_a_fresh_network_is_in_training_mode_on_the_cpu(given, sides):
     network = build(given)
-    assert type(network) is network_class and network.training
+    assert list(network.hemispheres) == sides and network.training
     assert all(tensor.device.type == "cpu" for tensor in network.state_dict().values())
 
 
@@ -58,7 +57,7 @@ def test_heads_are_dropout_and_one_linear_layer_each(heads, expected):
     assert {level: head[1].out_features for level, head in network.heads.items()} == expected
     for head in network.heads.values():
         assert [type(layer).__name__ for layer in head] == ["Dropout", "Linear"]
-        assert head[0].p == 0.25 and head[1].in_features == 64
+        assert head[0].options.p == 0.25 and head[1].in_features == 64
 
 
 def test_a_hemisphere_starts_alike_whatever_stands_beside_it():

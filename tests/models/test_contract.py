@@ -5,14 +5,21 @@ import safetensors.torch
 import torch
 
 from bilateral.models.backbones import BACKBONES
+from bilateral.models.bridges import BRIDGES
 from bilateral.models.build import build_network, load_state
 from bilateral.models.config import ModelConfig
-from bilateral.models.macro import Ensemble
+from bilateral.models.ensemble import Ensemble
+from bilateral.models.parts import PARTS
 
 FINE, COARSE, BATCH = 7, 3, 4
 TINY = {"width": 1 / 16}
 FROZEN = {**TINY, "freeze": True}
 SPARSE = {**TINY, "sparsity": {"k": 0.3, "per_k": 0.7}}
+
+
+PARTS_OPTIONS = {"dropout": {"p": 0.5}, "kwta": {"k": 0.3, "per_k": 0.7}, "noise": {"std": 0.5}}
+BRIDGES_OPTIONS = {"additive": {}}
+CALLOSUM = {"kind": "additive", "between": {"left": "res1", "right": "res1"}}
 
 
 def unilateral(**given):
@@ -24,8 +31,12 @@ def bilateral(left, right, **given):
 
 
 CONFIGS = {
-    **{f"backbone {arch}": unilateral(left={**TINY, "arch": arch}) for arch in BACKBONES},
-    **{f"sparse {arch}": unilateral(left={**SPARSE, "arch": arch}) for arch in BACKBONES if arch.endswith("_resnet9")},
+    **{f"backbone {arch}": unilateral(left={**TINY, "arch": arch}) for arch in BACKBONES.names},
+    **{
+        f"sparse {arch}": unilateral(left={**SPARSE, "arch": arch})
+        for arch in BACKBONES.names
+        if arch.endswith("_resnet9")
+    },
     "fine head": unilateral(mode_heads="fine"),
     "coarse head": unilateral(mode_heads="coarse"),
     "right alone": {"mode_hemis": "unilateral", "right": TINY, "mode_heads": "coarse"},
@@ -37,6 +48,41 @@ CONFIGS = {
     "right frozen": bilateral(TINY, FROZEN, mode_heads="fine"),
     "mixed": bilateral({**TINY, "arch": "vgg11"}, {**SPARSE, "arch": "inverted_resnet9"}),
     "mixed, one frozen": bilateral({**FROZEN, "arch": "vgg11"}, {"width": 1 / 8, "arch": "resnet18"}),
+    **{
+        f"part {kind} after {after}": unilateral(left={**TINY, "parts": {kind: {"after": after, **options}}})
+        for kind, options in PARTS_OPTIONS.items()
+        for after in ("input", "conv2", "res2")
+    },
+    "noise in evaluation": unilateral(
+        left={**TINY, "parts": {"noise": {"after": "res1", "std": 0.5, "evaluation": True}}}
+    ),
+    "parts of a frozen side": bilateral(
+        {
+            **FROZEN,
+            "parts": {
+                "noise": {"after": "conv2", "std": 0.5},
+                "late": {"kind": "kwta", "after": "res2", "k": 0.5, "per_k": 1.0},
+            },
+        },
+        TINY,
+    ),
+    **{
+        f"bridge {kind}{where}": bilateral(
+            left, right, bridges={"callosum": {"kind": kind, "between": between, **options}}
+        )
+        for kind, options in BRIDGES_OPTIONS.items()
+        for where, left, right, between in (
+            ("", TINY, TINY, {"left": "res1", "right": "res1"}),
+            (" between the features", TINY, {"width": 1 / 8}, {"left": "pool", "right": "pool"}),
+            (" between frozen ones", FROZEN, FROZEN, {"left": "conv2", "right": "res1"}),
+            (" of two architectures", TINY, {**TINY, "arch": "resnet18"}, {"left": "conv3", "right": "group1"}),
+        )
+    },
+    "two bridges": bilateral(
+        TINY,
+        TINY,
+        bridges={"late": {"kind": "additive", "between": {"left": "conv4", "right": "res2"}}, "early": CALLOSUM},
+    ),
     "ensemble": [unilateral(), unilateral(left={**TINY, "arch": "vgg11_pool"})],
     "ensemble of bilateral": [bilateral(TINY, TINY), bilateral(FROZEN, {**TINY, "arch": "resnet18"}), unilateral()],
 }
@@ -62,6 +108,10 @@ def configs(request):
 def network(configs):
     torch.manual_seed(6)  # For dropout.
     return build(configs, seed=1)
+
+
+def test_the_contract_covers_every_registered_part_and_bridge():
+    assert set(PARTS_OPTIONS) == set(PARTS.names) and set(BRIDGES_OPTIONS) == set(BRIDGES.names)
 
 
 def tensors_of(output):
@@ -102,6 +152,8 @@ def test_gradients_reach_every_trainable_tensor_and_no_frozen_one(network, image
 def test_evaluation_is_deterministic_and_independent_of_the_batch(network, images):
     network(images)  # In training mode: the batch norms' statistics move away from their start.
     network.eval()
+    if any(getattr(module, "draws", False) or getattr(module, "mixes_images", False) for module in network.modules()):
+        return  # as it declares
     with torch.no_grad():
         first, again = tensors_of(network(images)), tensors_of(network(images))
         alone = [tensors_of(network(images[number : number + 1])) for number in range(BATCH)]
@@ -126,7 +178,10 @@ def test_a_saved_and_loaded_state_gives_identical_outputs(network, configs, imag
     loaded = build(configs, seed=50)
     load_state(loaded, safetensors.torch.load_file(tmp_path / "network.safetensors"), "network.safetensors")
     with torch.no_grad():
-        expected, outputs = tensors_of(network.eval()(images)), tensors_of(loaded.eval()(images))
+        torch.manual_seed(1)
+        expected = tensors_of(network.eval()(images))
+        torch.manual_seed(1)
+        outputs = tensors_of(loaded.eval()(images))
     assert all(torch.equal(outputs[name], values) for name, values in expected.items())
 
 
@@ -136,3 +191,55 @@ def test_frozen_parts_stay_in_evaluation_mode(network):
         network.train(mode)
         for name, part in parts.items():
             assert {module.training for module in part.modules()} == {mode and name not in frozen}, name
+
+
+def test_a_walk_in_two_halves_and_kept_features_give_what_the_pass_gives(network, images):
+    if isinstance(network, Ensemble):
+        return
+    network.eval()
+    with torch.no_grad():
+        torch.manual_seed(1)
+        expected = tensors_of(network(images))
+        for half in range(len(network.steps) + 1):
+            torch.manual_seed(1)
+            values = network.walk(dict.fromkeys(network.hemispheres, images), stop=half)
+            assert all(
+                torch.equal(each, expected[name])
+                for name, each in tensors_of(network.classify(network.walk(values, start=half))).items()
+            )
+        torch.manual_seed(1)
+        activations = network.activations(images)
+    for side in network.hemispheres:
+        assert torch.equal(activations[side, network.stages(side)[-1]], expected[side])
+
+
+def test_a_network_is_fixed_until_the_join_if_nothing_before_it_is_trained_or_draws(network, configs, images):
+    if isinstance(network, Ensemble):
+        return
+    network.train()
+    first, optimizer = network.features(images), torch.optim.SGD(network.parameters(), lr=0.5)
+    for _ in range(2):  # a bridge of zeros hears nothing of its own weights in the first step
+        sum((logits * torch.randn_like(logits)).sum() for logits in network(images).logits.values()).backward()
+        optimizer.step()
+    again = network.features(images)
+    assert network.fixed_until_join == all(torch.equal(first[side], again[side]) for side in first)
+
+
+@pytest.mark.parametrize("kind", PARTS_OPTIONS)
+def test_a_part_at_its_neutral_setting_changes_nothing(kind, images):
+    neutral = PARTS.find(kind, "kind").neutral
+    plain = build(unilateral(), 1).train()
+    network = build(unilateral(left={**TINY, "parts": {kind: {"after": "conv2", **neutral}}}), 1).train()
+    torch.manual_seed(1)
+    expected = tensors_of(plain(images))
+    torch.manual_seed(1)
+    assert all(torch.equal(values, expected[name]) for name, values in tensors_of(network(images)).items())
+
+
+@pytest.mark.parametrize("kind", BRIDGES_OPTIONS)
+def test_a_fresh_bridge_at_its_neutral_setting_changes_nothing(kind, images):
+    neutral = BRIDGES.find(kind, "kind").neutral
+    plain, bridge = build(bilateral(TINY, TINY), 1).eval(), {**CALLOSUM, "kind": kind, **neutral}
+    network = build(bilateral(TINY, TINY, bridges={"callosum": bridge}), 1).eval()
+    expected = tensors_of(plain(images))
+    assert all(torch.equal(values, expected[name]) for name, values in tensors_of(network(images)).items())

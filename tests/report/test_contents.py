@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from bilateral.analysis.base import ANALYSES, find_analysis
+from bilateral.analysis.opening import open_study
 from bilateral.analysis.running import AnalysisResult
-from bilateral.analysis.study import open_study
 from bilateral.report.contents import HEROES, MAIN, contents
 from bilateral.report.page import EMBEDDED_BYTES, render
 

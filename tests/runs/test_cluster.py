@@ -27,9 +27,8 @@ from bilateral.runs.config import Config, check_config
 from bilateral.runs.plan import Run
 from bilateral.runs.runner import Runner, RunResult
 from bilateral.runs.scheduling import ExecutorLostError, Failure, run_plan, with_parents
-from bilateral.runs.system import plan_system
 from bilateral.runs.workers import local
-from conftest import QUICK, TINY_EXPERIMENT
+from conftest import QUICK, TINY_EXPERIMENT, system_runs
 
 DATA = {"name": "shapes", "shapes": {"train_per_class": 6, "test_per_class": 2}}
 SMALL = {"left": {"width": 0.0625}, "right": {"width": 0.0625}}
@@ -108,7 +107,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_the_results_are_those_of_one_
     results = {}
     for name in ("here", "cluster"):
         chosen = config(tmp_path / name, epochs=40)
-        runner, runs = Runner(dataset), list(plan_system(chosen, 0).values())
+        runner, runs = Runner(dataset), list(system_runs(chosen, 0).values())
         plan = with_parents(runner, runs)
         runner.check(runs)
         if name == "here":
@@ -157,7 +156,7 @@ def test_a_scheduler_that_is_not_there(monkeypatch):
 
 def test_a_demand_that_no_worker_meets_is_an_error_and_one_that_is_met_gives_threads(tmp_path):
     chosen = config(tmp_path, epochs=1)
-    runner, run = Runner(sources.load(chosen.data)), plan_system(chosen, 0)["left"]
+    runner, run = Runner(sources.load(chosen.data)), system_runs(chosen, 0)["left"]
     with dask_cluster(tmp_path, 1, "--resources", "CPU=2") as found:
         address = found.address
         with pytest.raises(ConfigError, match=r"no worker at .* has GPU=1"), cluster.dask(address, ["GPU=1"]).open({}):
@@ -170,14 +169,15 @@ def test_a_demand_that_no_worker_meets_is_an_error_and_one_that_is_met_gives_thr
 
 def test_what_stops_the_command_does_not_wait_for_the_cluster(tmp_path):
     chosen = config(tmp_path, epochs=100_000)
-    runner, run = Runner(sources.load(chosen.data)), plan_system(chosen, 0)["left"]
+    runner, run = Runner(sources.load(chosen.data)), system_runs(chosen, 0)["left"]
     with (
         dask_cluster(tmp_path, 1) as found,
         pytest.raises(KeyboardInterrupt),
         cluster.dask(found.address, []).open({}) as submit,
     ):
-        submit(run)
+        outcome = submit(run)
         while epochs_done(tmp_path) < 2:
+            assert not outcome.done(), outcome.exception()
             time.sleep(0.05)
         raise KeyboardInterrupt
     assert runner.find(run) is None
@@ -204,7 +204,7 @@ def test_jobs_of_a_batch_system_do_the_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
     chosen = config(tmp_path / "runs", epochs=1)
-    runner, runs = Runner(sources.load(chosen.data)), list(plan_system(chosen, 0).values())
+    runner, runs = Runner(sources.load(chosen.data)), list(system_runs(chosen, 0).values())
     settings = {"cores": 2, "memory": "2GB", "interface": None, "walltime": "00:10:00"}
     with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in settings.items()}):
         done = run_plan(runner, with_parents(runner, runs), cluster.batch_system("slurm", 1))
@@ -243,8 +243,8 @@ PACKAGE = Path(__file__).parents[2] / "src" / "bilateral"
 def other_code(folder: Path) -> dict[str, str]:
     """The environment of a worker with a copy of the package in which one line that computes differs."""
     shutil.copytree(PACKAGE, folder / "other" / "bilateral", ignore=shutil.ignore_patterns("__pycache__"))
-    file = folder / "other" / "bilateral" / "models" / "kwta.py"
-    file.write_text(file.read_text() + "\nOTHER = 1\n")
+    file = folder / "other" / "bilateral" / "models" / "heads.py"
+    file.write_text(file.read_text().replace("dropout)", "dropout / 2)"))
     return {"PYTHONPATH": str(folder / "other")}
 
 
@@ -267,7 +267,7 @@ strangers = pytest.mark.parametrize(("environment", "told"), STRANGE.values(), i
 
 def plan_of(folder: Path, epochs: int = 1):
     chosen = config(folder / "runs", epochs)
-    runner, run = Runner(sources.load(chosen.data)), plan_system(chosen, 0)["left"]
+    runner, run = Runner(sources.load(chosen.data)), system_runs(chosen, 0)["left"]
     return runner, with_parents(runner, [run])
 
 
@@ -312,7 +312,7 @@ def test_a_worker_that_sees_other_data_is_refused(tmp_path, monkeypatch):
     chosen = config(tmp_path / "runs", epochs=1)
     data = chosen.data.model_copy(update={"name": "own_data:load"})
     chosen = chosen.model_copy(update={"data": data})
-    runner, run = Runner(sources.load(data)), plan_system(chosen, 0)["left"]
+    runner, run = Runner(sources.load(data)), system_runs(chosen, 0)["left"]
     plan = with_parents(runner, [run])
     with dask_cluster(tmp_path, 0) as found:
         other = found.add(PER_CLASS="7")

@@ -9,22 +9,22 @@ import pytest
 import torch
 import yaml
 
-from bilateral.base.errors import BilateralError, CheckpointError, ConfigError, DataError, OutputError
+from bilateral.base.errors import BilateralError, CheckpointError, DataError, OutputError
 from bilateral.base.files import sole_writer
 from bilateral.data.augment import Normalisation
 from bilateral.experiment.measures import measure
 from bilateral.models.build import build_network
 from bilateral.runs.config import Config, check_config, read_config
 from bilateral.runs.execution import resolve, split
-from bilateral.runs.plan import WHOLE, Run
+from bilateral.runs.plan import Run
 from bilateral.runs.predictions import Predictions
 from bilateral.runs.results import write_result_all
 from bilateral.runs.runner import Runner, RunResult
-from bilateral.runs.system import plan_system, run_system
 from bilateral.training.calibration import calibrate_batch_norm
 from bilateral.training.checkpoint import find, read
 from bilateral.training.evaluation import evaluate
 from bilateral.training.run_record import read_record
+from conftest import system_runs
 
 TRAINING = {"epochs": 2, "batch_size": 32, "precision": "float32", "device": "cpu", "lr": 0.02}
 SMALL = {"left": {"width": 0.0625}, "right": {"width": 0.0625}}
@@ -91,7 +91,7 @@ def test_the_predictions_are_those_that_the_result_measures(tiny, tmp_path):
 def test_a_run_goes_on_from_its_parent_s_whole_network(tiny, tmp_path):
     first = Run(config(tmp_path), 0)
     barely = TRAINING | {"epochs": 1, "lr": 1e-9, "muon_lr": 1e-9, "warmup_epochs": 0}
-    second = Run(config(tmp_path, training=barely), 0, "second", {WHOLE: first})
+    second = Run(config(tmp_path, training=barely), 0, "second", {"": first})
     runner = Runner(tiny)
     states = [read(runner.run(run).folder).network_state for run in (first, second)]
     for name, tensor in states[0].items():
@@ -195,7 +195,7 @@ def test_last_is_dropped_where_it_is_not_wanted(tiny, tmp_path):
 def test_without_evaluation_nothing_is_tested(tiny, tmp_path):
     result = Runner(tiny).run(Run(config(tmp_path, evaluate=False), 0))
     assert result.metrics == {} and not (result.folder / "result.yaml").exists()
-    assert write_result_all([result]) is None
+    assert write_result_all([result.folder]) is None
 
 
 def test_a_bilateral_network_takes_its_parents_hemispheres(tiny, tmp_path):
@@ -203,8 +203,8 @@ def test_a_bilateral_network_takes_its_parents_hemispheres(tiny, tmp_path):
 
     frozen = {side: {"width": 0.0625, "freeze": True} for side in ("left", "right")}
     runner = Runner(tiny)
-    plan = plan_system(config(tmp_path, frozen), 0)
-    joined = runner.run(plan["bilateral"])
+    plan = system_runs(config(tmp_path, frozen), 0)
+    joined = runner.run(plan["specialised"])
     state = read(joined.folder).network_state
     for side in ("left", "right"):
         alone = runner.run(plan[side])
@@ -264,14 +264,8 @@ def test_a_checkpoint_that_does_not_fit_is_found_before_anything_starts(tiny, tm
 def test_an_ensembles_folder_says_that_it_has_no_weights(tiny, tmp_path):
     members = [str(Runner(tiny).run(Run(config(tmp_path, unilateral()), seed)).folder) for seed in (0, 1)]
     result = Runner(tiny).run(Run(config(tmp_path, {"mode_hemis": "ensemble", "members": members}), 0))
-    with pytest.raises(CheckpointError, match="it is an ensemble; give one of its members"):
+    with pytest.raises(CheckpointError, match="it tested given ones, such as an ensemble's; give these"):
         find(result.folder)
-
-
-def test_a_system_is_checked_as_a_whole_before_its_first_run(tiny, tmp_path):
-    with pytest.raises(ConfigError, match=r"model\.right\.arch"):
-        run_system([config(tmp_path, SMALL | {"right": {"arch": "resnet7"}})], tiny)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_finished_run_that_lacks_its_test_gets_it_without_training(tiny, tmp_path):
@@ -289,29 +283,10 @@ def test_a_finished_folder_stands_for_the_checkpoint_that_was_tested(tiny, tmp_p
 
 
 def test_a_bilateral_runs_config_names_its_hemispheres_and_can_be_done_again(tiny, tmp_path):
-    result = Runner(tiny).run(plan_system(config(tmp_path), 0)["bilateral"])
+    result = Runner(tiny).run(system_runs(config(tmp_path), 0)["specialised"])
     again = read_config(result.folder / "config.yaml", [f"save_dir={tmp_path / 'again'}"])
     assert all(hemisphere.freeze for hemisphere in again.model.hemispheres.values())
     assert Runner(tiny).run(Run(again, 0)).metrics == result.metrics
-
-
-@pytest.mark.filterwarnings("ignore:model")
-def test_given_hemispheres_have_a_row_only_if_they_are_what_they_stand_for(tiny, tmp_path):
-    runner = Runner(tiny)
-    folders = {level: runner.run(Run(config(tmp_path, unilateral(level)), 0)).folder for level in ("fine", "coarse")}
-    right_way = SMALL | {
-        "left": {"width": 0.0625, "checkpoint": str(folders["fine"])},
-        "right": {"width": 0.0625, "checkpoint": str(folders["coarse"])},
-    }
-    rows = run_system([config(tmp_path, right_way)], tiny).rows
-    assert [row.name for row in rows] == ["left alone", "right alone", "bilateral"]
-    swapped = SMALL | {"left": right_way["right"], "right": right_way["left"]}
-    with (
-        pytest.warns(UserWarning, match="no network of one hemisphere under a fine head"),
-        pytest.warns(UserWarning, match="no network of one hemisphere under a coarse head"),
-    ):
-        rows = run_system([config(tmp_path, swapped)], tiny).rows
-    assert [row.name for row in rows] == ["bilateral"]
 
 
 def test_other_labels_under_the_same_numbers_are_refused(tiny, tmp_path):
@@ -323,7 +298,7 @@ def test_other_labels_under_the_same_numbers_are_refused(tiny, tmp_path):
 
 def test_the_summary_covers_seeds_of_several_commands(tiny, tmp_path):
     for seed in (0, 1):
-        path = write_result_all([Runner(tiny).run(Run(config(tmp_path), seed))])
+        path = write_result_all([Runner(tiny).run(Run(config(tmp_path), seed)).folder])
     other = config(tmp_path, training=TRAINING | {"epochs": 1, "warmup_epochs": 0})
     Runner(tiny).run(Run(other, 2))
     assert path is not None
@@ -390,11 +365,11 @@ def test_a_finished_run_that_is_damaged_is_made_again(tiny, tmp_path, caplog, na
 
 
 def test_a_damaged_hemisphere_is_made_again_before_it_is_joined(tiny, tmp_path, caplog):
-    system = plan_system(config(tmp_path), 0)
+    system = system_runs(config(tmp_path), 0)
     left = Runner(tiny).run(system["left"])
     whole = left.checkpoint.read_bytes()
     flip(left.checkpoint)
-    Runner(tiny).run(system["bilateral"])
+    Runner(tiny).run(system["specialised"])
     assert left.checkpoint.read_bytes() == whole and "is not as its run left it" in caplog.text
 
 
@@ -480,11 +455,6 @@ def test_own_code_counts_where_the_user_named_it_and_not_where_a_file_does(tiny,
     with pytest.raises(CheckpointError, match="--own mine_for_the_runner:Mine"):
         Runner(tiny).run(Run(config(runs, ensemble), 0))
     assert Runner(tiny).run(Run(config(runs, ensemble, own_code=[arch]), 0)).metrics
-    # Its tensors fit resnet9, but to be tested alone it would be built as the file says.
-    given = SMALL | {"left": {"width": 0.0625, "checkpoint": folders[0]}}
-    with pytest.raises(CheckpointError, match="--own mine_for_the_runner:Mine"):
-        run_system([config(runs, given)], tiny)
-    assert run_system([config(runs, given, own_code=[arch])], tiny).rows
 
 
 def test_images_that_no_checkpoint_could_describe_are_refused(tiny, tmp_path):

@@ -20,8 +20,8 @@ from bilateral.runs.scheduling import (
     told,
     with_parents,
 )
-from bilateral.runs.system import plan_system
 from bilateral.runs.workers import local, run_all
+from conftest import system_runs
 
 SMALL = {"left": {"width": 0.0625}, "right": {"width": 0.0625}}
 
@@ -35,7 +35,7 @@ def config(folder: Path, **pretraining: object) -> Config:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_fails_and_what_needs_it_is_told_and_all_else_goes_on(tiny, tmp_path, workers):
     diverging = {"lr": 1e20, "warmup_epochs": 0, "optimizer": "sgd", "epochs": 3}
-    runner, runs = Runner(tiny), list(plan_system(config(tmp_path, left=diverging), 0).values())
+    runner, runs = Runner(tiny), list(system_runs(config(tmp_path, left=diverging), 0).values())
     plan = with_parents(runner, runs)
     done = run_plan(runner, plan, local(runner, runs, workers), keep_going=True)
     left, right, joined = (done[runner.identity(run)] for run in runs)
@@ -48,13 +48,13 @@ def test_what_fails_and_what_needs_it_is_told_and_all_else_goes_on(tiny, tmp_pat
 
 def test_without_keep_going_the_first_failure_is_raised(tiny, tmp_path):
     diverging = {"lr": 1e20, "warmup_epochs": 0, "optimizer": "sgd", "epochs": 3}
-    runner, runs = Runner(tiny), list(plan_system(config(tmp_path, left=diverging), 0).values())
+    runner, runs = Runner(tiny), list(system_runs(config(tmp_path, left=diverging), 0).values())
     with pytest.raises(TrainingDivergedError):
         run_plan(runner, with_parents(runner, runs), local(runner, runs, 1))
 
 
 def test_parents_come_first_and_once_and_finished_runs_are_not_begun(tiny, tmp_path):
-    runner, runs = Runner(tiny), list(plan_system(config(tmp_path), 0).values())
+    runner, runs = Runner(tiny), list(system_runs(config(tmp_path), 0).values())
     plan = with_parents(runner, [runs[2], *runs])
     assert list(plan.values()) == runs
     begun: list[str] = []
@@ -70,9 +70,9 @@ def test_parents_come_first_and_once_and_finished_runs_are_not_begun(tiny, tmp_p
         yield submit
 
     first = run_plan(runner, plan, Executor(executor))
-    assert begun == ["left", "right", "bilateral"]
+    assert begun == ["left", "right", "specialised"]
     again = run_plan(Runner(tiny), plan, Executor(executor))
-    assert begun == ["left", "right", "bilateral"]
+    assert begun == ["left", "right", "specialised"]
     assert {key: each.folder for key, each in first.items()} == {key: each.folder for key, each in again.items()}
 
 

@@ -37,15 +37,26 @@ def test_all_of_a_run_is_there(runs):
 def test_parents_are_found_beside_it_after_a_move(runs):
     run = StoredRun.open(find(runs, "quick-bilateral-*/*-seed1-*"))
     parents = run.parents()
-    assert {side: parent.folder.parent.name for side, parent in parents.items()} == {
-        "left": "quick-unilateral-resnet9-fine",
-        "right": "quick-unilateral-resnet9-coarse",
+    assert {prefix: parent.folder.parent.name for prefix, parent in parents.items()} == {
+        "hemispheres.left": "quick-unilateral-resnet9-fine",
+        "hemispheres.right": "quick-unilateral-resnet9-coarse",
     }
     assert all(parent.seed == 1 and parent.folder.is_relative_to(runs) for parent in parents.values())
-    assert parents["left"].parents() == {}
-    joined, alone = run.network(), parents["right"].network()
+    assert parents["hemispheres.left"].parents() == {}
+    joined, alone = run.network(), parents["hemispheres.right"].network()
     for name, value in alone.hemispheres["right"].state_dict().items():
         assert value.equal(joined.hemispheres["right"].state_dict()[name])
+
+
+def test_parents_of_older_records_which_went_by_side_are_found_too(runs):
+    run = StoredRun.open(find(runs, "quick-bilateral-*/*-seed1-*"))
+    record = yaml.safe_load((run.folder / "run.yaml").read_text())
+    record["parents"] = {prefix.removeprefix("hemispheres."): each for prefix, each in record["parents"].items()}
+    assert set(record["parents"]) == {"left", "right"}
+    (run.folder / "run.yaml").write_text(yaml.safe_dump(record))
+    assert StoredRun.open(run.folder).record.parents == run.record.parents
+    (run.folder / "run.yaml").write_text(yaml.safe_dump(record | {"parents": {"network": record["parents"]["left"]}}))
+    assert list(StoredRun.open(run.folder).record.parents) == [""]
 
 
 def test_a_run_that_is_not_there_or_not_finished_or_damaged(runs, tmp_path):
@@ -61,7 +72,7 @@ def test_a_run_that_is_not_there_or_not_finished_or_damaged(runs, tmp_path):
         run.network()
     (folder / "metrics.jsonl").unlink()
     assert run.epochs() == []
-    left = run.parents()["left"].folder
+    left = run.parents()["hemispheres.left"].folder
     (left / "run.yaml").unlink()
     with pytest.raises(OutputError, match=str(left)):
         run.parents()
@@ -81,7 +92,7 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path, runs, name):
         beside(tmp_path, name, tmp_path)
     folder = find(runs, "quick-bilateral-*/*-seed0-*")
     record = yaml.safe_load((folder / "run.yaml").read_text())
-    record["parents"]["left"] = name
+    record["parents"]["hemispheres.left"] = name
     (folder / "run.yaml").write_text(yaml.safe_dump(record))
     with pytest.raises(OutputError, match="no record of a run"):
         StoredRun.open(folder)

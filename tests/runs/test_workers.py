@@ -13,8 +13,8 @@ from bilateral.runs.config import Config, check_config
 from bilateral.runs.plan import Run
 from bilateral.runs.runner import Runner
 from bilateral.runs.scheduling import ExecutorLostError, run_plan, with_parents
-from bilateral.runs.system import plan_system
 from bilateral.runs.workers import local, run_all
+from conftest import system_runs
 
 SMALL = {"left": {"width": 0.0625}, "right": {"width": 0.0625}}
 
@@ -31,7 +31,7 @@ def test_what_goes_wrong_in_a_worker_is_told_here_and_ends_the_others(tiny, tmp_
 
 
 def test_by_default_as_many_at_once_as_wait_for_no_other_and_there_are_threads_for(tiny, tmp_path, monkeypatch):
-    runs = [run for seed in (0, 1) for run in plan_system(config(tmp_path), seed).values()]
+    runs = [run for seed in (0, 1) for run in system_runs(config(tmp_path), seed).values()]
     for threads, expected in ((1, 1), (2, 2), (3, 3), (16, 4)):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         plan = workers.with_parents(Runner(tiny), runs).values()

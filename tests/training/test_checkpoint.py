@@ -59,7 +59,7 @@ def test_a_run_folder_stands_for_its_best_checkpoint(tmp_path):
 def test_a_hemisphere_moves_from_either_side_of_a_file_into_a_network(tmp_path):
     source, _ = saved(tmp_path / "a.safetensors", mode_heads="coarse")
     target = build_network(ModelConfig(left={"width": 0.0625}, right={"width": 0.0625}), 3, 2, seed=9)
-    checkpoint.load_hemisphere(target, "right", tmp_path / "a.safetensors")
+    checkpoint.load_weights(target, "hemispheres.right", tmp_path / "a.safetensors")
     images = torch.randn(2, 3, 32, 32)
     assert torch.equal(target.eval()(images).features["right"], source(images).features["left"])
 
@@ -68,7 +68,7 @@ def test_a_hemisphere_that_does_not_fit_names_both_shapes(tmp_path):
     saved(tmp_path / "a.safetensors")
     target = build_network(ModelConfig(left={"width": 0.125}, right={"width": 0.125}), 3, 2)
     with pytest.raises(CheckpointError, match=r"a\.safetensors.*\(4, 3, 3, 3\).*\(8, 3, 3, 3\)"):
-        checkpoint.load_hemisphere(target, "left", tmp_path / "a.safetensors")
+        checkpoint.load_weights(target, "hemispheres.left", tmp_path / "a.safetensors")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 7, 9, 200, -1])
@@ -342,5 +342,5 @@ def test_files_of_the_original_code_load_and_give_their_hemisphere(tmp_path):
     torch.testing.assert_close(loaded(images).fine[:, text_order], original(images)["fine"])
     width = checkpoint.read(path).description.model.hemispheres["left"].width
     target = build_network(ModelConfig(left={"width": width}, right={"width": width}), 3, 2).eval()
-    checkpoint.load_hemisphere(target, "left", path)
+    checkpoint.load_weights(target, "hemispheres.left", path)
     assert torch.equal(target(images).features["left"], loaded(images).features["left"])

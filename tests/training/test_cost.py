@@ -5,8 +5,6 @@ from bilateral.models.cost import NetworkCost
 from bilateral.training.config import TrainingConfig
 from bilateral.training.cost import training_flops
 
-COST = NetworkCost(0, 0, {"left": 100, "right": 10}, 1)
-
 
 @pytest.mark.parametrize(
     ("left", "right", "views", "expected"),
@@ -21,4 +19,5 @@ COST = NetworkCost(0, 0, {"left": 100, "right": 10}, 1)
 def test_what_is_frozen_costs_its_forward_pass_alone_and_once_where_features_are_kept(left, right, views, expected):
     model = ModelConfig(left={"freeze": left}, right={"freeze": right})
     config = TrainingConfig(epochs=5, feature_views=views)
-    assert training_flops(COST, model, config, images=40, held_out=7) == expected
+    cost = NetworkCost(0, 0, {"left": 100, "right": 10}, 0, 1, fixed_until_join=bool(left and right))
+    assert training_flops(cost, model, config, images=40, held_out=7) == expected

@@ -53,8 +53,13 @@ def test_training_is_the_same_twice_and_another_with_another_seed(tiny, tmp_path
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
 @pytest.mark.parametrize("frozen", [False, True])
-def test_stopping_after_each_epoch_changes_nothing(tiny, tmp_path, monkeypatch, optimizer, frozen):
+@pytest.mark.parametrize("parts", [False, True])
+def test_stopping_after_each_epoch_changes_nothing(tiny, tmp_path, monkeypatch, optimizer, frozen, parts):
     model = {side: {"width": 0.0625, "freeze": frozen} for side in ("left", "right")}
+    if parts:
+        noise = {"after": "conv2", "std": 0.2, "evaluation": True}
+        model["left"]["parts"] = {"noise": noise, "dropout": {"after": "input", "p": 0.1}}
+        model["bridges"] = {"callosum": {"kind": "additive", "between": {"left": "res1", "right": "conv2"}}}
     options = {"model": model, "optimizer": optimizer, "feature_views": 2, "lr": 0.01}
     train(make_job(tiny, tmp_path / "whole", **options))
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from bilateral.data.images import HierarchicalDataset, HierarchicalImages
 from bilateral.data.splits import hold_out
 from bilateral.models.build import build_network
+from bilateral.models.parts.dropout import Dropout
 from bilateral.runs.config import check_config
 from bilateral.runs.execution import describe
 from bilateral.training import checkpoint
@@ -120,7 +121,7 @@ def test_every_image_weighs_the_same_in_the_mean_loss_whatever_its_batch(tiny, t
 
 def test_dropout_drops_other_units_in_every_step(tiny, tmp_path):
     job = job_with(tiny, tmp_path, model={"dropout": 0.5}, batch_size=16)
-    layer = next(module for module in job.network.modules() if isinstance(module, nn.Dropout))
+    layer = next(module for module in job.network.modules() if isinstance(module, Dropout))
     masks = []
     layer.register_forward_pre_hook(lambda _, inputs: (torch.ones_like(inputs[0]),))
     layer.register_forward_hook(lambda module, _, output: masks.append(output == 0) if module.training else None)

@@ -1,6 +1,7 @@
 """Ablation: one hemisphere's features replaced by zeros, or by their mean over the images, under each head."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import pandas as pd
 import torch
@@ -9,11 +10,13 @@ from torch import Tensor
 
 from ..base.statistics import Summary, summarise
 from ..models.config import SIDES
+from ..models.lesions.silence import Silence
+from ..models.network import Network
 from .base import Analysis
 from .study import NotApplicableError, Study
 from .style import COLOURS, INK, panels
 
-REPLACEMENTS = ("zero", "mean")
+REPLACEMENTS: tuple[Literal["zero", "mean"], ...] = ("zero", "mean")
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -32,19 +35,17 @@ def compute(study: Study) -> pd.DataFrame:
         for side in SIDES:
             own = evaluation.features[side]
             for replacement in REPLACEMENTS:
-                silent = torch.zeros_like(own) if replacement == "zero" else own.mean(0).expand_as(own)
-                changed = {**evaluation.features, side: silent}
+                lesion = Silence(Silence.Options(replacement=replacement))
+                changed = {**evaluation.features, side: lesion(own)}
                 for level, value in _accuracies(system.network, changed, evaluation.labels).items():
                     lines.append((system.seed, level, side, replacement, value, value - intact[level]))
     return pd.DataFrame(lines, columns=["seed", "level", "silenced", "replacement", "accuracy_pct", "change_points"])
 
 
 @torch.no_grad()
-def _accuracies(
-    network: torch.nn.Module, features: Mapping[str, Tensor], labels: Mapping[str, Tensor]
-) -> dict[str, float]:
+def _accuracies(network: Network, features: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> dict[str, float]:
     device = next(network.parameters()).device
-    output = network.classify({side: values.to(device) for side, values in features.items()})  # type: ignore[operator]
+    output = network.classify({side: values.to(device) for side, values in features.items()})
     return {
         level: 100 * (logits.argmax(1).cpu() == labels[level]).double().mean().item()
         for level, logits in output.logits.items()

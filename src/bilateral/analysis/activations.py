@@ -1,4 +1,4 @@
-"""What the stages of hemispheres say of images, in batches, so that memory stays bounded."""
+"""What stands after the stages of hemispheres, in batches, so that memory stays bounded."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..models.macro import HemisphericNetwork
+from ..models.network import Network
 from ..training.device import autocast, resolve_precision
-from .study import NotApplicableError, System
+from .study import System
 
 BATCH = 250
 
@@ -25,19 +25,10 @@ def native_precision(system: System) -> AbstractContextManager[object]:
 
 @torch.no_grad()
 def stage_activations(system: System, images: Tensor) -> dict[tuple[str, str], Tensor]:
-    """The output of every stage, by (side, stage), of uint8 images (B, 3, H, W): (B, ...), in float32.
-
-    Raises NotApplicableError for a backbone that names no stages.
-    """
-    if not all(hasattr(hemisphere, "activations") for hemisphere in system.network.hemispheres.values()):
-        raise NotApplicableError("a backbone names no stages")
+    """What stands after every stage, by (side, stage), of uint8 images (B, 3, H, W): (B, ...), in float32."""
     with native_precision(system):
-        normalised = system.normalise(images)
-        return {
-            (side, stage): values.float()
-            for side, hemisphere in system.network.hemispheres.items()
-            for stage, values in hemisphere.activations(normalised).items()  # type: ignore[operator]
-        }
+        activations = system.network.activations(system.normalise(images))
+        return {key: values.float() for key, values in activations.items()}
 
 
 def stage_means(system: System, images: Tensor) -> dict[tuple[str, str], Tensor]:
@@ -49,7 +40,7 @@ def stage_means(system: System, images: Tensor) -> dict[tuple[str, str], Tensor]
     return {key: torch.cat(values) for key, values in parts.items()}
 
 
-def spatial_stages(network: HemisphericNetwork, size: tuple[int, int]) -> dict[str, dict[str, int]]:
+def spatial_stages(network: Network, size: tuple[int, int]) -> dict[str, dict[str, int]]:
     """Where on each side maps (B, C, h, w) are, in the order of the pass: by name, how many positions they have.
 
     Names are of stages, and of the layers in a stage that is a sequence ("features.3"). What is larger than something

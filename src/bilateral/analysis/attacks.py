@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from ..data.augment import Normalisation
 from ..data.hierarchy import LabelHierarchy
-from ..models.macro import HemisphericNetwork
+from ..models.network import Network
 from ..runs.predictions import Combination, Predictions
 from ..training.evaluation import EVALUATION_BATCH
 from ..training.out_of_memory import memory_errors
@@ -22,7 +22,7 @@ _PIXELS = 128 * 32 * 32
 class Attacked:
     """The networks of a row in evaluation mode, each with its normalisation, and how their answers are combined."""
 
-    networks: Sequence[tuple[HemisphericNetwork, Normalisation]]
+    networks: Sequence[tuple[Network, Normalisation]]
     combine: Combination
     hierarchy: LabelHierarchy
 

@@ -1,13 +1,13 @@
 """What an analysis is, and which ones there are."""
 
-import importlib
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..base.errors import ConfigError
-from ..base.own_code import is_own, load_object
+from ..base.own_code import load_object
+from ..base.registry import Registry
 from .study import Study
 
 if TYPE_CHECKING:
@@ -58,15 +58,12 @@ ANALYSES: Sequence[str] = (
 
 def find_analysis(name: str) -> Analysis:
     """Give the analysis of a name, or that of `package.module:OBJECT`. Raises ConfigError for what is none."""
-    if not is_own(name):
-        if name not in ANALYSES:
-            raise ConfigError(
-                f"there is no analysis {name!r}; allowed: {', '.join(ANALYSES)}, or package.module:OBJECT"
-            )
-        return importlib.import_module(f"{__package__}.{name}").ANALYSIS
-    found = load_object(name, "the analysis")
+    names = {each: f"{__package__}.{each}:ANALYSIS" for each in ANALYSES}
+    found = Registry("analysis", names, "package.module:OBJECT").find(name, "the analysis")
     if not isinstance(found, Analysis):
         raise ConfigError(f"{name!r} is no bilateral.analysis.base.Analysis")
+    if name in ANALYSES:
+        return found
     if not isinstance(found.name, str) or found.name in ANALYSES or not found.name.isidentifier():
         raise ConfigError(f"{name!r}: its name {found.name!r} must be a word that no analysis has yet")
     if not inspect.isfunction(found.compute):

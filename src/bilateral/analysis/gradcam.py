@@ -1,14 +1,15 @@
 """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) of each head, for each hemisphere apart."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..models.macro import HemisphericNetwork
+from ..models.network import Network
+from ..models.output import Output
+from ..models.steps import Step, Values
 from .activations import spatial_stages
 from .study import NotApplicableError
 
@@ -21,7 +22,7 @@ Maps = dict[tuple[str, str, str], Tensor]
 """By (level, side, stage): (B, h, w), 0 and above."""
 
 
-def chosen_stages(network: HemisphericNetwork, size: tuple[int, int]) -> dict[str, list[str]]:
+def chosen_stages(network: Network, size: tuple[int, int]) -> dict[str, list[str]]:
     """Where to look on each side: the original's stages where there are both, else the last place of 4x4 or more.
 
     Raises NotApplicableError for a hemisphere in which nothing has positions.
@@ -36,7 +37,7 @@ def chosen_stages(network: HemisphericNetwork, size: tuple[int, int]) -> dict[st
 
 
 def class_activation_maps(
-    network: HemisphericNetwork, images: Tensor, stages: Mapping[str, Sequence[str]]
+    network: Network, images: Tensor, stages: Mapping[str, Sequence[str]]
 ) -> tuple[Maps, dict[str, Tensor]]:
     """Where each head's best class comes from, in each hemisphere, and the logits by level.
 
@@ -44,8 +45,8 @@ def class_activation_maps(
     gradient of the logit of the class that this head predicts. The level `merged` has as its target what the original
     code has: the sum of both heads' best logits; it is there where there are two heads.
     """
-    with _recording(network, stages) as recorded, torch.enable_grad():
-        output = network(images)
+    with torch.enable_grad():
+        output, recorded = _record(network, images, stages)
     keys = list(recorded)
     best = {level: logits.amax(1).sum() for level, logits in output.logits.items()}
     gradients = {
@@ -90,26 +91,30 @@ def scaled(maps: Tensor) -> Tensor:
     return maps / maps.amax((1, 2), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
 
 
-@contextmanager
-def _recording(
-    network: HemisphericNetwork, stages: Mapping[str, Sequence[str]]
-) -> Iterator[dict[tuple[str, str], Tensor]]:
-    """Record the outputs of stages, by (side, stage), during a pass; gradients go back to the first one of each side.
+def _record(
+    network: Network, images: Tensor, stages: Mapping[str, Sequence[str]]
+) -> tuple[Output, dict[tuple[str, str], Tensor]]:
+    """Pass images through the network, and record what stands at stages or comes out of layers in one, by (side, name).
 
-    The network runs as it always does, whatever lies between its hemispheres.
+    Gradients go back to the first of each side.
     """
     recorded: dict[tuple[str, str], Tensor] = {}
 
-    def keep(key: tuple[str, str]) -> Callable[[nn.Module, Any, Tensor], Tensor]:
-        def hook(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-            recorded[key] = output if output.requires_grad else output.detach().requires_grad_()
-            return recorded[key].clone()  # which the next layer may change in place
+    def keep(key: tuple[str, str], values: Tensor) -> Tensor:
+        recorded[key] = values if values.requires_grad else values.detach().requires_grad_()
+        return recorded[key].clone()  # which the next layer may change in place
 
-        return hook
+    def watch(step: Step, values: Values) -> None:
+        for side, stage in step.places.items():
+            if stage in stages[side]:
+                values[side] = keep((side, stage), values[side])
 
     with ExitStack() as hooks:
         for side, names in stages.items():
-            for name in names:
-                stage = network.hemispheres[side].get_submodule(name)
-                hooks.enter_context(stage.register_forward_hook(keep((side, name))))
-        yield recorded
+            for name in set(names) - set(network.stages(side)):
+                layer = network.hemispheres[side].get_submodule(name)
+                hooks.enter_context(
+                    layer.register_forward_hook(lambda _, __, output, key=(side, name): keep(key, output))
+                )
+        features = network.walk(dict.fromkeys(network.hemispheres, images), watch=watch)
+        return network.classify(features), recorded

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..models.macro import HemisphericNetwork
+from ..models.joins.concatenation import Concatenation
+from ..models.network import Network
+from ..models.parts.dropout import Dropout
 from .study import NotApplicableError
 
 
@@ -51,13 +53,13 @@ class Contributions:
         return scaled_left + _centred(self.right) * ((1 - share) * total / right.clamp(min=tiny))[:, None] + self.bias
 
 
-def contributions(network: HemisphericNetwork, level: str, features: Mapping[str, Tensor]) -> Contributions:
+def contributions(network: Network, level: str, features: Mapping[str, Tensor]) -> Contributions:
     """Take the logits of the head of `level` apart. features: by side, (N, D), float32.
 
     Raises NotApplicableError for a network whose head is not one linear layer on the features of left and right.
     """
     linear = head_layer(network, level)
-    concatenates = type(network).join is HemisphericNetwork.join
+    concatenates = isinstance(network.join, Concatenation)
     if linear is None or not concatenates or set(features) != {"left", "right"}:
         raise NotApplicableError("its heads are not linear in the features of a left and a right hemisphere")
     weight = linear.weight.detach().cpu().float()
@@ -68,11 +70,11 @@ def contributions(network: HemisphericNetwork, level: str, features: Mapping[str
     )
 
 
-def head_layer(network: HemisphericNetwork, level: str) -> nn.Linear | None:
+def head_layer(network: Network, level: str) -> nn.Linear | None:
     """The one layer of a head that computes, if it is linear."""
     head = network.heads[level]
     layers = [
-        layer for layer in (head if isinstance(head, nn.Sequential) else [head]) if not isinstance(layer, nn.Dropout)
+        layer for layer in (head if isinstance(head, nn.Sequential) else [head]) if not isinstance(layer, Dropout)
     ]
     return layers[0] if len(layers) == 1 and isinstance(layers[0], nn.Linear) else None
 

@@ -57,25 +57,30 @@ def logit_falls(system: System, images: Tensor) -> dict[tuple[str, str], Tensor]
 
     images: normalised (B, 3, H, W), in which grey is 0. Gives (B, windows).
     """
-    clean = _features(system, images)
+    clean = _features(system, dict.fromkeys(SIDES, images))
     best = {level: logits.max(1) for level, logits in system.network.classify(clean).logits.items()}
     falls: dict[tuple[str, str], list[Tensor]] = {}
     for rows, columns in windows((images.shape[2], images.shape[3])):
         covered = images.clone()
         covered[:, :, rows, columns] = 0
-        changed = _features(system, covered)
+        if not system.network.bridges:  # then what one side sees is nothing to the other, and one walk does for both
+            both = _features(system, dict.fromkeys(SIDES, covered))
         for side in SIDES:
-            logits = system.network.classify({**clean, side: changed[side]}).logits
+            if system.network.bridges:
+                changed = _features(system, {**dict.fromkeys(SIDES, images), side: covered})
+            else:
+                changed = {**clean, side: both[side]}
+            logits = system.network.classify(changed).logits
             for level, (values, classes) in best.items():
                 now = logits[level].gather(1, classes[:, None])[:, 0]
                 falls.setdefault((level, side), []).append(values - now)
     return {key: torch.stack(values, 1) for key, values in falls.items()}
 
 
-def _features(system: System, images: Tensor) -> dict[str, Tensor]:
+def _features(system: System, images: dict[str, Tensor]) -> dict[str, Tensor]:
     """Features in float32, so that the heads lose nothing of small differences, whatever computed them."""
     with native_precision(system):
-        return {side: values.float() for side, values in system.network.features(images).items()}
+        return {side: values.float() for side, values in system.network.walk(images).items()}
 
 
 def windows(size: tuple[int, int]) -> Iterator[tuple[slice, slice]]:

@@ -8,30 +8,27 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..models.build import build_network
 from ..models.config import SIDES
+from ..models.cost import step_costs
 from .base import Analysis
-from .study import NotApplicableError, Study
+from .study import Study
 from .style import COLOURS, panels
 
 
 def compute(study: Study) -> pd.DataFrame:
     """One line a part: the shape of what it gives for an image, parameters, trainable ones, multiply-adds of a pass."""
     description = study.systems[0].bilateral.description
+    size = description.image_size
     with torch.device("meta"):
-        network = build_network(description.model, description.fine_count, description.coarse_count)
-    network.to("meta").eval()
-    if not all(hasattr(hemisphere, "stages") for hemisphere in network.hemispheres.values()):
-        raise NotApplicableError("a backbone names no stages")
-    lines, features = [], {}
-    for side, hemisphere in network.hemispheres.items():
-        values = torch.empty(1, 3, *description.image_size, device="meta")
-        for stage in hemisphere.stages:  # type: ignore[union-attr]
-            module: nn.Module = getattr(hemisphere, stage)
-            with FlopCounterMode(display=False) as counter:
-                values = module(values)
-            lines.append(
-                (side, stage, "x".join(map(str, values.shape[1:])), *_count(module), counter.get_total_flops() // 2)
-            )
-        features[side] = values
+        network = build_network(description.model, description.fine_count, description.coarse_count, image_size=size)
+    costs, features = step_costs(network.to("meta").eval(), torch.empty(1, 3, *size, device="meta"))
+    lines = []
+    for step in sorted(network.steps, key=lambda step: (len(step.places), *step.places)):
+        shape, cost = (
+            " and ".join("x".join(map(str, each)) for each in costs[step.name].shapes.values()),
+            costs[step.name],
+        )
+        where, part = ("bridges", step.name) if len(step.places) > 1 else step.name.split(".", 1)
+        lines.append((where, part, shape, *_count(step.module), cost.flops // 2))
     for level, head in network.heads.items():
         with FlopCounterMode(display=False) as counter:
             logits = head(network.join(features))

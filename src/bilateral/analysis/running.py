@@ -34,7 +34,7 @@ _SHARED = (
         f"analysis/{name}.py"
         for name in ("activations", "attacks", "fonts", "gradcam", "heads", "outcomes", "pictures")
     ),
-    *("analysis/study.py", "analysis/style.py"),
+    *("analysis/opening.py", "analysis/study.py", "analysis/style.py"),
     *("base/statistics.py", "data/corruptions.py", "experiment/measures.py", "runs/predictions.py"),
 )
 """The code that analyses share."""

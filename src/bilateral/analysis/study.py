@@ -9,22 +9,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..base.errors import ConfigError, DataError, OutputError
+from ..base.errors import DataError, OutputError
 from ..data import sources
 from ..data.hierarchy import LabelHierarchy
 from ..data.images import HierarchicalDataset, HierarchicalImages
 from ..experiment.joint_inference import exponent_of
-from ..experiment.rows import KINDS, ensemble_kinds
 from ..models.config import SIDES
-from ..models.macro import HemisphericNetwork
-from ..runs.config import Config, check_config
+from ..models.network import Network
+from ..runs.config import Config
 from ..runs.execution import split
-from ..runs.overrides import override
-from ..runs.predictions import LEVELS, Combination, Predictions, hemispheres_ensemble, side_by_side
-from ..runs.stored import StoredRun, beside, read_stored_config, trusted
+from ..runs.plan import prefix_of
+from ..runs.predictions import LEVELS, Combination, Predictions
+from ..runs.stored import StoredRun
 from ..training.device import choose_device
 from ..training.evaluation import Evaluation, evaluate
-from .recorded import Provenance, SystemTable, Table, read_json
 
 
 class NotApplicableError(Exception):
@@ -43,16 +41,30 @@ class StudyRow:
 
 @dataclass(frozen=True)
 class System:
-    """A bilateral network of one seed, and the runs that trained its hemispheres."""
+    """A bilateral network of one seed, and by side the runs that trained its hemispheres before, if there are such."""
 
     seed: int
-    left: StoredRun
-    right: StoredRun
     bilateral: StoredRun
+    alone: Mapping[str, StoredRun]
     device: torch.device
 
+    @property
+    def left(self) -> StoredRun:
+        """The run that trained its left hemisphere. Raises NotApplicableError where none did."""
+        return self._alone("left")
+
+    @property
+    def right(self) -> StoredRun:
+        """The same of the right one."""
+        return self._alone("right")
+
+    def _alone(self, side: str) -> StoredRun:
+        if side not in self.alone:
+            raise NotApplicableError(f"no run trained the {side} hemisphere by itself")
+        return self.alone[side]
+
     @cached_property
-    def network(self) -> HemisphericNetwork:
+    def network(self) -> Network:
         """The bilateral network, in evaluation mode."""
         return self.bilateral.network().to(self.device).requires_grad_(False)
 
@@ -119,8 +131,7 @@ class Study:
         device = choose_device(self.config.training.device)
         systems = []
         for seed, (bilateral,) in self.rows[self.subject].runs.items():
-            parents = bilateral.parents()
-            systems.append(System(seed, parents["left"], parents["right"], bilateral, device))
+            systems.append(System(seed, bilateral, hemispheres_of(bilateral), device))
         return systems
 
     def predictions(self, row: str) -> dict[int, Predictions]:
@@ -160,127 +171,7 @@ class Study:
         return self._evaluations[system.seed]
 
 
-def open_study(
-    paths: Sequence[Path], overrides: list[str], subject: str | None = None, own_code: Collection[str] = ()
-) -> Study:
-    """Open an experiment's or a system's folder, or the folders of bilateral runs of several seeds.
-
-    overrides: `data.KEY=VALUE` and `training.device=NAME`. subject: the row to look into; `specialised` if not given.
-    own_code: what `package.module:Object` the runs' configs and checkpoints may name. Nothing is downloaded unless
-    `overrides` say so. Raises OutputError for what is no such folder, or was changed; ConfigError for a row that cannot
-    be looked into, and for code that is not allowed.
-    """
-    for text in overrides:
-        if not text.startswith(("data.", "training.device=")):
-            raise ConfigError(f"{text}: here only data.KEY=VALUE and training.device=NAME can be set")
-    paths = [path.resolve() if path.name in ("", "..") else path for path in paths]
-    if len(paths) == 1 and (paths[0] / "provenance.json").is_file():
-        study = _open_experiment(paths[0], overrides, subject, own_code)
-    elif len(paths) > 1 and any((path / "provenance.json").is_file() for path in paths):
-        raise ConfigError("an experiment or a system is looked into by itself; give one folder")
-    elif subject is not None:
-        raise ConfigError("--row: only an experiment has rows to choose from")
-    else:
-        runs = [StoredRun.open(folder, own_code) for path in paths for folder in _bilateral_folders(path)]
-        study = _study_of_runs(runs, paths[0], overrides, own_code)
-    for row in study.rows.values():
-        for group in row.runs.values():
-            for run in group:
-                _check_predictions(run, study)
-    return study
-
-
-def _open_experiment(path: Path, overrides: list[str], subject: str | None, own_code: Collection[str]) -> Study:
-    source = path / "provenance.json"
-    provenance, table = read_json(source, Provenance), read_json(path / "table.json", Table)
-    titles = {row["name"]: row["title"] for row in table["rows"]}
-    rows = {}
-    for name, folders in provenance["runs"].items():
-        runs = {
-            int(seed): [StoredRun.open(beside(path.parent, folder, source), own_code) for folder in group]
-            for seed, group in folders.items()
-        }
-        if runs:
-            size = max(len(group) for group in runs.values())
-            kind = (KINDS | ensemble_kinds([size])).get(name)
-            if kind is None or name not in titles or any(len(group) != len(kind.networks) for group in runs.values()):
-                raise OutputError(f"{source}: its row {name!r} is not one of table.json; run the experiment again")
-            rows[name] = StudyRow(name, titles[name], runs, kind.combine)
-    joined = [name for name, row in rows.items() if all(_is_joined(group) for group in row.runs.values())]
-    chosen = subject or ("specialised" if "specialised" in joined else joined[0] if joined else "specialised")
-    if chosen not in joined:
-        which = f"it has {', '.join(joined)}" if joined else "it has none"
-        raise ConfigError(f"--row: {path} has no row {chosen!r} of two hemispheres that were trained apart; {which}")
-    try:
-        config = check_config(override(provenance["config"], overrides, Config), str(source))
-    except RecursionError:
-        raise OutputError(f"cannot read {source}: its config is nested too deeply; run the experiment again") from None
-    return Study(config.name, path, rows, chosen, trusted(config, overrides, own_code, str(source)), table)
-
-
-def _check_predictions(run: StoredRun, study: Study) -> None:
-    """Raise OutputError unless what a run said is of the same images as the others', and of these labels."""
-    said, first = run.predictions, next(iter(study.rows[study.subject].runs.values()))[0].predictions
-    counts = {"fine": study.hierarchy.fine_count, "coarse": study.hierarchy.coarse_count}
-    same = all(said.labels[level].equal(first.labels[level]) for level in LEVELS)
-    fits = all(logits.shape[1] == counts[level] for level, logits in said.logits.items())
-    fine, coarse = (said.labels[level] for level in LEVELS)
-    known = int(fine.max()) < counts["fine"] and study.hierarchy.roll_up(fine).equal(coarse)
-    if not (same and fits and known):
-        raise OutputError(
-            f"the predictions of {run.folder} are not of the test images and labels of the other runs; delete that "
-            "folder to do the run again"
-        )
-
-
-def _study_of_runs(runs: Sequence[StoredRun], path: Path, overrides: list[str], own_code: Collection[str]) -> Study:
-    by_seed = {run.seed: run for run in sorted(runs, key=lambda run: run.seed)}
-    if len(by_seed) < len(runs):
-        raise OutputError(f"{path}: two of the runs have the same seed; name one folder a seed")
-    if len({run.record.kind for run in runs}) > 1:
-        raise OutputError(f"{path}: the runs are not of one kind (config, data or code differ); name those of one")
-    for run in runs:
-        if not _is_joined([run]):
-            raise OutputError(
-                f"{run.folder} is no bilateral network whose hemispheres were trained by runs of their own; "
-                "give a run of `bilateral system` or of an experiment"
-            )
-    parents = {seed: run.parents() for seed, run in by_seed.items()}
-    pairs = {seed: [parents[seed][side] for side in SIDES] for seed in by_seed}
-    made = {
-        "left": StudyRow("left", KINDS["left"].title, {s: pair[:1] for s, pair in pairs.items()}, _only),
-        "right": StudyRow("right", KINDS["right"].title, {s: pair[1:] for s, pair in pairs.items()}, _only),
-        "side_by_side": StudyRow("side_by_side", KINDS["side_by_side"].title, pairs, side_by_side),
-        "specialised": StudyRow("specialised", "bilateral", {s: [run] for s, run in by_seed.items()}, _only),
-        "hemispheres_ensemble": StudyRow(
-            "hemispheres_ensemble", KINDS["hemispheres_ensemble"].title, pairs, hemispheres_ensemble
-        ),
-    }
-    config = read_stored_config(runs[0].folder / "config.yaml", overrides, own_code)
-    return Study(config.name, path, made, "specialised", config)
-
-
-def _only(predictions: Sequence[Predictions], _: LabelHierarchy) -> Predictions:
-    return predictions[0]
-
-
-def _bilateral_folders(path: Path) -> list[Path]:
-    """The folders of bilateral runs that a path stands for: itself, those in it, or those a system's table names."""
-    if (path / "run.yaml").is_file():
-        return [path]
-    if (path / "table.json").is_file():
-        source = path / "table.json"
-        runs = read_json(source, SystemTable).get("runs", [])
-        found = [beside(path.parent, run["folder"], source) for run in runs if run["row"] == "bilateral"]
-    else:
-        found = sorted(record.parent for record in path.glob("*/run.yaml"))
-    if not found:
-        raise OutputError(
-            f"{path} holds no finished runs; give the folder of an experiment ({{name}}-experiment), "
-            "of a system ({name}-system), or of a bilateral run"
-        )
-    return found
-
-
-def _is_joined(runs: Sequence[StoredRun]) -> bool:
-    return len(runs) == 1 and set(runs[0].record.parents) == set(SIDES)
+def hemispheres_of(run: StoredRun) -> dict[str, StoredRun]:
+    """The runs that trained a network's hemispheres before these were joined, by side."""
+    parents = run.parents()
+    return {side: parents[prefix_of(side)] for side in SIDES if prefix_of(side) in parents}

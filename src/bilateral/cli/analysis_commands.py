@@ -6,9 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..analysis.base import ANALYSES, Analysis, find_analysis, own_analyses
+from ..analysis.opening import open_study
 from ..analysis.running import AnalysisResult, check_none_failed
 from ..analysis.running import analyse as run_analyses
-from ..analysis.study import Study, open_study
+from ..analysis.study import Study
 from ..base.errors import ConfigError, OutputError
 from ..base.files import check_place, to_json, write_text, writing
 from .terminal import echo

@@ -12,8 +12,9 @@ from ..models.config import SIDES
 from ..runs.config import Config, check_config, is_documented, read_config
 from ..runs.overrides import override
 from ..training.config import TrainingConfig
+from .experiment_command import run_system
 from .terminal import exit_with
-from .train_commands import run_and_print, train
+from .train_commands import train
 
 
 def trainer(arguments: Sequence[str] | None = None) -> None:
@@ -61,7 +62,14 @@ def train_system(arguments: Sequence[str] | None = None) -> None:
         help="settings that override the configs'; training.KEY in all three stages",
     )
     options = parser.parse_intermixed_args(arguments)
-    exit_with(lambda: run_and_print(_system_configs(options), not options.no_bilateral, as_json=False))
+    exit_with(lambda: _train_system(options))
+
+
+def _train_system(options: argparse.Namespace) -> None:
+    configs = _system_configs(options)
+    seeds = [seed for config in configs for seed in config.seeds]
+    whole = configs[0].model_copy(update={"seeds": seeds})
+    run_system(whole, configs, not options.no_bilateral, as_json_text=False)
 
 
 def _system_configs(options: argparse.Namespace) -> list[Config]:

@@ -1,31 +1,32 @@
-"""The command that does the published experiment."""
+"""The commands that do the published experiment, and its three rows that are the system."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table as RichTable
 
 from ..base.errors import ConfigError, RunsFailedError
 from ..base.files import to_json
-from ..experiment.contrasts import answer
-from ..experiment.experiment import Experiment, PlannedRun
+from ..data.images import HierarchicalDataset
+from ..experiment.experiment import Experiment, PlannedRun, system_config
 from ..experiment.results import Table
 from ..experiment.seed_records import read_seeds, write_seeds
 from ..experiment.table_files import as_json, write
-from ..experiment.tables import blocks, gains_block, render, timing
+from ..experiment.tables import blocks, gains_block, render, system_block, timing
 from ..experiment.twice import measure_gains, read_gains, twice_as_long, write_gains
 from ..runs import cluster
 from ..runs.config import Config, read_config
+from ..runs.results import write_result_all
 from ..runs.runner import commit
 from ..runs.scheduling import Executor
 from ..runs.workers import local
 from ..training import distributed
 from ..training.device import choose_device, describe_machine
 from .terminal import echo, wide
-from .train_commands import load_data, write_what_was_shown
+from .train_commands import QUICKSTART, load_data, write_what_was_shown
 
 log = logging.getLogger(__name__)
 PRINTED = 2
@@ -40,6 +41,43 @@ class Place:
     address: str | None
     demand: list[str]
     workers: int | None
+
+
+def system(path: Path | None, overrides: list[str], seeds: int | None, join: bool, as_json_text: bool) -> None:
+    """Do `bilateral system` and print its table."""
+    if seeds is not None:
+        if seeds < 1:
+            raise ConfigError(f"--seeds: must be 1 or more, not {seeds}")
+        overrides = [*overrides, f"seeds={list(range(seeds))}"]
+    config = read_config(path or QUICKSTART, overrides)
+    with distributed.process_group():
+        run_system(config, [], join, as_json_text)
+
+
+def run_system(config: Config, parts: Sequence[Config], join: bool, as_json_text: bool) -> None:
+    """Do the experiment of three rows (two without `join`), and print its table. parts: as for `Experiment`."""
+    dataset = load_data(config)
+    config = system_config(config, join)
+    work = Experiment(config, dataset, parts=parts)
+    table = work.run(local(work.runner, work.runs, config.workers), keep_going=False)
+    if not distributed.is_first():
+        return
+    if not config.evaluate:
+        log.info("nothing was tested (evaluate: false)")
+        return
+    if as_json_text:
+        echo(to_json(as_json(table), indent=1))
+    else:
+        block = system_block(table, config.name)
+        shown = RichTable(title=block.title, title_justify="left")
+        for number, heading in enumerate(block.headings):
+            shown.add_column(heading, justify="right" if number else "left", no_wrap=number > 0)
+        for cells in block.cells:
+            shown.add_row(*cells)
+        wide(100).print(shown)
+    _keep(config, table, dataset, config.save_dir / f"{config.name}-system", "local")
+    for row in table.rows:
+        write_result_all([Path(folder) for found in row.seeds.values() for folder in found.folders])
 
 
 def experiment(
@@ -84,15 +122,27 @@ def experiment(
         if not distributed.is_first():
             return
         _print_table(table, as_json_text)
-        provenance = _provenance(config, place.executor)
-
-        def keep() -> None:
-            write(folder, config, dataset.name, table, provenance)
-            write_seeds(folder / "seeds", table, dataset, config, provenance["commit"])
-
-        write_what_was_shown(keep, folder / "table.json")
+        _keep(config, table, dataset, folder, place.executor)
     if table.failures:
         raise RunsFailedError(f"{len(table.failures)} runs failed:\n" + "\n".join(map(str, table.failures)))
+
+
+def _keep(config: Config, table: Table, dataset: HierarchicalDataset, folder: Path, executor: str) -> None:
+    """Write what was shown. Where that cannot be written over older results, that is a warning."""
+    made_by = commit()
+    provenance = {
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": made_by,
+        "machine": describe_machine(choose_device(config.training.device)),
+        "executor": executor,
+        "config": config.model_dump(mode="json", exclude_none=True),
+    }
+
+    def keep() -> None:
+        write(folder, config, dataset.name, table, provenance)
+        write_seeds(folder / "seeds", table, dataset, config, made_by)
+
+    write_what_was_shown(keep, folder / "table.json")
 
 
 def _elsewhere(place: Place) -> Executor | None:
@@ -167,20 +217,11 @@ def _print_table(table: Table, as_json_text: bool) -> None:
         return
     for block in blocks(table)[:PRINTED]:
         echo(render(block, "txt"))
-    echo(answer(table.contrasts, {row.name: row.title for row in table.rows}))
+    if table.answer:
+        echo(table.answer)
     for doubt in table.doubts:
         echo(doubt)
     log.info("%s", render(timing(table.rows), "txt"))
-
-
-def _provenance(config: Config, executor: str) -> dict[str, Any]:
-    return {
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "machine": describe_machine(choose_device(config.training.device)),
-        "executor": executor,
-        "config": config.model_dump(mode="json", exclude_none=True),
-    }
 
 
 def _duration(seconds: float) -> str:

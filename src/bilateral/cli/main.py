@@ -51,9 +51,9 @@ def system(
     arguments
         A config file, then `key=value` overrides, such as `data.name=cifar100 data.root=DIR training.epochs=20`.
     """
-    from . import train_commands
+    from . import experiment_command
 
-    train_commands.system(*_split(arguments), seeds, join, json)
+    experiment_command.system(*_split(arguments), seeds, join, json)
 
 
 @app.command(sort_key=2)
@@ -175,7 +175,8 @@ def evaluate(
     checkpoint
         A checkpoint file, of ours or of the original's format, or a run's folder.
     overrides
-        `data.KEY=VALUE`: another data set than the one in the run's config.
+        `data.KEY=VALUE`: another data set than the one in the run's config. `model.lesions.NAME={kind: silence, at:
+        left}`: test it with this damage.
     """
     from . import use_commands
 

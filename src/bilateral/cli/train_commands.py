@@ -6,47 +6,19 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from rich.table import Table
-
 from ..base.errors import ConfigError, OutputError
 from ..data import sources
 from ..data.images import HierarchicalDataset
 from ..runs.config import Config, read_config
 from ..runs.plan import Run
-from ..runs.results import COLUMNS, SystemRow, cells, write_result_all
+from ..runs.results import write_result_all
 from ..runs.runner import Runner
-from ..runs.system import run_system
 from ..runs.workers import run_all
 from ..training import distributed
-from .terminal import echo, wide
+from .terminal import echo
 
 log = logging.getLogger(__name__)
 QUICKSTART = Path(str(files("bilateral.cli") / "quickstart.yaml"))
-
-
-def system(path: Path | None, overrides: list[str], seeds: int | None, join: bool, as_json: bool) -> None:
-    """Do `bilateral system` and print its table."""
-    if seeds is not None:
-        if seeds < 1:
-            raise ConfigError(f"--seeds: must be 1 or more, not {seeds}")
-        overrides = [*overrides, f"seeds={list(range(seeds))}"]
-    config = read_config(path or QUICKSTART, overrides)
-    with distributed.process_group():
-        run_and_print([config], join, as_json)
-
-
-def run_and_print(configs: list[Config], join: bool, as_json: bool) -> None:
-    """Run the system on the data set that all configs share, and print its table."""
-    table = run_system(configs, load_data(configs[0]), join)
-    if not distributed.is_first():
-        return
-    if not table.rows:
-        log.info("nothing was tested (evaluate: false)")
-    elif as_json:
-        echo(table.json)
-    else:
-        _print_table(table.rows, f"{configs[0].name}: accuracy on the test set, %")
-    write_what_was_shown(table.write, table.folder / "table.json")
 
 
 def write_what_was_shown(write: Callable[[], object], file: Path) -> None:
@@ -76,7 +48,8 @@ def train(path: Path | None, overrides: list[str], own_code: Sequence[str] = ())
         for name, value in result.metrics.items():
             echo(f"  {name:20} {value:.4f}")
     if results[0].metrics:
-        write_what_was_shown(lambda: write_result_all(results), results[0].folder.parent / "result_all.yaml")
+        folders = [result.folder for result in results]
+        write_what_was_shown(lambda: write_result_all(folders), folders[0].parent / "result_all.yaml")
 
 
 def load_data(config: Config) -> HierarchicalDataset:
@@ -92,14 +65,3 @@ def load_data(config: Config) -> HierarchicalDataset:
         hierarchy.coarse_count,
     )
     return dataset
-
-
-def _print_table(rows: list[SystemRow], title: str) -> None:
-    """Print the table of accuracies on standard output."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("network")
-    for heading in ("n", *COLUMNS.values()):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(*cells(row))
-    wide(100).print(table)

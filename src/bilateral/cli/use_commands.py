@@ -35,6 +35,7 @@ from ..training.run_record import CHECKPOINTS, read_record
 from .terminal import echo
 
 log = logging.getLogger(__name__)
+LESIONS = ("model.lesions.", "model.lesions=")
 PREDICTION_BATCH = 250
 PREDICTION_PIXELS = 2**23  # of a batch; fewer images of a large network's size are in one
 
@@ -49,8 +50,11 @@ def evaluate(path: Path, overrides: list[str], features: Path | None, own_code: 
     """Do `bilateral evaluate`."""
     read = checkpoint.read(path)
     tell(read.description)
+    lesions = read_config(None, [text for text in overrides if text.startswith(LESIONS)]).model.lesions
+    overrides = [text for text in overrides if not text.startswith(LESIONS)]
     config = _data_config(path, overrides, own_code)
-    network = checkpoint.build(read, path, own_code=own_code).to(choose_device(config.training.device))
+    network = checkpoint.build(read, path, own_code=own_code, lesions=lesions or None)
+    network.to(choose_device(config.training.device))
     dataset = sources.load(config.data)
     check_labels(read.description, dataset, str(path))
     _compare_images(path, dataset, overrides)
@@ -102,8 +106,8 @@ def info(what: Path | None, overrides: list[str]) -> None:
         machine = describe_machine(device)
         echo(f"bilateral {__version__}, Python {platform.python_version()}, torch {machine['torch']}")
         echo(f"device: {machine['device']}, {machine['threads']} threads, precision auto = {precision}")
-        echo(f"backbones: {', '.join(BACKBONES)}, or package.module:Backbone")
-        echo(f"data sources: {', '.join(sources.SOURCES)}, or package.module:function")
+        echo(f"backbones: {BACKBONES}")
+        echo(f"data sources: {sources.REGISTRY}")
     elif what.suffix in (".yaml", ".yml"):
         config = read_config(what, overrides)
         if not config.named_code:
@@ -128,7 +132,7 @@ def _describe(path: Path) -> None:
 
 
 def _parameters(read: Checkpoint, path: Path) -> str:
-    strange = [name for name in read.description.model.archs if is_own(name)]
+    strange = [name for name in read.description.model.kinds if is_own(name)]
     if strange:
         count = sum(tensor.numel() for tensor in read.network_state.values())
         return f"numbers in its tensors: {count:,} (of which parameters: the code of {', '.join(strange)} would say)"
@@ -142,7 +146,7 @@ def _data_config(path: Path, overrides: list[str], own_code: list[str]) -> Confi
     """The config of the run that `path` belongs to, with other data where the overrides name some."""
     for text in overrides:
         if not text.startswith(("data.", "training.device=")):
-            raise ConfigError(f"{text}: evaluate takes data.KEY=VALUE and training.device=NAME only")
+            raise ConfigError(f"{text}: evaluate takes data.KEY=VALUE, model.lesions and training.device=NAME only")
     if any(text.startswith("data.name=") for text in overrides):
         return read_config(None, overrides)
     folder = _run_folder(path)

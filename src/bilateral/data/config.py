@@ -1,6 +1,6 @@
 """Which data set, from where, and how it is split."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -36,6 +36,8 @@ class DataConfig(Section):
     num_workers: Annotated[Whole, Field(ge=0, le=256)] = 4
     """Threads that decode image files."""
     shapes: ShapesConfig = ShapesConfig()
+    options: dict[str, Any] = Field(default={})
+    """The settings of a source of your own."""
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
     split_seed: Annotated[Whole, Field(ge=-(2**63), lt=2**64)] = 0
     """Chooses the held-out validation images, whatever seed a run has."""

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..base.errors import ConfigError, DataError
-from ..base.own_code import call, is_own, load_object
+from ..base.own_code import call, is_own
+from ..base.registry import Registry, read_options
 from .config import DataConfig
 from .images import HierarchicalDataset
 
@@ -24,16 +25,19 @@ SOURCES: dict[str, Source] = {
         frozenset({"root", "train_dir", "val_dir", "test_dir", "raw_data_dir", "image_size", "num_workers"}),
     ),
 }
+REGISTRY = Registry("source", {name: source.loader for name, source in SOURCES.items()}, "package.module:function")
 _READ_BY_ALL = frozenset({"name", "validation_fraction", "split_seed"})
 
 
 def load(config: DataConfig) -> HierarchicalDataset:
     """Open the data set that `config` names.
 
-    Raises ConfigError for an unknown source or a setting that it does not read; DataError for bad data, and for a
-    source of the user's own that fails or gives something else.
+    A source of the user's own may have settings: the fields of its `Options`, a Section, which it finds, checked, in
+    `config.options`. Raises ConfigError for an unknown source or a setting that it does not read; DataError for bad
+    data, and for a source of the user's own that fails or gives something else.
     """
     loader = find_loader(config)
+    config = config.model_copy(update={"options": read_options(loader, config.options, "data.options")})
     if not is_own(config.name):
         return loader(config)
     dataset = call(lambda: loader(config), f"data.name: {config.name!r}", DataError)
@@ -50,10 +54,7 @@ def find_loader(config: DataConfig) -> Callable[[DataConfig], HierarchicalDatase
     source = SOURCES.get(config.name)
     if source is not None:
         _refuse_unread(config, source)
-    elif not is_own(config.name):
-        known = ", ".join(SOURCES)
-        raise ConfigError(f"data.name: unknown source {config.name!r}; allowed: {known}, or package.module:function")
-    loader = load_object(source.loader if source else config.name, "data.name")
+    loader: Callable[[DataConfig], HierarchicalDataset] = REGISTRY.find(config.name, "data.name")
     if not callable(loader):
         raise ConfigError(f"data.name: {config.name!r} is of type {type(loader).__name__}, not a function of a config")
     return loader

@@ -1,22 +1,19 @@
 """The family of contrasts that a config declares, tested together, and the verdict in a sentence."""
 
-import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from ..base.errors import ConfigError
 from ..base.statistics import CONFIDENCE, FEWEST_FOR_P, CrossedDifference, crossed_difference, holm
-from ..runs.config import ContrastsConfig
+from ..runs.experiment_config import ContrastsConfig
 from .measures import MEASURES
 
 BETTER, WORSE, EQUAL, OPEN = "better", "worse", "as good as", "not told apart"
 UNDECIDED = "no verdict"
 """Of fewer than three seeds."""
-_ENSEMBLE = re.compile(r"ensemble_[1-9][0-9]*(_probabilities)?")
 
 Correct = Mapping[str, npt.NDArray[np.bool_]]
 """Of one network: for each accuracy, by its name in MEASURES, whether each image counts in it."""
@@ -66,16 +63,6 @@ def _verdict(mean: float, p: float | None, p_equivalent: float | None) -> str:
     if p < 1 - CONFIDENCE:
         return BETTER if mean > 0 else WORSE
     return EQUAL if p_equivalent < 1 - CONFIDENCE else OPEN
-
-
-def check_family(family: ContrastsConfig, known: Collection[str]) -> None:
-    """Raise ConfigError for a row that no table can have. known: names of rows, ensembles left out."""
-    for name in family.rows:
-        if name not in known and not _ENSEMBLE.fullmatch(name):
-            raise ConfigError(
-                f"experiment.contrasts: there is no row {name!r}; there are {', '.join(known)}, and ensembles, such as "
-                "ensemble_2"
-            )
 
 
 def answer(contrasts: Sequence[Contrast], titles: Mapping[str, str]) -> str:

@@ -38,7 +38,7 @@ class Costs:
         run = resolve(run)
         model = run.config.model
         cost = self.network(model)
-        flops = training_flops(cost, model, run.config.training, *self._sizes)
+        flops = training_flops(cost, model, run.config.training, *self._sizes) if run.config.train else 0
         return RunCost(cost.parameters, cost.trainable_parameters, cost.forward_flops // 2, flops)
 
     @cached_property

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..data.images import HierarchicalDataset
-from ..runs.config import Config, ContrastsConfig
+from ..runs.config import Config
 from ..runs.estimate import epochs_done, seconds_per_flop, training_seconds
 from ..runs.execution import resolve
+from ..runs.experiment_config import ExperimentConfig
 from ..runs.plan import Run
 from ..runs.runner import Runner, RunResult, find_folder
 from ..runs.scheduling import Executor, Failure, run_plan, with_parents
@@ -15,6 +16,8 @@ from .contrasts import contrast_rows
 from .cost import Costs, RunCost
 from .joint_inference import exponent_of
 from .measures import correct_images, measure
+from .networks import settings_of
+from .published import SYSTEM, SYSTEM_TITLES
 from .results import Gain, RowResult, SeedResult, Table
 from .rows import Row, plan_rows, without
 from .seed_records import SeedRecord, join
@@ -32,30 +35,41 @@ class PlannedRun:
     seconds: float
 
 
+def system_config(config: Config, join: bool = True) -> Config:
+    """Give the experiment that `bilateral system` is: left, right and, with `join`, the network of both."""
+    whole = {"end_to_end": config.training, "fine_tuning": config.training}
+    names = [name for name in SYSTEM if join or name != "specialised"]
+    settings = {"rows": names, "titles": SYSTEM_TITLES, "contrasts": {"against": []}, **whole}
+    return config.model_copy(update={"experiment": ExperimentConfig.model_validate(settings)})
+
+
 class Experiment:
     """The plan of a config's experiment on a data set: its rows, and all runs that they need, by identity.
 
-    given: what came of seeds that were done elsewhere, which are not done again. Raises what `plan_rows` and
-    `Runner.check` raise, before anything is run; OutputError for seeds that came of another data set.
+    given: what came of seeds that were done elsewhere, which are not done again. parts: as for `plan_rows`. Raises what
+    `plan_rows` and `Runner.check` raise, before anything is run; OutputError for seeds that came of another data set.
     """
 
-    def __init__(self, config: Config, dataset: HierarchicalDataset, given: Sequence[SeedRecord] = ()) -> None:
-        self.config, self.dataset = config, dataset
+    def __init__(
+        self,
+        config: Config,
+        dataset: HierarchicalDataset,
+        given: Sequence[SeedRecord] = (),
+        parts: Sequence[Config] = (),
+    ) -> None:
+        self.config, self.dataset, self.settings = config, dataset, settings_of(config)
         self.given = [record for record in given if record.seed in config.seeds]
         for record in self.given:
             record.check(dataset, config)
-        self.rows = plan_rows(config, dataset)
+        self.rows = plan_rows(config, dataset, parts)
         self.costs = Costs(config, dataset)
         self.runner = Runner(dataset, waits=True)
         done = {record.seed for record in self.given}
         self.runs = [run for row in self.rows for seed, runs in row.runs.items() for run in runs if seed not in done]
+        if not config.evaluate:  # so that there is nothing to do for what is not trained
+            self.runs = [run for run in self.runs if run.config.train]
         self.runner.check(self.runs)
         self.plan = with_parents(self.runner, self.runs)
-
-    @property
-    def family(self) -> ContrastsConfig:
-        """The contrasts that the config declares."""
-        return self.config.experiment.contrasts if self.config.experiment else ContrastsConfig()
 
     def preview(self) -> list[PlannedRun]:
         """Say of every run whether it is done, and how long it will take; a few training steps may be timed for it."""
@@ -78,24 +92,29 @@ class Experiment:
             planned.append(PlannedRun(identity, run, state, cost, left * cost.training_flops * pace))
         return planned
 
-    def run(self, executor: Executor, gains: Sequence[Gain] = ()) -> Table:
-        """Do what is missing and make the table. A failure stops nothing but what needs it."""
-        done = run_plan(self.runner, self.plan, executor, keep_going=True)
+    def run(self, executor: Executor, gains: Sequence[Gain] = (), keep_going: bool = True) -> Table:
+        """Do what is missing and make the table, which has no seeds where nothing is tested.
+
+        keep_going: a failure stops nothing but what needs it. Otherwise it is raised.
+        """
+        done = run_plan(self.runner, self.plan, executor, keep_going)
         results: dict[str, RunResult] = {key: each for key, each in done.items() if isinstance(each, RunResult)}
         rows = join([self._row(row, results) for row in self.rows], self.given)
         correct = {row.name: {seed: found.correct for seed, found in row.seeds.items()} for row in rows}
         there = {row.name for row in rows if row.seeds}
         kinds = {row.name: row.kinds for row in rows}
         current = [gain for gain in gains if kinds.get(gain.row) == gain.kinds]
+        family = self.settings.contrasts
         return Table(
             rows,
-            contrast_rows(correct, self.family),
+            contrast_rows(correct, family),
             [
-                *without(self.family, there),
-                *doubts([row for row in rows if row.name in self.family.rows], current, self.dataset.hierarchy),
+                *without(self.settings, there),
+                *doubts([row for row in rows if row.name in family.rows], current, self.dataset.hierarchy),
             ],
             [each for identity in self.plan if isinstance(each := done[identity], Failure)],
             current,
+            bool(family.against),
         )
 
     def _row(self, row: Row, results: Mapping[str, RunResult]) -> RowResult:
@@ -118,7 +137,7 @@ class Experiment:
         """What came of a row with every seed of which all runs are there."""
         for seed, runs in row.runs.items():
             found = [results.get(self.runner.identity(run)) for run in runs]
-            if all(found):
+            if all(found) and self.config.evaluate:
                 stored = [StoredRun.open(each.folder) for each in found if each]
                 trained = [results[identity].folder for identity in self._trainings(runs)]
                 yield seed, self._seed(row, stored, [StoredRun.open(folder) for folder in trained])

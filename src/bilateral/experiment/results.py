@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ..runs.predictions import LEVELS
 from ..runs.scheduling import Failure
-from .contrasts import Contrast, Correct
+from .contrasts import Contrast, Correct, answer
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,24 @@ class Gain:
 
 @dataclass(frozen=True)
 class Table:
-    """All that came of an experiment. doubts: what a reader must know of its contrasts, in sentences."""
+    """All that came of an experiment. doubts: what a reader must know of its contrasts, in sentences.
+
+    asks: whether its config declares contrasts at all.
+    """
 
     rows: list[RowResult]
     contrasts: list[Contrast]
     doubts: list[str]
     failures: list[Failure]
     gains: list[Gain] = field(default_factory=list)
+    asks: bool = True
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Of the rows, by name."""
+        return {row.name: row.title for row in self.rows}
+
+    @property
+    def answer(self) -> str:
+        """The verdict in one sentence; "" where nothing is asked."""
+        return answer(self.contrasts, self.titles) if self.asks else ""

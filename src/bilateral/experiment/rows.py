@@ -1,22 +1,18 @@
-"""The rows of the published experiment: which networks stand in each, and how their predictions are put together."""
+"""The rows of an experiment's table: the runs that each is made of, for every seed, and what it is called."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import difflib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
 
 from ..base.errors import ConfigError
 from ..data.images import HierarchicalDataset
-from ..models.config import LEVEL_OF_SIDE, SIDES, HemisphereConfig, ModelConfig
-from ..runs.config import Config, ContrastsConfig, ExperimentConfig
-from ..runs.plan import WHOLE, Run, hemisphere_config
-from ..runs.predictions import Combination, ensemble, hemispheres_ensemble, side_by_side
-from ..training.config import TrainingConfig
-from .contrasts import check_family
-from .cost import Costs
-
-SEED_STEP = 1000
-"""The networks of a seed that must differ from its first one (members of an ensemble, a second hemisphere of one
-kind) have the seeds that follow it by multiples of this."""
+from ..models.config import LEVEL_OF_SIDE
+from ..runs.config import Config
+from ..runs.experiment_config import ExperimentConfig
+from ..runs.plan import Run
+from ..runs.predictions import Combination
+from .networks import SEED_STEP, Networks, settings_of
+from .published import DEFAULT, ENSEMBLE, ROWS, SYSTEM, PublishedRow, ensembles, find
 
 
 @dataclass(frozen=True)
@@ -29,243 +25,123 @@ class Row:
     combine: Combination
 
 
-class Networks:
-    """The runs of an experiment's networks, for any seed. Hemispheres and heads are those of the config's `model`."""
-
-    def __init__(self, config: Config, dataset: HierarchicalDataset) -> None:
-        self.config, self.costs = config, Costs(config, dataset)
-        self.settings = config.experiment or ExperimentConfig.model_validate(
-            {"end_to_end": config.training, "fine_tuning": config.training}
-        )
-
-    def hemisphere(self, side: str, seed: int) -> Run:
-        """A hemisphere under its own head."""
-        return Run(self._named(hemisphere_config(self.config, side)), seed, side)
-
-    def unilateral(self, seed: int) -> Run:
-        """The left hemisphere's architecture under both heads."""
-        return Run(self._whole(self._unilateral(self._left.width), "unilateral"), seed, "unilateral")
-
-    def unilateral_long(self, seed: int) -> Run:
-        """The same, trained until it has cost as many FLOPs as the specialised network with its hemispheres."""
-        training = self._lengthened(self.settings.end_to_end, self._matched_epochs)
-        config = self._whole(self._unilateral(self._left.width), "unilateral_long")
-        return Run(config.model_copy(update={"training": training}), seed, "unilateral_long")
-
-    def unilateral_wide(self, seed: int) -> Run:
-        """The same, widened until it has as many parameters as the bilateral network."""
-        return Run(self._whole(self._unilateral(self._matched_width), "unilateral_wide"), seed, "unilateral_wide")
-
-    def nonspecialised(self, seed: int) -> Run:
-        """The bilateral network, trained whole from fresh weights."""
-        return Run(self._whole(self._bilateral(False), "nonspecialised"), seed, "nonspecialised")
-
-    def specialised(self, seed: int) -> Run:
-        """The published one: left and right, each trained on its own labels, then frozen under two heads."""
-        parents = {side: self.hemisphere(side, seed) for side in SIDES}
-        return Run(self._named(self.config, model=self._bilateral(True)), seed, "specialised", parents)
-
-    def alike(self, side: str, seed: int) -> Run:
-        """Two hemispheres of one kind, of different seeds, frozen under two heads."""
-        own = self.config.model.hemispheres[side].model_copy(update={"freeze": True})
-        parents = dict(zip(SIDES, (self.hemisphere(side, seed), self.hemisphere(side, seed + SEED_STEP))))
-        role = f"two_{side}"
-        model = self.config.model.model_copy(update=dict.fromkeys(SIDES, own))
-        return Run(self._named(self.config, role, model=model), seed, role, parents)
-
-    def untrained(self, seed: int) -> Run:
-        """Two hemispheres as they are initialised, under two heads, which alone are trained."""
-        return Run(self._named(self.config, "untrained", model=self._bilateral("untrained")), seed, "untrained")
-
-    def fine_tuned(self, seed: int) -> Run:
-        """The specialised network, then trained on as a whole."""
-        config = self._named(
-            self.config, "fine_tuned", model=self._bilateral(False), training=self.settings.fine_tuning
-        )
-        return Run(config, seed, "fine_tuned", {WHOLE: self.specialised(seed)})
-
-    @property
-    def _left(self) -> HemisphereConfig:
-        return self.config.model.hemispheres["left"]
-
-    def _unilateral(self, width: float) -> ModelConfig:
-        left = self._left.model_copy(update={"level": "both", "freeze": False, "width": width})
-        return self.config.model.model_copy(update={"mode_hemis": "unilateral", "left": left, "right": None})
-
-    def _bilateral(self, freeze: bool | str) -> ModelConfig:
-        hemispheres = self.config.model.hemispheres.items()
-        frozen = {side: hemisphere.model_copy(update={"freeze": freeze}) for side, hemisphere in hemispheres}
-        return self.config.model.model_copy(update=frozen)
-
-    def _whole(self, model: ModelConfig, role: str) -> Config:
-        return self._named(self.config, role, model=model, training=self.settings.end_to_end)
-
-    def _named(self, config: Config, role: str = "", **update: object) -> Config:
-        """The config of one of the experiment's runs. Those that `system` does too have the names that it gives."""
-        name = f"{config.name}.{role}" if role else config.name
-        return config.model_copy(update={"name": name, "experiment": None, **update})
-
-    def parameters(self, model: ModelConfig) -> int:
-        """How many parameters a network has on this data set."""
-        return self.costs.network(model).parameters
-
-    @staticmethod
-    def _lengthened(training: TrainingConfig, epochs: int) -> TrainingConfig:
-        """The same training over more epochs, or fewer, with the same share of them for the warm-up."""
-        warmup = training.warmup_epochs * epochs / training.epochs
-        return training.model_copy(update={"epochs": epochs, "warmup_epochs": warmup})
-
-    @cached_property
-    def _matched_epochs(self) -> int:
-        """The number of epochs in which the unilateral network costs what the specialised one does in all."""
-        specialised, unilateral = self.specialised(0), self.unilateral(0)
-        whole = [specialised, *specialised.parents.values()]
-        total = sum(self.costs.run(run).training_flops for run in whole)
-        epoch = self.costs.run(unilateral).training_flops / unilateral.config.training.epochs
-        return max(1, round(total / epoch))
-
-    @cached_property
-    def _matched_width(self) -> float:
-        """The width, to 1/256, at which the unilateral network's parameters are nearest to the bilateral one's."""
-        wanted = self.parameters(self._bilateral(False))
-        low, high = round(self._left.width * 256), round(self._left.width * 4 * 256)
-        try:
-            most = self.parameters(self._unilateral(high / 256))
-        except ConfigError as error:  # a backbone of fixed width
-            raise ConfigError(f"experiment.rows: {error}; leave unilateral_wide out") from error
-        if most < wanted:
-            raise ConfigError(
-                f"experiment.rows: no width up to {high / 256:g} gives one hemisphere as many parameters as the "
-                f"bilateral network has ({wanted:,}); leave unilateral_wide out"
-            )
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if self.parameters(self._unilateral(middle / 256)) < wanted else (low, middle)
-        return min(low / 256, high / 256, key=lambda width: abs(self.parameters(self._unilateral(width)) - wanted))
+def find_row(name: str, settings: ExperimentConfig) -> PublishedRow | None:
+    """The published row that a row is, or is made from; None where there is no such row."""
+    return find(settings.variants[name].base if name in settings.variants else name)
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of row: its title, the networks of a seed that it is made of, and how their predictions are combined."""
-
-    title: str
-    networks: Sequence[Callable[[Networks, int], Run]]
-    combine: Combination = lambda predictions, _: predictions[0]
+def title_of(name: str, settings: ExperimentConfig) -> str:
+    """What a row is called, by the config or as it was published."""
+    row, variant = find_row(name, settings), settings.variants.get(name)
+    return settings.titles.get(name) or (variant.title if variant else None) or (row.title if row else name)
 
 
-def _left(networks: Networks, seed: int) -> Run:
-    return networks.hemisphere("left", seed)
-
-
-def _right(networks: Networks, seed: int) -> Run:
-    return networks.hemisphere("right", seed)
-
-
-KINDS: dict[str, Kind] = {
-    "left": Kind("left alone", [_left]),
-    "right": Kind("right alone", [_right]),
-    "side_by_side": Kind("left and right, not joined", [_left, _right], side_by_side),
-    "unilateral": Kind("one hemisphere, both heads", [Networks.unilateral]),
-    "unilateral_long": Kind("one hemisphere, as much training", [Networks.unilateral_long]),
-    "unilateral_wide": Kind("one hemisphere, as many parameters", [Networks.unilateral_wide]),
-    "nonspecialised": Kind("bilateral, not specialised", [Networks.nonspecialised]),
-    "two_left": Kind("bilateral, two left", [lambda networks, seed: networks.alike("left", seed)]),
-    "two_right": Kind("bilateral, two right", [lambda networks, seed: networks.alike("right", seed)]),
-    "untrained": Kind("bilateral, untrained", [Networks.untrained]),
-    "specialised": Kind("bilateral, specialised", [Networks.specialised]),
-    "fine_tuned": Kind("bilateral, specialised, fine-tuned", [Networks.fine_tuned]),
-    "hemispheres_ensemble": Kind("ensemble of left and right", [_left, _right], hemispheres_ensemble),
-}
-"""The rows by the names that a config gives them, but for ensembles, of which there is one for each size and mean."""
-
-
-def ensemble_kinds(sizes: Sequence[int]) -> dict[str, Kind]:
-    """The rows that `ensemble` stands for: the mean of the logits, or of the probabilities, of two-headed networks."""
-    kinds = {}
-    for size in sizes:
-        members = [
-            lambda networks, seed, number=number: networks.unilateral(seed + number * SEED_STEP)
-            for number in range(size)
-        ]
-        for average, suffix in (("logits", ""), ("probabilities", "_probabilities")):
-            combine = partial(ensemble, average=average)
-            kinds[f"ensemble_{size}{suffix}"] = Kind(f"ensemble of {size}, mean {average}", members, combine)
-    return kinds
-
-
-TELLS = {
-    "unilateral_long": "one hemisphere is as good when it is trained as long as both and their heads",
-    "unilateral_wide": "one hemisphere of the same size is as good",
-    "nonspecialised": "two hemispheres that are not specialised are as good",
-    "two_left": "two hemispheres of one kind are as good",
-    "ensemble_2": "two whole networks whose answers are averaged are as good",
-}
-"""What a comparison of the specialised network with a row tells: the clause after "whether"."""
-
-
-def without(family: ContrastsConfig, there: Collection[str]) -> list[str]:
-    """Say what stays open for want of each row that a family of contrasts names."""
+def without(settings: ExperimentConfig, there: Collection[str]) -> list[str]:
+    """Say what stays open for want of each row that the family of contrasts names."""
     found = []
-    for name in family.rows:
+    for name in settings.contrasts.rows:
         if name not in there:
-            title = f"“{KINDS[name].title}”" if name in KINDS else name
-            opens = f", so it stays open whether {TELLS[name]}" if name in TELLS else ""
-            found.append(f"There is no result of {title} ({name}){opens}.")
+            row = find(name)
+            opens = f", so it stays open whether {row.tells}" if row and row.tells else ""
+            found.append(f"There is no result of “{title_of(name, settings)}” ({name}){opens}.")
     return found
 
 
-def plan_rows(config: Config, dataset: HierarchicalDataset) -> list[Row]:
+def plan_rows(config: Config, dataset: HierarchicalDataset, parts: Sequence[Config] = ()) -> list[Row]:
     """Give the table's rows with all of their runs; nothing is run.
 
-    Raises ConfigError for a config that no such experiment can be made of.
+    parts: the same experiment in parts, each with some of the seeds, whose hemispheres come from checkpoints of their
+    own. Raises ConfigError for a config that no such experiment can be made of. Warns of a checkpoint that cannot be
+    tested by itself, which leaves its row out.
     """
-    model, seeds = config.model, config.seeds
-    if model.mode_hemis != "bilateral" or model.mode_heads != "both":
-        raise ConfigError(
-            "an experiment is about bilateral networks with two heads: mode_hemis bilateral, mode_heads both"
-        )
-    given = [f"model.{side}.checkpoint" for side in SIDES if model.hemispheres[side].checkpoint]
-    if model.checkpoint or given:
-        raise ConfigError(
-            f"{given[0] if given else 'model.checkpoint'}: an experiment trains all of its networks itself"
-        )
-    frozen = [side for side in SIDES if model.hemispheres[side].freeze not in (None, True)]
-    if frozen:
-        raise ConfigError(f"model.{frozen[0]}.freeze: has no effect, since each row says what it freezes; leave it out")
-    if not config.evaluate:
-        raise ConfigError("evaluate: an experiment's table is of tested networks; it must be true")
-    networks = Networks(config, dataset)
-    settings = networks.settings
-    check_family(settings.contrasts, KINDS)
-    kinds: dict[str, Kind] = {}
-    for name in settings.rows:
-        if name not in settings.without:
-            kinds |= ensemble_kinds(settings.ensemble_sizes) if name == "ensemble" else {name: KINDS[name]}
-    _check_levels(model, kinds)
-    rows = [
-        Row(
-            name,
-            kind.title,
-            {seed: tuple(make(networks, seed) for make in kind.networks) for seed in seeds},
-            kind.combine,
-        )
-        for name, kind in kinds.items()
-    ]
+    settings = settings_of(config)
+    names = _names(settings)
+    base = {name: settings.variants[name].base if name in settings.variants else name for name in names}
+    runs: dict[str, dict[int, tuple[Run, ...]]] = {name: {} for name in names}
+    for part in parts or [config]:
+        _check_settings(part, [name for name in names if name not in settings.variants], "")
+        published = Networks(part, dataset)
+        for name in names:
+            networks = published
+            if name in settings.variants:
+                networks = published.of_variant(name)
+                _check_settings(networks.config, [base[name]], f"experiment.variants.{name}.set: ")
+            for seed in part.seeds:
+                if found := networks.of_row(base[name], seed):
+                    runs[name][seed] = found
+    rows = []
+    for name in names:
+        row = find(base[name])
+        if row and runs[name]:
+            rows.append(Row(name, title_of(name, settings), runs[name], row.combine))
     _check_seeds(rows)
     return rows
 
 
-def _check_levels(model: ModelConfig, names: Iterable[str]) -> None:
-    """See that the hemispheres alone have the heads that are combined."""
-    combined = [name for name in names if KINDS.get(name) and len(KINDS[name].networks) > 1]
-    for side, level in LEVEL_OF_SIDE.items():
-        given = model.hemispheres[side].level
-        if combined and given not in (level, "both"):
+def _names(settings: ExperimentConfig) -> list[str]:
+    """The names of the table's rows, in order. Raises ConfigError for a name that no row has."""
+    for name, variant in settings.variants.items():
+        if name == ENSEMBLE or find(name):
+            raise ConfigError(f"experiment.variants: {name} is the name of a published row; choose another")
+        _check_names([variant.base], settings, f"experiment.variants.{name}.from")
+    family = settings.contrasts
+    _check_names([name for name in (settings.rows or []) if name != ENSEMBLE], settings, "experiment.rows")
+    _check_names([name for name in settings.without if name != ENSEMBLE], settings, "experiment.without")
+    _check_names(settings.titles, settings, "experiment.titles")
+    _check_names([family.row], settings, "experiment.contrasts.row")
+    _check_names(family.against, settings, "experiment.contrasts.against")
+
+    def single(names: Sequence[str]) -> list[str]:
+        sizes = [row for size in settings.ensemble_sizes for row in ensembles(size)]
+        return [row for name in names for row in (sizes if name == ENSEMBLE else [name])]
+
+    left_out = single(settings.without)
+    names = [name for name in single([*(settings.rows or DEFAULT), *settings.variants]) if name not in left_out]
+    if not names:
+        raise ConfigError("experiment: `without` leaves no row")
+    return list(dict.fromkeys(names))
+
+
+def _check_names(names: Collection[str], settings: ExperimentConfig, where: str) -> None:
+    for name in names:
+        if find_row(name, settings) is None:
+            known = [*ROWS, *settings.variants, "ensemble_2"]
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}, and larger ensembles"
+            raise ConfigError(f"{where}: there is no row {name!r:.80}; {hint}")
+
+
+def _check_settings(config: Config, names: Sequence[str], where: str) -> None:
+    """See that a config has what the published rows of these names need, and nothing that they do not read."""
+    model = config.model
+    others = [name for name in names if name not in SYSTEM]
+    if model.mode_hemis != "bilateral" or (others and model.mode_heads != "both"):
+        raise ConfigError(
+            f"{where}an experiment is about bilateral networks with two heads: mode_hemis must be bilateral, "
+            "mode_heads both; use `train` for others"
+        )
+    if model.checkpoint:
+        raise ConfigError(f"{where}model.checkpoint: an experiment trains all of its networks itself")
+    for side, hemisphere in model.hemispheres.items():
+        if others and hemisphere.checkpoint:
             raise ConfigError(
-                f"model.{side}.level: is {given}, but {' and '.join(combined)} take{'s' * (len(combined) == 1)} the "
-                f"{level} prediction of the {side} hemisphere: leave {'them' if len(combined) > 1 else 'it'} out "
-                "(experiment.without)"
+                f"{where}model.{side}.checkpoint: an experiment trains all of its networks itself; only "
+                f"{', '.join(SYSTEM)} take a hemisphere that is given"
             )
+        if hemisphere.freeze == "untrained" or (others and hemisphere.freeze is False):
+            raise ConfigError(
+                f"{where}model.{side}.freeze: has no effect, since each row says what it freezes; leave it out"
+            )
+        level = LEVEL_OF_SIDE[side]
+        taking = [name for name in others if (row := find(name)) and (side, 0) in row.of]
+        if taking and hemisphere.level not in (level, "both"):
+            raise ConfigError(
+                f"{where}model.{side}.level: is {hemisphere.level}, but {' and '.join(taking)} "
+                f"take{'s' * (len(taking) == 1)} the {level} prediction of the {side} hemisphere: leave "
+                f"{'them' if len(taking) > 1 else 'it'} out (experiment.without)"
+            )
+    if others and not config.evaluate:
+        raise ConfigError("evaluate: an experiment's table is of tested networks; it must be true")
 
 
 def _check_seeds(rows: Sequence[Row]) -> None:

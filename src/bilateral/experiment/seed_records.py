@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..base.errors import OutputError
 from ..base.files import read_bytes, to_json, write_text
 from ..data.images import HierarchicalDataset
-from ..runs.config import Accuracy, Config
+from ..runs.config import Config
+from ..runs.experiment_config import Accuracy
 from .measures import MEASURES
 from .results import RowResult, SeedResult, Table
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..base.files import to_json, write_text
 from ..runs.config import Config
-from .contrasts import answer, by_row
+from .contrasts import by_row
 from .measures import MEASURES
 from .results import Table
 from .tables import FORMATS, blocks, render, row_summary
@@ -21,11 +21,10 @@ from .tables import FORMATS, blocks, render, row_summary
 def write(folder: Path, config: Config, data: str, table: Table, provenance: Mapping[str, Any]) -> None:
     """Write all tables: table.{txt,md,tex,json}, and as CSV rows, per_seed, contrasts and timing."""
     title = f"{config.name} on {data}, seeds {', '.join(map(str, config.seeds))}, protocol {config.protocol}"
-    titles = {row.name: row.title for row in table.rows}
-    verdict = answer(table.contrasts, titles)
     for form in FORMATS:
         comment = "% " if form == "tex" else ""
-        parts = [f"{comment}{title}\n", f"{comment}{verdict}\n", *(render(block, form) for block in blocks(table))]
+        verdict = [f"{comment}{table.answer}\n"] if table.answer else []
+        parts = [f"{comment}{title}\n", *verdict, *(render(block, form) for block in blocks(table))]
         parts += [f"{comment}{failure.run.title} failed\n" for failure in table.failures]
         write_text(folder / f"table.{form}", "\n".join(parts))
     write_text(folder / "table.json", to_json({"title": title, **as_json(table)}, indent=1))
@@ -42,10 +41,9 @@ def write(folder: Path, config: Config, data: str, table: Table, provenance: Map
 
 def as_json(table: Table) -> dict[str, Any]:
     """The whole table as plain values; percent in keys that end in _pct."""
-    titles = {row.name: row.title for row in table.rows}
     return {
-        "answer": answer(table.contrasts, titles),
-        "by_row": by_row(table.contrasts, titles),
+        "answer": table.answer,
+        "by_row": by_row(table.contrasts, table.titles),
         "doubts": table.doubts,
         "rows": [
             {

@@ -94,8 +94,7 @@ def _cost_table(table: Table) -> Block:
 
 
 def _contrasts(table: Table) -> Block:
-    titles = {row.name: row.title for row in table.rows}
-    cells = []
+    titles, cells = table.titles, []
     for each in table.contrasts:
         found = each.difference
         ends = [interval_text(found.ci95_seeds), interval_text(found.ci95)]
@@ -111,6 +110,17 @@ def _contrasts(table: Table) -> Block:
         list(CONTRAST_HEADINGS),
         cells,
         words=2,
+    )
+
+
+def system_block(table: Table, name: str) -> Block:
+    """The table that `bilateral system` prints: accuracies of heads by themselves."""
+    measures = ("fine_pct", "coarse_pct", "rollup_pct")
+    return Block(
+        f"{name}: accuracy on the test set, %",
+        "",
+        ["network", "n", *(MEASURES[measure] for measure in measures)],
+        [[*_name(row), *(_cell(row, measure) for measure in measures)] for row in table.rows],
     )
 
 

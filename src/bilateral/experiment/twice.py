@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -32,7 +33,11 @@ def twice_as_long(config: Config) -> Config:
     settings = config.experiment
     if settings is not None:
         stages = {stage: longer(getattr(settings, stage)) for stage in ("end_to_end", "fine_tuning")}
-        settings = settings.model_copy(update=stages)
+        variants = {
+            name: variant.model_copy(update={"set": {key: _twice(key, value) for key, value in variant.set.items()}})
+            for name, variant in settings.variants.items()
+        }
+        settings = settings.model_copy(update={**stages, "variants": variants})
     return config.model_copy(
         update={
             "training": longer(config.training),
@@ -41,6 +46,10 @@ def twice_as_long(config: Config) -> Config:
             "seeds": config.seeds[:1],
         }
     )
+
+
+def _twice(key: str, value: Any) -> Any:
+    return 2 * value if key.rpartition(".")[2] in ("epochs", "warmup_epochs") else value
 
 
 def measure_gains(

@@ -14,10 +14,10 @@ from ..analysis.study import NotApplicableError
 from ..base.errors import CheckpointError, ConfigError
 from ..base.memory import check_memory
 from ..base.own_code import call
-from ..models.macro import HemisphericNetwork
+from ..models.lesions.silence import Silence
+from ..models.network import Network
 from ..runs.answers import decode_pixels, entry, label_names, named, side_length
 from ..training.checkpoint import Description
-from .silencing import Silenced, silence
 
 _BYTES_OF_A_PIXEL = 1000
 """About what a pass takes for each pixel of an image."""
@@ -31,7 +31,7 @@ class Explorer:
     Raises CheckpointError for a network that gives features alone, or was trained on images that are not square.
     """
 
-    def __init__(self, network: HemisphericNetwork, description: Description) -> None:
+    def __init__(self, network: Network, description: Description) -> None:
         if network.outputs_features:
             raise CheckpointError(
                 "the network gives features and no predictions (mode_out: feature); nothing to explore"
@@ -42,6 +42,7 @@ class Explorer:
         self.levels = [level for level in ("fine", "coarse") if level in network.heads]
         self.sides = list(network.hemispheres)
         self._stages = _stages(network, description.image_size)
+        self._silence = Silence()
         self._one_at_a_time = threading.Lock()
 
     @property
@@ -84,7 +85,7 @@ class Explorer:
     @torch.no_grad()
     def _levels(self, images: Tensor, silenced: Collection[str]) -> dict[str, dict[str, Any]]:
         intact = self.network.features(images)
-        heard = silence(intact, silenced)
+        heard = {side: self._silence(values) if side in silenced else values for side, values in intact.items()}
         logits = self.network.classify(heard).logits
         [predictions] = named(logits, self.description, TOP)
         found: dict[str, dict[str, Any]] = {level: {"predictions": predictions[level]} for level in self.levels}
@@ -121,7 +122,8 @@ class Explorer:
         """Maps (H, W), 0 to 1, by level and side, and by MERGED and "both" if there are two heads; or none."""
         if not self.has_maps:
             return {}
-        found, _ = class_activation_maps(Silenced(self.network, silenced), images, self._stages)
+        with self.network.lesioned(dict.fromkeys(silenced, self._silence)):
+            found, _ = class_activation_maps(self.network, images, self._stages)
         size = self.description.image_size
         maps = {
             level: {side: _mean_over_stages(found, level, side, size) for side in self.sides} for level in self.levels
@@ -131,7 +133,7 @@ class Explorer:
         return maps
 
 
-def _stages(network: HemisphericNetwork, size: tuple[int, int]) -> dict[str, list[str]]:
+def _stages(network: Network, size: tuple[int, int]) -> dict[str, list[str]]:
     """The stages that maps are made of, by side; none for backbones that do not give any."""
     what = f"a network for images of {size[0]}x{size[1]} pixels"
     check_memory(size[0] * size[1] * _BYTES_OF_A_PIXEL, what, "use a machine with more, or smaller images")

@@ -1,7 +1,9 @@
 """From a config to a network, and from a state to a network's tensors."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -9,27 +11,36 @@ from torch import Tensor, nn
 from ..base import own_code
 from ..base.errors import CheckpointError, ConfigError, DataError
 from ..base.memory import check_memory
+from ..base.registry import read_options
 from ..base.streams import derive_seed
 from ..base.text import shown
 from .backbones import build_backbone
 from .backbones.base import Backbone
-from .config import ModelConfig
+from .bridges.base import Bridge
+from .config import KindConfig, ModelConfig
 from .heads import build_head
-from .macro import Bilateral, HemisphericNetwork, Unilateral
+from .joins.base import Join
+from .lesions.base import Lesion
+from .network import Network
+from .parts.base import INPUT, Part
+from .steps import Step, Values, stage_names
 
 State = dict[str, Tensor]
 
 
-def build_network(config: ModelConfig, fine_count: int, coarse_count: int, seed: int = 0) -> HemisphericNetwork:
+def build_network(
+    config: ModelConfig, fine_count: int, coarse_count: int, seed: int = 0, image_size: tuple[int, int] = (32, 32)
+) -> Network:
     """Build a unilateral or bilateral network with fresh weights.
 
     Every part's weights derive from (seed, part), so a left hemisphere starts alike whatever stands beside it.
-    The network is on the CPU, in training mode; under `torch.device("meta")` it takes no memory. Raises ConfigError for
-    settings that a backbone does not have, OutOfMemoryError if there is no memory to train it.
+    image_size: (H, W), from which parts and bridges learn the shapes at their places. The network is on the CPU, in
+    training mode; under `torch.device("meta")` it takes no memory. Raises ConfigError for settings that no backbone,
+    part, bridge or join can have, OutOfMemoryError if there is no memory to train it.
     """
     if torch.get_default_device().type != "meta":
         with torch.device("meta"):
-            check_fits(build_network(config, fine_count, coarse_count))
+            check_fits(build_network(config, fine_count, coarse_count, 0, image_size))
     hemispheres: dict[str, Backbone] = {}
     for side, hemisphere in config.hemispheres.items():
         with _seeded(seed, "initialise", side):
@@ -37,18 +48,104 @@ def build_network(config: ModelConfig, fine_count: int, coarse_count: int, seed:
                 hemispheres[side] = build_backbone(hemisphere)
             except ConfigError as error:
                 raise ConfigError(f"model.{side}.{error}") from error
-    num_features = sum(hemisphere.num_features for hemisphere in hemispheres.values())
-    heads = {}
-    for level in config.levels:
-        classes = {"fine": fine_count, "coarse": coarse_count}[level]
-        with _seeded(seed, "initialise", level):
-            try:
-                heads[level] = build_head(num_features, classes, config.dropout)
-            except (RuntimeError, OverflowError) as error:
-                raise ConfigError(f"no {level} head can have {num_features} features and {classes} classes") from error
-    frozen = [side for side, hemisphere in config.hemispheres.items() if hemisphere.freeze]
-    network_class = Bilateral if len(hemispheres) == 2 else Unilateral
-    return network_class(hemispheres, heads, frozen, outputs_features=config.mode_out == "feature")
+    try:
+        bridges = _add_parts_and_bridges(hemispheres, config, seed, image_size)
+        sizes = {side: hemisphere.num_features for side, hemisphere in hemispheres.items()}
+        with _seeded(seed, "initialise", "join"):
+            join = _make(config.join, Join, "join", sizes)
+        lesions = {name: _make(each, Lesion, f"lesions.{name}") for name, each in config.lesions.items()}
+        for name, lesion in lesions.items():
+            lesion.at = config.lesions[name].at
+        heads = {}
+        for level in config.levels:
+            classes = {"fine": fine_count, "coarse": coarse_count}[level]
+            with _seeded(seed, "initialise", level):
+                heads[level] = _build_head(level, join.num_features, classes, config.dropout)
+        frozen = [side for side, hemisphere in config.hemispheres.items() if hemisphere.freeze]
+        return Network(hemispheres, heads, frozen, bridges, join, lesions, config.mode_out == "feature")
+    except ValueError as error:
+        raise ConfigError(f"model.{error}") from error
+
+
+def _add_parts_and_bridges(
+    hemispheres: Mapping[str, Backbone], config: ModelConfig, seed: int, image_size: tuple[int, int]
+) -> dict[str, Bridge]:
+    """Give every hemisphere its parts, and make the bridges: each as it stands behind those before it."""
+    bridges: dict[str, Bridge] = {}
+    for side, hemisphere in hemispheres.items():
+        given = config.hemispheres[side].parts
+        if given and hasattr(hemisphere, "parts"):
+            raise ConfigError(f"model.{side}.arch: a backbone with an attribute `parts` of its own can have no parts")
+        parts = nn.ModuleDict()
+        for name, each in given.items():
+            if name in (INPUT, *stage_names(hemisphere)):
+                raise ConfigError(f"model.{side}.parts.{name}: a stage has this name; choose another")
+            shape = _shapes({side: hemisphere}, {}, image_size, {side: each.after}, f"{side}.parts.{name}.after")[side]
+            with _seeded(seed, "initialise", side, "part", name):
+                part = _make(each, Part, f"{side}.parts.{name}", shape)
+            part.after = each.after
+            parts[name] = part
+            hemisphere.parts = parts
+    for name, bridge in config.bridges.items():
+        if name in hemispheres:
+            raise ConfigError(f"model.bridges.{name}: a side has this name; choose another")
+        shapes = _shapes(hemispheres, bridges, image_size, bridge.between, f"bridges.{name}.between")
+        with _seeded(seed, "initialise", "bridge", name):
+            bridges[name] = _make(bridge, Bridge, f"bridges.{name}", shapes)
+        bridges[name].between = bridge.between
+    return bridges
+
+
+def _shapes(
+    hemispheres: Mapping[str, nn.Module],
+    bridges: Mapping[str, Bridge],
+    image_size: tuple[int, int],
+    places: Mapping[str, str],
+    key: str,
+) -> dict[str, torch.Size]:
+    """The shape of one image's values at a place of each side, by a pass without memory or arithmetic."""
+    images = torch.empty(2, 3, *image_size, device="meta")
+    found = dict.fromkeys(places, images.shape[1:])
+    known = {side: [INPUT, *stage_names(hemisphere)] for side, hemisphere in hemispheres.items()}
+
+    def note(step: Step, values: Values) -> None:
+        found.update({side: values[side].shape[1:] for side, place in step.places.items() if places.get(side) == place})
+
+    for side, place in places.items():
+        if place not in known[side]:
+            raise ConfigError(
+                f"model.{key}: there is no stage {place!r} on the {side}; there are: {', '.join(known[side])}"
+            )
+    with torch.device("meta"):
+        sketch = Network(copy.deepcopy(dict(hemispheres)), {}, bridges=copy.deepcopy(dict(bridges))).to("meta").eval()
+    try:
+        sketch.walk(dict.fromkeys(hemispheres, images), watch=note)
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"model.{key}: the network does not get that far: {own_code.describe(error):.300}") from error
+    return found
+
+
+Kind = TypeVar("Kind", bound=nn.Module)
+
+
+def _make(config: KindConfig, base: type[Kind], key: str, *shape: object) -> Kind:
+    """Make what a config names: `base` is what it must be, `shape` what it gets beside its options."""
+    kind = config.registry.find(config.kind, f"model.{key}.kind")
+    if not (isinstance(kind, type) and issubclass(kind, base)):
+        raise ConfigError(f"model.{key}.kind: {config.kind!r} is no subclass of {base.__module__}:{base.__name__}")
+    options = read_options(kind, config.options, f"model.{key}")
+    try:
+        return own_code.call(lambda: kind(options, *shape), f"model.{key}: {config.kind!r}")
+    except ConfigError as error:
+        where = "" if str(error).startswith("model.") else f"model.{key}: "
+        raise ConfigError(f"{where}{error}") from error
+
+
+def _build_head(level: str, num_features: int, classes: int, dropout: float) -> nn.Module:
+    try:
+        return build_head(num_features, classes, dropout)
+    except (RuntimeError, OverflowError) as error:
+        raise ConfigError(f"no {level} head can have {num_features} features and {classes} classes") from error
 
 
 def check_fits(network: nn.Module) -> None:
@@ -63,7 +160,7 @@ def check_fits(network: nn.Module) -> None:
     check_memory(needed, "the network", "a smaller model.left.width or model.right.width needs less")
 
 
-def try_out(network: HemisphericNetwork, config: ModelConfig, image_size: tuple[int, int], channels: int = 3) -> None:
+def try_out(network: Network, config: ModelConfig, image_size: tuple[int, int], channels: int = 3) -> None:
     """Show a network the shape of two images (channels, H, W), without memory or arithmetic: on the meta device.
 
     Raises DataError if a backbone cannot take such images, ConfigError if its features are not what it says.
@@ -85,6 +182,12 @@ def try_out(network: HemisphericNetwork, config: ModelConfig, image_size: tuple[
             raise ConfigError(
                 f"model.{side}.arch: {arch!r} gives {what} for two images, where its num_features says {expected}"
             )
+    try:
+        network(torch.empty(2, channels, height, width, device="meta"))
+    except (Exception, SystemExit) as error:
+        raise ConfigError(
+            f"model: its parts, bridges, join and heads do not fit: {own_code.describe(error):.300}"
+        ) from error
 
 
 def load_state(network: nn.Module, state: State, source: str, replace: bool = False) -> None:

@@ -1,10 +1,17 @@
 """What a network is made of: its hemispheres, heads and output."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from ..base.errors import ConfigError
+from ..base.own_code import is_own
+from ..base.registry import Registry, read_options
 from ..base.section import Section, Text, UserPath
+from .bridges import BRIDGES
+from .joins import JOINS
+from .lesions import LESIONS
+from .parts import PARTS
 
 Share = Annotated[float, Field(gt=0, le=1)]
 SIDES = ("left", "right")
@@ -12,7 +19,7 @@ LEVEL_OF_SIDE = {"left": "fine", "right": "coarse"}
 
 
 class SparsityConfig(Section):
-    """k-winners-take-all after each convolution (see `models.kwta`)."""
+    """k-winners-take-all (see `models.parts.kwta`)."""
 
     k: Share
     """Share of each feature map's positions that win within the map."""
@@ -22,8 +29,68 @@ class SparsityConfig(Section):
     """Second stage within each image, or over the whole batch as the original code does."""
 
 
+class KindConfig(Section):
+    """Something that is chosen by its kind, with settings that this kind alone knows.
+
+    These stand beside the others or, as in what is written of a finished run, under `options`. Those of a registered
+    kind are checked here and completed with defaults; those of the user's own code, where the network is built.
+    """
+
+    registry: ClassVar[Registry]
+    kind: Text
+    """A registered kind, or `package.module:Class` for one of your own."""
+    options: dict[str, Any] = Field(default={})
+    """The settings of the kind."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_options(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(given.get("options", {}), dict):
+            return given
+        plain = {key: value for key, value in given.items() if key in cls.model_fields}
+        options = given.get("options", {}) | {key: value for key, value in given.items() if key not in plain}
+        kind = plain.get("kind")
+        if isinstance(kind, str) and not is_own(kind):
+            try:
+                options = read_options(cls.registry.find(kind, "kind"), options, "").model_dump(mode="json")
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        return {**plain, "options": options}
+
+
+class PartConfig(KindConfig):
+    """A part of a hemisphere: changes its values at one place, such as `{kind: noise, after: conv2, std: 0.1}`."""
+
+    registry = PARTS
+    after: Text
+    """The stage that it follows; `input`: before the first one."""
+
+
+class BridgeConfig(KindConfig):
+    """What the hemispheres tell each other, such as `{kind: additive, between: {left: res1, right: res1}}`."""
+
+    registry = BRIDGES
+    between: dict[str, Text]
+    """The stage on each side after which it stands."""
+
+
+class JoinConfig(KindConfig):
+    """What the heads get of the hemispheres' features."""
+
+    registry = JOINS
+    kind: Text = "concat"
+
+
+class LesionConfig(KindConfig):
+    """Damage in evaluation, such as `{kind: silence, at: left}`."""
+
+    registry = LESIONS
+    at: Text
+    """left, right, the name of a bridge, or a part with its side, such as left.noise."""
+
+
 class HemisphereConfig(Section):
-    """One hemisphere. An asymmetry between the two is a field here that differs between left and right."""
+    """One hemisphere. What differs between left and right is an asymmetry."""
 
     arch: Text = "resnet9"
     """A registered backbone, or `package.module:Backbone` for one of your own."""
@@ -39,6 +106,15 @@ class HemisphereConfig(Section):
     untrained: freeze it as it is initialised, to see what the heads can do alone."""
     checkpoint: UserPath | None = None
     """Where its trained weights come from."""
+    parts: dict[Text, PartConfig] = Field(default={})
+    """What changes its values at some place, by a name of your choice; the name is the kind if none is given."""
+    options: dict[str, Any] = Field(default={})
+    """The settings of a backbone of your own."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_kinds(cls, given: Any) -> Any:
+        return _with_kinds(given, "parts")
 
 
 class ModelConfig(Section):
@@ -52,6 +128,12 @@ class ModelConfig(Section):
     """Before each head's linear layer."""
     left: HemisphereConfig | None = None
     right: HemisphereConfig | None = None
+    bridges: dict[Text, BridgeConfig] = Field(default={})
+    """What the hemispheres tell each other, by a name of your choice; the name is the kind if none is given."""
+    join: JoinConfig = JoinConfig()
+    """What the heads get of the hemispheres' features."""
+    lesions: dict[Text, LesionConfig] = Field(default={})
+    """Damage in evaluation, by a name of your choice; the name is the kind if none is given."""
     checkpoint: UserPath | None = None
     """A whole network, heads included, that training starts from or that is evaluated."""
     members: list[UserPath] | None = None
@@ -64,7 +146,7 @@ class ModelConfig(Section):
     def _complete_hemispheres(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        given = dict(given)
+        given = _with_kinds(given, "bridges", "lesions")
         mode = given.get("mode_hemis", "bilateral")
         if mode == "bilateral" or (mode == "unilateral" and all(given.get(side) is None for side in SIDES)):
             for side in SIDES if mode == "bilateral" else SIDES[:1]:
@@ -91,6 +173,11 @@ class ModelConfig(Section):
             raise ValueError(f"`average` belongs to mode_hemis: ensemble, not {self.mode_hemis}")
         if self.mode_hemis == "unilateral" and len(self.hemispheres) == 2:
             raise ValueError("a unilateral network has one hemisphere; give left or right, not both")
+        for name, bridge in self.bridges.items():
+            if set(bridge.between) != set(SIDES):
+                raise ValueError(f"bridges.{name}.between must name a stage of left and one of right")
+        if self.bridges and len(self.hemispheres) < 2:
+            raise ValueError("`bridges` need two hemispheres: mode_hemis: bilateral")
         if self.checkpoint and any(hemisphere.checkpoint for hemisphere in self.hemispheres.values()):
             raise ValueError("`checkpoint` of the whole network and of a hemisphere exclude each other")
         return self
@@ -107,6 +194,31 @@ class ModelConfig(Section):
         return tuple(dict.fromkeys(hemisphere.arch for hemisphere in self.hemispheres.values()))
 
     @property
+    def chosen(self) -> list[KindConfig]:
+        """All of its parts, bridges and lesions, and its join."""
+        parts = [part for hemisphere in self.hemispheres.values() for part in hemisphere.parts.values()]
+        return [*parts, *self.bridges.values(), self.join, *self.lesions.values()]
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The names of all code that it is made of, the user's own among them, each once."""
+        return tuple(dict.fromkeys([*self.archs, *(each.kind for each in self.chosen)]))
+
+    @property
     def levels(self) -> tuple[str, ...]:
         """The label levels that have a head."""
         return ("fine", "coarse") if self.mode_heads == "both" else (self.mode_heads,)
+
+
+def _with_kinds(given: Any, *sections: str) -> Any:
+    """Give a copy of `given` in which what stands by its name in a section has a kind: its own, or that name."""
+    if not isinstance(given, dict):
+        return given
+    given = dict(given)
+    for section in sections:
+        named = given.get(section)
+        if isinstance(named, dict):
+            given[section] = {
+                name: {"kind": name, **each} if isinstance(each, dict) else each for name, each in named.items()
+            }
+    return given

@@ -6,14 +6,14 @@ import torch
 
 from ..base.errors import CheckpointError, ConfigError, DataError
 from ..data.images import HierarchicalDataset
-from ..models.build import build_network, check_fits, load_state, try_out
+from ..models.build import build_network, check_fits, try_out
 from ..models.config import ModelConfig
-from ..models.macro import HemisphericNetwork
+from ..models.network import Network
 from ..training import checkpoint
 from ..training.checkpoint import Description
 from ..training.header import MOST_PIXELS
 from ..training.objective import named_metrics
-from .plan import WHOLE, Run
+from .plan import Run, named_weights, prefix_of
 
 
 def check_network(run: Run, dataset: HierarchicalDataset) -> None:
@@ -28,8 +28,9 @@ def check_network(run: Run, dataset: HierarchicalDataset) -> None:
             "model.mode_out: a network that gives features has no output to train; "
             "train with pred, and load it with bilateral.load(path, mode_out='feature')"
         )
+    trained = {*run.parents, *named_weights(config.model)}
     for side, hemisphere in config.model.hemispheres.items():
-        weights = {side, WHOLE} & set(run.parents) or hemisphere.checkpoint or config.model.checkpoint
+        weights = trained & {"", prefix_of(side)}
         if hemisphere.freeze is True and not weights:
             raise ConfigError(
                 f"model.{side}: it is frozen but has no trained weights: give model.{side}.checkpoint, "
@@ -53,22 +54,23 @@ def check_network(run: Run, dataset: HierarchicalDataset) -> None:
     if config.training.crop_padding >= min(height, width):
         raise ConfigError(f"training.crop_padding: must be smaller than the images, which are {height}x{width}")
     with torch.device("meta"):
-        network = build_network(config.model, dataset.hierarchy.fine_count, dataset.hierarchy.coarse_count)
+        network = build_network(
+            config.model, dataset.hierarchy.fine_count, dataset.hierarchy.coarse_count, image_size=(height, width)
+        )
     check_fits(network)
     try_out(network, config.model, (height, width), dataset.train.images.shape[1])
     _check_weights(config.model, network, dataset)
 
 
-def _check_weights(model: ModelConfig, network: HemisphericNetwork, dataset: HierarchicalDataset) -> None:
+def _check_weights(model: ModelConfig, network: Network, dataset: HierarchicalDataset) -> None:
     """See that the checkpoints of a network fit it; warn of a hemisphere that was trained for something else."""
-    if model.checkpoint is not None:
-        read = checkpoint.read(model.checkpoint)
-        check_labels(read.description, dataset, str(model.checkpoint))
-        load_state(network, read.network_state, str(model.checkpoint), replace=True)
+    for prefix, path in named_weights(model).items():
+        if not prefix:
+            check_labels(checkpoint.read(path).description, dataset, str(path))
+        checkpoint.load_weights(network, prefix, path, replace=True)
     for side, hemisphere in model.hemispheres.items():
         if hemisphere.checkpoint is None:
             continue
-        checkpoint.load_hemisphere(network, side, hemisphere.checkpoint, replace=True)
         description = checkpoint.read(hemisphere.checkpoint).description
         if description.hierarchy not in (None, dataset.hierarchy):
             warnings.warn(f"model.{side}.checkpoint was trained on other labels than {dataset.name} has", stacklevel=2)

@@ -17,8 +17,9 @@ from typing import Any
 
 from ..base.errors import ConfigError
 from ..base.own_code import describe
+from . import identity
 from .execution import resolve
-from .plan import Run
+from .plan import Run, named_weights, with_weights
 from .scheduling import Executor, Submit
 
 QUEUES = {
@@ -124,7 +125,7 @@ def _submitting(
 
     identities = {id(run): identity for identity, run in missing.items()}
     # Of all runs, so that every worker is asked once for all of its code.
-    code = Code.here(each.arch for run in missing.values() for each in run.config.model.hemispheres.values())
+    code = Code.here(name for run in missing.values() for name in identity.named_code(run.config.model))
 
     def task(run: Run) -> Task:
         # Resolved here, so that the run has one identity, whatever the worker could do.
@@ -226,8 +227,8 @@ def _with_absolute_paths(run: Run) -> Run:
     """The run as it is understood in another folder than ours."""
     config = run.config
     data = {key: value.absolute() for key, value in config.data if isinstance(value, Path)}
-    config = config.model_copy(
-        update={"save_dir": config.save_dir.absolute(), "data": config.data.model_copy(update=data)}
-    )
+    weights = {prefix: path.absolute() for prefix, path in named_weights(config.model).items()}
+    update = {"data": config.data.model_copy(update=data), "model": with_weights(config.model, weights)}
+    config = config.model_copy(update={"save_dir": config.save_dir.absolute(), **update})
     parents = {part: _with_absolute_paths(parent) for part, parent in run.parents.items()}
     return Run(config, run.seed, run.role, parents)

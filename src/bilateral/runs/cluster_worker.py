@@ -12,10 +12,12 @@ import torch
 
 from .. import __version__
 from ..base.errors import BilateralError
+from ..base.own_code import load_object
 from ..data import sources
 from ..data.config import DataConfig
 from ..data.images import HierarchicalDataset
-from .plan import Run, code_fingerprint
+from . import identity
+from .plan import Run
 from .runner import Runner, RunResult
 from .scheduling import sendable, told
 
@@ -25,18 +27,20 @@ SHOWN = 12
 
 @dataclass(frozen=True)
 class Code:
-    """The code that computes runs on a machine: the package's version, and digests of it with and without `archs`."""
+    """The code that computes runs on a machine: the package's version, and digests of it with and without `classes`."""
 
     version: str
-    archs: tuple[str, ...]
+    classes: tuple[str, ...]
     digests: tuple[str, str]
 
     @classmethod
-    def here(cls, archs: Iterable[str]) -> "Code":
-        """The code of this process with these backbones. Raises ConfigError where one of them is not there."""
-        archs = tuple(sorted(set(archs)))
+    def here(cls, classes: Iterable[str]) -> "Code":
+        """The code of this process with these classes, `package.module:Class`. Raises ConfigError without one."""
+        classes = tuple(sorted(set(classes)))
+        for name in classes:
+            load_object(name, "its code")
         # A process that has lasted longer than its files notes the first digest when it is first asked.
-        return cls(__version__, archs, (code_fingerprint(()), code_fingerprint(archs)))
+        return cls(__version__, classes, (identity.code(()), identity.code(classes)))
 
     def __str__(self) -> str:
         return f"bilateral {self.version} ({' '.join(digest[:SHOWN] for digest in dict.fromkeys(self.digests))})"
@@ -119,7 +123,7 @@ def _load(data: DataConfig) -> HierarchicalDataset:
 
 def _refusal(task: Task) -> str | None:
     try:
-        code = Code.here(task.code.archs)
+        code = Code.here(task.code.classes)
     except BilateralError as error:
         return f"cannot do the run: {error}"
     if code.digests != task.code.digests:

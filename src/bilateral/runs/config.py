@@ -1,9 +1,9 @@
 """The root of every config, and how it is read: file, overrides, checks, clear errors."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -15,7 +15,9 @@ from ..data.config import DataConfig
 from ..models.config import ModelConfig
 from ..training.config import GIVEN_BY_RECIPES, RECIPES, CheckpointConfig, TrainingConfig
 from .documented_keys import DOCUMENTED_SECTIONS, translate
-from .overrides import override
+from .experiment_config import ExperimentConfig
+from .overrides import override, put
+from .variants import settle
 
 
 class PretrainingConfig(Section):
@@ -26,98 +28,6 @@ class PretrainingConfig(Section):
 
     left: TrainingConfig
     right: TrainingConfig
-
-
-RowName = Literal[
-    "left",
-    "right",
-    "side_by_side",
-    "unilateral",
-    "unilateral_long",
-    "unilateral_wide",
-    "nonspecialised",
-    "two_left",
-    "two_right",
-    "untrained",
-    "specialised",
-    "fine_tuned",
-    "ensemble",
-    "hemispheres_ensemble",
-]
-"""The rows that an experiment's table may have (`experiment/rows.py` says what each is)."""
-
-
-def _refuse_repeated(key: str, values: Sequence[Any]) -> None:
-    repeated = next((value for value in values if values.count(value) > 1), None)
-    if repeated is not None:
-        raise ValueError(f"{key} lists {repeated} twice")
-
-
-Accuracy = Literal["fine_pct", "coarse_pct", "joint_fine_pct", "joint_coarse_pct", "joint_both_pct", "rollup_pct"]
-"""The measures that contrasts may be of."""
-
-
-class ContrastsConfig(Section):
-    """The family of contrasts on which the experiment's verdict rests: one row against others, declared beforehand."""
-
-    row: Text = "specialised"
-    """The row of which the question is asked."""
-    against: list[Text] = Field(
-        default=["unilateral_long", "unilateral_wide", "nonspecialised", "two_left", "ensemble_2"]
-    )
-    """The rows that it is compared with."""
-    measures: list[Accuracy] = Field(default=["joint_fine_pct", "joint_coarse_pct"], min_length=1)
-    """What is compared: accuracies, by their column."""
-    margin: Annotated[float, Field(gt=0, lt=100)] = 0.5
-    """Points within which two rows count as equally good."""
-
-    @property
-    def rows(self) -> list[str]:
-        """All rows of the family."""
-        return [self.row, *self.against]
-
-    @model_validator(mode="after")
-    def _check_each_once(self) -> "ContrastsConfig":
-        for key in ("against", "measures"):
-            _refuse_repeated(key, getattr(self, key))
-        if self.row in self.against:
-            raise ValueError(f"against lists {self.row}, the row itself")
-        return self
-
-
-class ExperimentConfig(Section):
-    """What `bilateral experiment` does beside the system: the rows of its table, and how their networks are trained."""
-
-    rows: list[RowName] = Field(list(get_args(RowName)), min_length=1)
-    """The table's rows, in order."""
-    without: list[RowName] = Field([])
-    """Rows to leave out."""
-    ensemble_sizes: list[Annotated[Whole, Field(ge=2)]] = Field([2], min_length=1)
-    """How many two-headed networks make an ensemble; one row for each number and kind of mean."""
-    contrasts: ContrastsConfig = ContrastsConfig()
-    end_to_end: TrainingConfig
-    """Of the networks that are trained whole, from fresh weights. What it does not set is as in `training`."""
-    fine_tuning: TrainingConfig
-    """Of the specialised network, end to end, after its heads. What it does not set is as in `end_to_end`."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_old_key(cls, given: Any) -> Any:
-        """Take `references`, as configs had it until version 0.5, for the rows that `specialised` is compared with."""
-        if not isinstance(given, dict) or "references" not in given:
-            return given
-        references, rest = given["references"], {key: value for key, value in given.items() if key != "references"}
-        if not isinstance(references, list) or "contrasts" in rest:
-            return rest if references is None else given
-        return {**rest, "contrasts": {"against": [name for name in references if name != "specialised"]}}
-
-    @model_validator(mode="after")
-    def _check_rows(self) -> "ExperimentConfig":
-        for key in ("rows", "without", "ensemble_sizes"):
-            _refuse_repeated(key, getattr(self, key))
-        if not set(self.rows) - set(self.without):
-            raise ValueError("`without` leaves no row")
-        return self
 
 
 class Config(Section):
@@ -132,6 +42,8 @@ class Config(Section):
     protocol: Literal["clean", "original"] = "clean"
     """clean: a held-out part of the training set chooses the checkpoint that is tested.
     original: as in the original code, the test set validates and the last epoch is tested; for comparison only."""
+    train: bool = True
+    """Train each network. False: it is only tested, with the weights of `model.checkpoint`."""
     evaluate: bool = True
     """Test each network after its training."""
     own_code: list[Text] = Field([])
@@ -170,6 +82,8 @@ class Config(Section):
             raise ValueError("protocol: clean tests the best checkpoint, so checkpoints.save_top_k must not be 0")
         if self.model.mode_hemis == "ensemble" and (len(self.seeds) > 1 or not self.evaluate):
             raise ValueError("an ensemble is tested, not trained: `seeds` must be a list of one, `evaluate` true")
+        if not self.train and not (self.model.checkpoint and self.evaluate):
+            raise ValueError("train: false tests the weights of `model.checkpoint`: give these, and `evaluate: true`")
         if self.protocol == "original":
             unread = {"val_dir", "validation_fraction", "split_seed"} & self.data.changed_fields()
             if unread:
@@ -178,8 +92,8 @@ class Config(Section):
 
     @property
     def named_code(self) -> set[str]:
-        """The `package.module:Object` names of its data source and backbones, where these are the user's own."""
-        names = {self.data.name, *self.model.archs}
+        """The `package.module:Object` names in it that are of the user's own code."""
+        names = {self.data.name, *self.model.kinds}
         return {name for name in names if is_own(name)}
 
 
@@ -204,6 +118,28 @@ def is_documented(override: str) -> bool:
 
 def check_config(values: dict[str, Any], source: str) -> Config:
     """Check a config in our form. Raises ConfigError that names every wrong key at once."""
+    config = _check(values, source)
+    if config.experiment is None or not config.experiment.variants:
+        return config
+    settings = settle(config, config.experiment, values, lambda changed, where: _check(changed, f"{source}: {where}"))
+    return config.model_copy(update={"experiment": settings})
+
+
+def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
+    """Give a resolved config in which some settings are others, by dotted keys; nothing inherits from these.
+
+    >>> with_settings(check_config({}, "an example"), {"training.epochs": 3}).training.epochs
+    3
+    """
+    if not settings:
+        return config
+    values = config.model_dump(mode="json")
+    for key, value in settings.items():
+        put(values, key.split("."), value, key)
+    return _check(values, config.name)
+
+
+def _check(values: dict[str, Any], source: str) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
@@ -293,20 +229,26 @@ def _explain(problem: Any) -> str:
 
 
 def _sections(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], list[str]]:
-    found = {prefix: list(model.model_fields)}
-    for name, annotation in model.model_fields.items():
-        for part in (annotation.annotation, *getattr(annotation.annotation, "__args__", ())):
+    found = {prefix: [field.alias or name for name, field in model.model_fields.items()]}
+    for name, field in model.model_fields.items():
+        of_any_name = ("*",) if get_origin(field.annotation) is dict else ()
+        for part in (field.annotation, *get_args(field.annotation)):
             if isinstance(part, type) and issubclass(part, BaseModel):
-                found |= _sections(part, (*prefix, name))
+                found |= _sections(part, (*prefix, name, *of_any_name))
     return found
 
 
 _SECTIONS = _sections(Config)
-_ALL_KEYS = {key: ".".join([*section, key]) for section, keys in reversed(_SECTIONS.items()) for key in keys}
+_ALL_KEYS = {
+    key: ".".join([*section, key])
+    for section, keys in reversed(_SECTIONS.items())
+    for key in keys
+    if "*" not in section
+}
 # Parts of pydantic's locations that stand for a member of a union, not for a key.
 _UNION_TAGS = {"constrained-float", "function-after", "literal['original']", "float"}
 
 
 def _known_keys(section: list[str]) -> list[str]:
-    keys = _SECTIONS.get(tuple(section), [])
+    keys = _SECTIONS.get(tuple(section)) or _SECTIONS.get((*section[:-1], "*"), [])
     return keys if section else [*keys, *DOCUMENTED_SECTIONS]

@@ -9,7 +9,7 @@ from ..data.augment import Normalisation
 from ..data.images import HierarchicalDataset, HierarchicalImages
 from ..data.splits import hold_out
 from ..models.backbones import has_batch_norm
-from ..models.build import build_network, load_state
+from ..models.build import build_network
 from ..training import checkpoint
 from ..training.calibration import CALIBRATION_IMAGES, calibrate_batch_norm
 from ..training.checkpoint import Description
@@ -19,7 +19,7 @@ from ..training.loop import TrainingJob, train
 from ..training.progress import ProgressDisplay
 from .checks import check_labels
 from .config import Config
-from .plan import WHOLE, Run
+from .plan import Run, named_weights
 
 
 def resolve(run: Run) -> Run:
@@ -40,7 +40,7 @@ def resolve(run: Run) -> Run:
             settled["batch_norm_momentum"] = "original"
         hemispheres[side] = hemisphere.model_copy(update=settled)
     model = config.model.model_copy(update=hemispheres)
-    parents = {side: resolve(parent) for side, parent in run.parents.items()}
+    parents = {prefix: resolve(parent) for prefix, parent in run.parents.items()}
     return Run(config.model_copy(update={"training": training, "model": model}), run.seed, run.role, parents)
 
 
@@ -75,24 +75,21 @@ def train_run(
 ) -> None:
     """Train a (resolved) run's network in its folder, or go on with it.
 
-    parents: by side, the checkpoint that a hemisphere comes from; by WHOLE that of the whole network.
+    parents: the checkpoints of what it comes from, by the prefix of the state that each gives.
     """
     config, hierarchy = run.config, dataset.hierarchy
-    network = build_network(config.model, hierarchy.fine_count, hierarchy.coarse_count, run.seed)
-    whole = parents.get(WHOLE, config.model.checkpoint)
-    if whole is not None:
-        load_state(network, checkpoint.read(whole).network_state, str(whole))
-    for side, hemisphere in config.model.hemispheres.items():
-        path = parents.get(side, hemisphere.checkpoint)
-        if path is not None:
-            checkpoint.load_hemisphere(network, side, path)
-    training, validation = split(config, dataset)
     description = describe(config, dataset)
-    for side, hemisphere in config.model.hemispheres.items():
-        if hemisphere.freeze == "untrained":
-            # Over all of the set, which may be sorted by class.
-            chosen = training.images[:: max(1, len(training) // CALIBRATION_IMAGES)][:CALIBRATION_IMAGES]
-            calibrate_batch_norm(network.hemispheres[side], description.normalise(chosen))
+    network = build_network(
+        config.model, hierarchy.fine_count, hierarchy.coarse_count, run.seed, description.image_size
+    )
+    for prefix, path in (named_weights(config.model) | {**parents}).items():
+        checkpoint.load_weights(network, prefix, path)
+    training, validation = split(config, dataset)
+    untrained = [side for side, hemisphere in config.model.hemispheres.items() if hemisphere.freeze == "untrained"]
+    if untrained:
+        # Over all of the set, which may be sorted by class.
+        chosen = training.images[:: max(1, len(training) // CALIBRATION_IMAGES)][:CALIBRATION_IMAGES]
+        calibrate_batch_norm(network, untrained, description.normalise(chosen))
     train(
         TrainingJob(
             network,
@@ -118,11 +115,11 @@ def evaluate_run(run: Run, dataset: HierarchicalDataset, tested: Path | None, he
     model = run.config.model
     images = split(run.config, dataset)[1] if held_out else dataset.test
     device = choose_device(run.config.training.device)
-    own_code = {*model.archs, *run.config.own_code}
+    own_code = {*model.kinds, *run.config.own_code}
     if tested is None:
         ensemble, description = checkpoint.load_ensemble(model.members or [], model.average, own_code)
         check_labels(description, dataset, "the ensemble")
         return evaluate(ensemble.to(device), images, description.normalise)
     read = checkpoint.read(tested)
-    network = checkpoint.build(read, tested, own_code=own_code).to(device)
+    network = checkpoint.build(read, tested, own_code=own_code, lesions=model.lesions or None).to(device)
     return evaluate(network, images, read.description.normalise)

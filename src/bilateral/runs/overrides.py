@@ -15,6 +15,7 @@ from .documented_keys import our_key
 
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _WHOLE = re.compile(r"[-+]?[0-9]+(?:_[0-9]+)*")
+_OF_VARIANT = re.compile(r"experiment\.variants\.[^.]+\.set\.")
 # In an ensemble this key of the original code lists files.
 _LISTED = {"hparams.model_path_fine": list[Path] | Path | None}
 
@@ -36,18 +37,27 @@ def _set(values: dict[str, Any], text: str, root: type[BaseModel]) -> None:
     key, equals, value = text.partition("=")
     if not equals or not all(key.split(".")):
         raise ConfigError(f"the override {text!r} must have the form key=value, such as training.epochs=20")
-    *sections, last = key.split(".")
+    of_variant = _OF_VARIANT.match(key)  # whose settings have dotted keys of their own
+    setting = key[of_variant.end() :] if of_variant else key
+    path = [*of_variant[0].rstrip(".").split("."), setting] if of_variant else key.split(".")
+    annotation = _LISTED.get(key) or _annotation(root, (our_key(setting) or setting).split("."))
+    try:
+        read = _read(annotation, value)
+    except ValueError:
+        read = value
+    put(values, path, read, f"the override {text!r}")
+
+
+def put(values: dict[str, Any], path: Sequence[str], value: Any, what: str) -> None:
+    """Set in nested `values` what stands at a path of keys. Raises ConfigError that begins with `what`."""
+    *sections, last = path
     for section in sections:
         if values.get(section) is None:
             values[section] = {}
         values = values[section]
         if not isinstance(values, dict):
-            raise ConfigError(f"the override {text!r}: {section} is a value, not a section")
-    annotation = _LISTED.get(key) or _annotation(root, (our_key(key) or key).split("."))
-    try:
-        values[last] = _read(annotation, value)
-    except ValueError:
-        values[last] = value
+            raise ConfigError(f"{what}: {section} is a value, not a section")
+    values[last] = value
 
 
 def _annotation(section: Any, path: Sequence[str]) -> Any:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..base.errors import OutputError
 from ..base.files import open_plain, whole_file
 from ..data.hierarchy import LabelHierarchy
-from ..models.macro import mean_logits
+from ..models.ensemble import mean_logits
 
 LEVELS = ("fine", "coarse")
 MOST_BYTES = 2**30

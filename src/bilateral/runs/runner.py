@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import time
 import traceback
-import warnings
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -31,10 +30,10 @@ from ..training.run_record import (
     digests,
     read_record,
 )
-from .checks import check_labels, check_network
+from .checks import check_network
 from .config import Config, dump_config
 from .execution import evaluate_run, resolve, train_run
-from .plan import WHOLE, Run
+from .plan import Run, with_weights
 from .predictions import Predictions
 
 log = logging.getLogger(__name__)
@@ -46,14 +45,13 @@ FAILURE = "failure.log"
 class RunResult:
     """A finished run: its folder, its tested checkpoint (None for an ensemble), and its test metrics (0 to 1).
 
-    metrics is empty where the config says `evaluate: false`. given: the checkpoint came from elsewhere, not from us.
+    metrics is empty where the config says `evaluate: false`.
     """
 
     run: Run
     folder: Path
     checkpoint: Path | None
     metrics: dict[str, float]
-    given: bool = False
 
 
 class Runner:
@@ -109,25 +107,6 @@ class Runner:
             self._results[identity] = finished or self._run_alone(run, identity, parents)
         return self._results[identity]
 
-    def evaluate_hemisphere(self, run: Run, path: Path) -> RunResult | None:
-        """Test the network in a given checkpoint in place of `run`, which would have trained such a one.
-
-        None, with a warning, where the file holds no network of one hemisphere under the head that `run` has.
-        """
-        read = checkpoint.read(path)
-        check_labels(read.description, self.dataset, str(path))
-        model, level = read.description.model, run.config.model.levels[0]
-        if model.mode_hemis != "unilateral" or level not in model.levels:
-            warnings.warn(
-                f"{path}, given as the {run.role} hemisphere, is no network of one hemisphere under a {level} head: "
-                f"the table has no row for {run.role} alone",
-                stacklevel=2,
-            )
-            return None
-        alone = Run(run.config.model_copy(update={"model": model}), run.seed, run.role)
-        metrics = evaluate_run(run, self.dataset, path).metrics("test", self.dataset.hierarchy)
-        return RunResult(alone, path.parent, path, metrics, given=True)
-
     def _reuse(self, run: Run, identity: str) -> RunResult | None:
         """The result of a run that is finished, and whose files are as they were made."""
         folder = find_folder(run, identity)
@@ -175,14 +154,14 @@ class Runner:
 
     def _do(self, run: Run, folder: Path, identity: str, parents: dict[str, RunResult]) -> RunResult:
         started = time.perf_counter()
-        tested = _tested(run.config, folder)
+        tested = _tested(run.config, folder) if run.config.train or not parents else parents[""].checkpoint
         if distributed.is_first():
             remove_partial_files(folder)
             (folder / FAILURE).unlink(missing_ok=True)
             write_text(folder / "config.yaml", dump_config(_with_parents(run, parents)))
             log.info("%s: %s", run.title, folder)
         # A finished run that only lacks its test is not trained again.
-        if tested is not None and not distributed.from_first(lambda: _is_trained(run, folder)):
+        if run.config.train and tested is not None and not distributed.from_first(lambda: _is_trained(run, folder)):
             given = {part: parent.checkpoint for part, parent in parents.items() if parent.checkpoint is not None}
             train_run(run, self.dataset, given, folder, self.progress)
         return distributed.from_first(lambda: self._finish(run, folder, identity, parents, tested, started))
@@ -210,6 +189,7 @@ class Runner:
                 Predictions(held_out.logits, held_out.labels).save(folder / HELD_OUT)
             write_text(folder / "result.yaml", to_yaml([metrics]))
         trained = read_record(folder)
+        weights = [f"{CHECKPOINTS}/{tested.name}"] if tested is not None and run.config.train else []
         record = RunRecord(
             id=identity,
             kind=run.kind(self.dataset.fingerprint),
@@ -226,10 +206,8 @@ class Runner:
             code=trained.code if trained else run.code,
             machine=trained.machine if trained else dict(describe_machine(choose_device(run.config.training.device))),
             processes=trained.processes if trained else distributed.world_size(),
-            checkpoint=None if tested is None else _name(run.config),
-            digests=digests(
-                folder, [PREDICTIONS, HELD_OUT, *([] if tested is None else [f"{CHECKPOINTS}/{tested.name}"])]
-            ),
+            checkpoint=_name(run.config) if weights else None,
+            digests=digests(folder, [PREDICTIONS, HELD_OUT, *weights]),
         )
         record.write(folder)
         last = folder / "checkpoints" / "last.safetensors"
@@ -251,14 +229,7 @@ def commit() -> str | None:
 
 def _with_parents(run: Run, parents: dict[str, RunResult]) -> Config:
     """The run's config with its seed and its parents' checkpoints in it: enough to do it again by `train`."""
-    model = run.config.model
-    hemispheres = {
-        side: hemisphere.model_copy(update={"checkpoint": parents[side].checkpoint})
-        for side, hemisphere in model.hemispheres.items()
-        if side in parents
-    }
-    whole = {"checkpoint": parents[WHOLE].checkpoint} if WHOLE in parents else {}
-    model = model.model_copy(update=hemispheres | whole)
+    model = with_weights(run.config.model, {prefix: parent.checkpoint for prefix, parent in parents.items()})
     return run.config.model_copy(update={"seeds": [run.seed], "model": model})
 
 
@@ -268,9 +239,11 @@ def _name(config: Config) -> Literal["best", "last"]:
 
 
 def _tested(config: Config, folder: Path) -> Path | None:
-    """The checkpoint that is tested; None for an ensemble, which has none of its own."""
+    """The checkpoint that is tested; None for an ensemble, and where it is a parent's."""
     if config.model.mode_hemis == "ensemble":
         return None
+    if not config.train:
+        return config.model.checkpoint and checkpoint.find(config.model.checkpoint)
     return folder / CHECKPOINTS / f"{_name(config)}.safetensors"
 
 
@@ -282,7 +255,7 @@ def _holds_out(config: Config) -> bool:
 def _checkpoint_damage(config: Config, folder: Path, record: RunRecord) -> str | None:
     """What is wrong with the tested checkpoint of a finished run, in a clause."""
     tested = _tested(config, folder)
-    if tested is None:
+    if tested is None or not config.train:
         return None
     name = f"{CHECKPOINTS}/{tested.name}"
     wrong = damage(folder, record, name)

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..base.errors import ConfigError, OutputError
 from ..base.files import read_json_lines
 from ..base.own_code import refuse_strange
-from ..models.macro import HemisphericNetwork
+from ..models.network import Network
 from ..training import checkpoint
 from ..training.checkpoint import Description
 from ..training.run_record import FILE, HELD_OUT, PREDICTIONS, REMEDY, RunRecord, damage, read_record, run_names
@@ -66,21 +66,28 @@ class StoredRun:
     @cached_property
     def description(self) -> Description:
         """What its network is."""
-        return checkpoint.read(self.folder).description
+        return checkpoint.read(self._tested).description
 
-    def network(self) -> HemisphericNetwork:
-        """Its tested network, in evaluation mode, on the CPU. Raises CheckpointError."""
-        return checkpoint.load(self.folder, own_code=self.own_code)
+    def network(self) -> Network:
+        """Its tested network, with its lesions, in evaluation mode, on the CPU. Raises CheckpointError."""
+        read = checkpoint.read(self._tested)
+        return checkpoint.build(read, self._tested, own_code=self.own_code, lesions=self.config.model.lesions or None)
+
+    @property
+    def _tested(self) -> Path:
+        """Its folder, or the checkpoint that it was given to test."""
+        given = self.config.model.checkpoint if self.record.checkpoint is None else None
+        return given or self.folder
 
     def epochs(self) -> list[dict[str, float]]:
         """The metrics of every epoch, as in metrics.jsonl; none where there is no such file."""
         return read_json_lines(self.folder / "metrics.jsonl")
 
     def parents(self) -> dict[str, "StoredRun"]:
-        """The runs that it was made from, by side."""
+        """The runs that it was made from, by the prefix of its state that each gave."""
         return {
-            part: StoredRun.open(beside(self.folder.parent.parent, folder, self.folder / FILE), self.own_code)
-            for part, folder in self.record.parents.items()
+            prefix: StoredRun.open(beside(self.folder.parent.parent, folder, self.folder / FILE), self.own_code)
+            for prefix, folder in self.record.parents.items()
         }
 
 

@@ -14,14 +14,15 @@ from torch import Tensor
 from ..base.errors import CheckpointError, ConfigError, DataError, OutputError
 from ..base.files import open_plain, whole_file
 from ..base.memory import check_memory
-from ..base.own_code import refuse_strange
+from ..base.own_code import is_own, refuse_strange
 from ..base.section import user_path
 from ..base.text import shown
 from ..data import cifar100
 from ..data.augment import Normalisation
-from ..models.backbones import BACKBONES
 from ..models.build import State, build_network, check_state, hemisphere_state, load_state, not_finite, try_out
-from ..models.macro import Ensemble, HemisphericNetwork
+from ..models.config import LesionConfig, ModelConfig
+from ..models.ensemble import Ensemble
+from ..models.network import Network, Trained
 from ..models.original_checkpoints import read_original
 from ..models.torch_files import is_torch_file
 from . import header as headers
@@ -59,7 +60,7 @@ class Checkpoint:
 
 def save(
     path: Path,
-    network: HemisphericNetwork,
+    network: Network,
     description: Description,
     optimizer_state: OptimizerState | None = None,
     training: TrainingState | None = None,
@@ -127,47 +128,57 @@ def find(path: Path) -> Path:
         raise CheckpointError(f"the folder {path} holds no {CHECKPOINTS}/best.safetensors or last.safetensors")
     if record.checkpoint is None:
         raise CheckpointError(
-            f"the run in {path} has no weights of its own: it is an ensemble; give one of its members"
+            f"the run in {path} has no weights of its own: it tested given ones, such as an ensemble's; give these"
         )
     raise CheckpointError(f"the checkpoint of the run in {path} is gone: {candidates[0]}; {REMEDY}")
 
 
 def build(
-    checkpoint: Checkpoint, source: Path, mode_out: str | None = None, own_code: Collection[str] = ()
-) -> HemisphericNetwork:
+    checkpoint: Checkpoint,
+    source: Path,
+    mode_out: str | None = None,
+    own_code: Collection[str] = (),
+    lesions: Mapping[str, LesionConfig] | None = None,
+) -> Network:
     """Build a checkpoint's network in evaluation mode.
 
-    own_code: the `package.module:Class` backbones that a file may name; a file alone never decides what code
-    is run. Raises CheckpointError if the file names another one, describes a network that cannot be, or its tensors do
+    own_code: the `package.module:Class` kinds that a file may name; a file alone never decides what code
+    is run. lesions: in place of those that it was made with. Raises ConfigError for a lesion of what there is not;
+    CheckpointError if the file names another one, describes a network that cannot be, or its tensors do
     not fit.
     """
     if mode_out not in (None, "pred", "feature"):
         raise ConfigError(f"mode_out: {mode_out!r} is not allowed; allowed: pred, feature")
     description = checkpoint.description
-    archs = _archs(description)
-    refuse_strange(archs, own_code, f"the checkpoint {source}", CheckpointError)
-    model = description.model.model_copy(update={"mode_out": mode_out} if mode_out else {})
+    refuse_strange(description.model.kinds, own_code, f"the checkpoint {source}", CheckpointError)
+    given = {"mode_out": mode_out, "lesions": lesions}
+    model = description.model.model_copy(update={key: value for key, value in given.items() if value is not None})
     try:
-        network = _sketch(description)
+        network = _sketch(description, model)
         try_out(network, model, description.image_size, len(description.normalise.mean))
-        # A state has all tensors of our backbones, so that no memory and no initial weights are needed before.
-        if not archs <= set(BACKBONES):
-            network = build_network(model, description.fine_count, description.coarse_count)
+        # A state has all tensors of our kinds, so that no memory and no initial weights are needed before.
+        if any(is_own(kind) for kind in model.kinds):
+            network = build_network(
+                model, description.fine_count, description.coarse_count, image_size=description.image_size
+            )
     except (ConfigError, DataError) as error:
+        if str(error).startswith("model.lesions"):
+            raise
         raise CheckpointError(f"{source} describes a network that cannot be: {error}") from error
     network.outputs_features = model.mode_out == "feature"
     load_state(network, checkpoint.network_state, str(source), replace=True)
-    network.normalise = description.normalise
+    network.trained = Trained(description.normalise, description.image_size, description.hierarchy)
     network.eval()
     return network
 
 
-def load(path: str | Path, mode_out: str | None = None, own_code: Collection[str] = ()) -> HemisphericNetwork:
+def load(path: str | Path, mode_out: str | None = None, own_code: Collection[str] = ()) -> Network:
     """Give the trained network of any checkpoint, of ours or of the original's format, in evaluation mode.
 
-    path: the file, or a run's folder; `~` and `$NAME` count. mode_out: `feature` makes it give features and no logits.
-    own_code: `package.module:Class` backbones that the file may name. Calling the network on normalised images
-    (B, 3, H, W), as `network.normalise` makes them of uint8 ones, gives an `Output` of `fine`, `coarse` and `features`.
+    path: the file, or a run's folder; `~` and `$NAME` count. mode_out: `feature` makes it give features alone.
+    own_code: `package.module:Class` kinds (backbones, parts, ...) that the file may name. Calling the network on
+    normalised images (B, 3, H, W), as `network.normalise` makes them of uint8 ones, gives an `Output` of `fine`,
+    `coarse` and `features`.
     Raises CheckpointError where there is none, or where tensors do not fit (they are named).
     """
     path = Path(path)
@@ -205,14 +216,18 @@ def load_ensemble(
     ), first
 
 
-def load_hemisphere(network: HemisphericNetwork, side: str, path: Path, replace: bool = False) -> None:
-    """Put a trained hemisphere from the checkpoint at `path` in place of the network's one on `side`.
+def load_weights(network: Network, prefix: str, path: Path, replace: bool = False) -> None:
+    """Put trained weights from the checkpoint at `path` in place of the network's, under a prefix of its state.
 
-    A file of one hemisphere gives that one; a file of two the one on the same side. replace: as in `load_state`.
-    Raises CheckpointError.
+    prefix: "" for the whole network, or `hemispheres.left`, which a file of one hemisphere gives whichever side it was.
+    replace: as in `load_state`. Raises CheckpointError.
     """
-    state = hemisphere_state(read(path).network_state, side, str(path))
-    load_state(network.hemispheres[side], state, f"the hemisphere in {path}", replace)
+    state = read(path).network_state
+    if not prefix:
+        load_state(network, state, str(path), replace)
+        return
+    own = hemisphere_state(state, prefix.rpartition(".")[2], str(path))
+    load_state(network.get_submodule(prefix), own, f"the hemisphere in {path}", replace)
 
 
 def _read_own(path: Path, header_length: int) -> Checkpoint:
@@ -243,9 +258,9 @@ def _check_tensors(description: Description, given: Mapping[str, tuple[Sequence[
             raise CheckpointError(f"{damaged}s tensor {name!r:.80} has no place in a checkpoint of ours")
         if kind not in _DTYPES:
             raise CheckpointError(f"{damaged}s tensor {name!r:.80} is of the kind {kind}, which networks do not have")
-    if _archs(description) <= set(BACKBONES):
+    if not any(is_own(kind) for kind in description.model.kinds):
         try:
-            sketch = _sketch(description)
+            sketch = _sketch(description, description.model)
         except ConfigError as error:
             raise CheckpointError(f"{path} describes a network that cannot be: {error}") from error
         shapes = {
@@ -256,14 +271,10 @@ def _check_tensors(description: Description, given: Mapping[str, tuple[Sequence[
         check_state(sketch, shapes, damaged)
 
 
-def _sketch(description: Description) -> HemisphericNetwork:
+def _sketch(description: Description, model: ModelConfig) -> Network:
     """The network of a description without memory: its names, shapes and kinds."""
     with torch.device("meta"):
-        return build_network(description.model, description.fine_count, description.coarse_count)
-
-
-def _archs(description: Description) -> set[str]:
-    return {hemisphere.arch for hemisphere in description.model.hemispheres.values()}
+        return build_network(model, description.fine_count, description.coarse_count, image_size=description.image_size)
 
 
 def _read_original(path: Path) -> Checkpoint:

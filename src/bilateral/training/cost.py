@@ -15,8 +15,9 @@ def training_flops(cost: NetworkCost, model: ModelConfig, config: TrainingConfig
     for the `held_out` images, whose features are kept with them.
     """
     frozen = {side for side, hemisphere in model.hemispheres.items() if hemisphere.freeze}
-    kept = config.feature_views > 0 and frozen == set(model.hemispheres)
+    kept = config.feature_views > 0 and cost.fixed_until_join
     passes = config.feature_views * images + held_out if kept else config.epochs * images
     fixed = sum(flops for side, flops in cost.hemisphere_flops.items() if side in frozen)
-    learning = cost.head_flops + sum(flops for side, flops in cost.hemisphere_flops.items() if side not in frozen)
+    learning = cost.head_flops + cost.bridge_flops
+    learning += sum(flops for side, flops in cost.hemisphere_flops.items() if side not in frozen)
     return passes * fixed + config.epochs * images * FORWARD_AND_BACKWARD * learning

@@ -11,10 +11,13 @@ from ..data.augment import Normalisation
 from ..data.hierarchy import LabelHierarchy
 from ..data.images import HierarchicalImages
 from ..models.output import Output
+from .device import seed_everything
 from .objective import correct, losses, named_metrics
 from .out_of_memory import memory_errors
 
 EVALUATION_BATCH = 500
+EVALUATION_SEED = 0
+"""Of parts that draw random numbers in evaluation too: they draw the same ones in every pass over a set of images."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ def evaluate(network: nn.Module, images: HierarchicalImages, normalise: Normalis
     was_training = network.training
     network.eval()
     device = next(network.parameters()).device
+    seed_everything(device, EVALUATION_SEED)
     with memory_errors("testing a network"):
         outputs = [network(normalise(batch.to(device))) for batch in images.images.split(EVALUATION_BATCH)]
         logits = _gather(output.logits for output in outputs)

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..base.streams import derive_seed
 from ..data.augment import Crops, Normalisation, crop_and_flip
 from ..data.images import HierarchicalImages
-from ..models.macro import HemisphericNetwork
+from ..models.network import Network
 from ..models.output import Output
 from .config import TrainingConfig
 from .device import autocast
@@ -41,7 +41,7 @@ class LiveImages:
 
     def __init__(
         self,
-        network: HemisphericNetwork,
+        network: Network,
         train: HierarchicalImages,
         validation: HierarchicalImages,
         normalise: Normalisation,
@@ -83,11 +83,11 @@ class FrozenFeatures:
 
     The first view is the images as they are, the others are augmented; epoch e uses view e modulo their number.
     Memory: views x images x features, in the precision of training; past `config.feature_memory_gb`, or half of what is
-    free, they lie in a file in `folder`. Only for networks whose hemispheres are all frozen.
+    free, they lie in a file in `folder`. Only for networks that are fixed until the join.
     """
 
     def __init__(self, live: LiveImages, folder: Path) -> None:
-        assert live.network.frozen == set(live.network.hemispheres), "a hemisphere is not frozen"
+        assert live.network.fixed_until_join, "the features change in training"
         self.network = live.network
         count, views = len(live.train), live.config.feature_views
         budget = min(live.config.feature_memory_gb * 1e9, free_bytes(live.device) / 2)
@@ -124,6 +124,5 @@ class FrozenFeatures:
 
 
 def build_inputs(live: LiveImages, folder: Path) -> Inputs:
-    """Keep features where the config asks for views and every hemisphere is frozen; else run live."""
-    wholly_frozen = live.network.frozen == set(live.network.hemispheres)
-    return FrozenFeatures(live, folder) if wholly_frozen and live.config.feature_views else live
+    """Keep features where the config asks for views and the network is fixed until the join; else run live."""
+    return FrozenFeatures(live, folder) if live.config.feature_views and live.network.fixed_until_join else live

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..base.errors import ConfigError
 from ..base.files import writing
-from ..models.macro import HemisphericNetwork
+from ..models.network import Network
 from . import checkpoint
 from .checkpoint import Description
 from .config import CheckpointConfig
@@ -33,9 +33,7 @@ class KeptCheckpoints:
         """The best epoch's checkpoint."""
         return self.folder / "best.safetensors"
 
-    def offer(
-        self, epoch: int, metrics: dict[str, float], network: HemisphericNetwork, description: Description
-    ) -> None:
+    def offer(self, epoch: int, metrics: dict[str, float], network: Network, description: Description) -> None:
         """Keep this epoch's network if it is among the best; drop what it displaces.
 
         Raises ConfigError if the monitored metric is not among `metrics`.

@@ -18,13 +18,13 @@ from ..base.streams import derive_seed
 from ..data.batches import shuffled_batches
 from ..data.images import HierarchicalImages
 from ..models.build import check_state, load_state, not_finite
-from ..models.macro import HemisphericNetwork
+from ..models.network import Network
 from ..models.output import Output
 from . import checkpoint, distributed
 from .checkpoint import Checkpoint, Description, TrainingState
 from .config import CheckpointConfig, TrainingConfig
 from .device import choose_device, prepare, seed_everything
-from .evaluation import EVALUATION_BATCH
+from .evaluation import EVALUATION_BATCH, EVALUATION_SEED
 from .inputs import Inputs, LiveImages, build_inputs
 from .keeping import KeptCheckpoints
 from .objective import correct, losses, named_metrics
@@ -43,7 +43,7 @@ class TrainingJob:
     config.precision must be resolved (not `auto`). title: of its bar on the progress display.
     """
 
-    network: HemisphericNetwork
+    network: Network
     description: Description
     train: HierarchicalImages
     validation: HierarchicalImages
@@ -103,8 +103,7 @@ def train(job: TrainingJob) -> None:
     Raises TrainingDivergedError for what is no finite number, before a checkpoint has it; OutputError where the folder
     cannot be written; OutOfMemoryError.
     """
-    archs = [each.arch for each in job.description.model.hemispheres.values()]
-    strange = ", ".join(arch for arch in archs if own_code.is_own(arch))
+    strange = ", ".join(kind for kind in job.description.model.kinds if own_code.is_own(kind))
     if strange:
         own_code.call(lambda: _train(job), f"training with {strange}")
     else:
@@ -174,7 +173,7 @@ def _do_epochs(job: TrainingJob) -> None:
 class _Step(nn.Module):
     """The forward pass on chosen training images, as one module, which is what torch runs in parallel."""
 
-    def __init__(self, network: HemisphericNetwork, inputs: Inputs) -> None:
+    def __init__(self, network: Network, inputs: Inputs) -> None:
         super().__init__()
         self.network, self.inputs = network, inputs
 
@@ -232,8 +231,9 @@ def _train_epoch(
 
 
 @torch.no_grad()
-def _validate(network: HemisphericNetwork, inputs: Inputs, images: HierarchicalImages) -> Tally:
+def _validate(network: Network, inputs: Inputs, images: HierarchicalImages) -> Tally:
     network.eval()
+    seed_everything(images.fine.device, EVALUATION_SEED)
     tally = Tally()
     everyone = torch.arange(len(images), device=images.fine.device)
     for indices in distributed.own_share(everyone).split(EVALUATION_BATCH):

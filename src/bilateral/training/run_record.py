@@ -1,9 +1,9 @@
 """The record of a finished run, `run.yaml`: what was run, by what, and the digests of what came of it."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ..base.errors import OutputError
 from ..base.files import file_digest, read_text, write_text
@@ -25,6 +25,15 @@ def run_names(recorded: str) -> tuple[str, str]:
     return names[0], names[1]
 
 
+_OLD_PREFIXES = {"left": "hemispheres.left", "right": "hemispheres.right", "network": ""}
+
+
+def _with_prefixes(parents: Any) -> Any:
+    """Parents by prefix, of older records too, which had sides."""
+    named = isinstance(parents, dict)
+    return {_OLD_PREFIXES.get(part, part): folder for part, folder in parents.items()} if named else parents
+
+
 def _checked(recorded: str) -> str:
     run_names(recorded)
     return recorded
@@ -44,9 +53,9 @@ class RunRecord(BaseModel):
     """What `run.yaml` says of a finished run.
 
     id, kind: digests of what determines the result, with and without the seed. parents: folders of the runs that it was
-    made from, by side. metrics: of the test (0 to 1), empty where there was none. checkpoint: the tested one; None for
-    an ensemble. digests: SHA-256 by file, relative to the run's folder; older records have none. code: digest of
-    the code that computed it.
+    made from, by the prefix of its state that each gave. metrics: of the test (0 to 1), empty where there was none.
+    checkpoint: the tested one; None for a run that only tests. digests: SHA-256 by file, relative to the run's folder;
+    older records have none. code: digest of the code that computed it.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -55,7 +64,7 @@ class RunRecord(BaseModel):
     kind: str
     role: str
     seed: Annotated[int, Field(ge=0)]
-    parents: dict[str, Annotated[str, AfterValidator(_checked)]] = {}
+    parents: Annotated[dict[str, Annotated[str, AfterValidator(_checked)]], BeforeValidator(_with_prefixes)] = {}
     data: RecordedData
     metrics: dict[str, float]
     finished: str | None = None

@@ -1,7 +1,8 @@
 """The backbones by name, and the one place where a hemisphere's config becomes a backbone.
 
 A new backbone is one file here and one line in BACKBONES; one of your own needs neither:
-`arch: package.module:MyBackbone`, a class that is called with the HemisphereConfig.
+`arch: package.module:MyBackbone`, a class that is called with the HemisphereConfig. Settings of its own are fields of
+its `Options`, a Section; it finds them, checked, in `config.options`.
 """
 
 from collections.abc import Collection
@@ -12,31 +13,32 @@ from torch.nn.parameter import is_lazy
 
 from ...base import own_code
 from ...base.errors import ConfigError
+from ...base.registry import Registry, read_options
 from ..config import HemisphereConfig
 from .base import Backbone
 
 _HERE = "bilateral.models.backbones"
-BACKBONES: dict[str, str] = {
-    "resnet9": f"{_HERE}.resnet9:ResNet9",
-    "sparse_resnet9": f"{_HERE}.sparse_resnet9:SparseResNet9",
-    "inverted_resnet9": f"{_HERE}.sparse_resnet9:InvertedResNet9",
-    "vgg11": f"{_HERE}.vgg:VGG11",
-    "vgg11_pool": f"{_HERE}.vgg:VGG11Pool",
-    "resnet18": f"{_HERE}.resnet:ResNet18",
-    "resnet34": f"{_HERE}.resnet:ResNet34",
-    "resnet50": f"{_HERE}.resnet:ResNet50",
-    "resnet101": f"{_HERE}.resnet:ResNet101",
-    "resnet152": f"{_HERE}.resnet:ResNet152",
-}
+BACKBONES = Registry(
+    "backbone",
+    {
+        "resnet9": f"{_HERE}.resnet9:ResNet9",
+        "sparse_resnet9": f"{_HERE}.sparse_resnet9:SparseResNet9",
+        "inverted_resnet9": f"{_HERE}.sparse_resnet9:InvertedResNet9",
+        "vgg11": f"{_HERE}.vgg:VGG11",
+        "vgg11_pool": f"{_HERE}.vgg:VGG11Pool",
+        "resnet18": f"{_HERE}.resnet:ResNet18",
+        "resnet34": f"{_HERE}.resnet:ResNet34",
+        "resnet50": f"{_HERE}.resnet:ResNet50",
+        "resnet101": f"{_HERE}.resnet:ResNet101",
+        "resnet152": f"{_HERE}.resnet:ResNet152",
+    },
+    "package.module:Backbone",
+)
 
 
 def find_backbone(arch: str) -> type[Backbone]:
     """Give the class of a registered name or of `package.module:Class`. Raises ConfigError for others."""
-    if arch not in BACKBONES and not own_code.is_own(arch):
-        raise ConfigError(
-            f"arch: unknown backbone {arch!r}; allowed: {', '.join(BACKBONES)}, or package.module:Backbone"
-        )
-    found = own_code.load_object(BACKBONES.get(arch, arch), "arch")
+    found = BACKBONES.find(arch, "arch")
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         raise ConfigError(f"arch: {arch!r} is no class of torch.nn.Module")
     return found  # type: ignore[return-value]
@@ -64,7 +66,8 @@ def build_backbone(config: HemisphereConfig) -> Backbone:
             raise ConfigError(f"width: the backbone {config.arch!r} has a fixed width")
         if isinstance(config.batch_norm_momentum, float) and "batch_norm_momentum" not in reads:
             raise ConfigError(f"batch_norm_momentum: the backbone {config.arch!r} does not read it")
-    if config.arch in BACKBONES:
+    config = config.model_copy(update={"options": read_options(backbone_class, config.options, "options")})
+    if config.arch in BACKBONES.names:
         return backbone_class(config)
     backbone, count = own_code.call(lambda: _with_count(backbone_class(config)), f"arch: {config.arch!r}")
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:

@@ -22,18 +22,11 @@ class Backbone(nn.Module):
     num_features: int
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features (B, num_features) of images (B, 3, H, W)."""
+        """Features (B, num_features) of images (B, 3, H, W), without the parts and bridges of a network."""
         values = images
         for stage in self.stages:
             values = getattr(self, stage)(values)
         return values
-
-    def activations(self, images: Tensor) -> dict[str, Tensor]:
-        """The output of every stage by name, the features (B, num_features) last."""
-        values, outputs = images, {}
-        for stage in self.stages:
-            values = outputs[stage] = getattr(self, stage)(values)
-        return outputs
 
     @classmethod
     def batch_norm_momentum(cls, config: HemisphereConfig) -> float:

@@ -2,15 +2,16 @@
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ..config import HemisphereConfig
-from ..kwta import KWinnersTakeAll
+from ..parts.kwta import KWinnersTakeAll
 from .base import Backbone, scaled
 
 
 class SparseConvBlock(nn.Sequential):
-    """Convolution 3x3 with bias, k-WTA (where `config.sparsity` is set), batch norm, ReLU, optionally max-pool 2."""
+    """Convolution 3x3 with bias, k-WTA (where `config.sparsity` is set), batch norm, optionally max-pool 2, ReLU."""
 
     def __init__(
         self, inputs: int, outputs: int, config: HemisphereConfig, momentum: float, pool: bool = False
@@ -18,11 +19,11 @@ class SparseConvBlock(nn.Sequential):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
         if config.sparsity is not None:
-            self.kwta = KWinnersTakeAll(config.sparsity)
+            self.kwta = KWinnersTakeAll(config.sparsity, torch.Size([outputs]))
         self.norm = nn.BatchNorm2d(outputs, momentum=momentum)
-        self.relu = nn.ReLU()
-        if pool:
+        if pool:  # before ReLU, which then has a quarter of the work, for the same values and gradients
             self.pool = nn.MaxPool2d(2)
+        self.relu = nn.ReLU()
 
 
 class SparseResidualBlock(nn.Module):

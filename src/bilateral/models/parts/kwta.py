@@ -1,13 +1,15 @@
 """k-winners-take-all: sparse feature maps, as the original code makes them and image by image."""
 
 import math
+from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from .config import SparsityConfig
+from ..config import SparsityConfig
+from .base import Part
 
 
-class KWinnersTakeAll(nn.Module):
+class KWinnersTakeAll(Part):
     """Keep the largest signed activations of each channel, in two stages; all others become 0.
 
     Stage 1 keeps, in each image and channel, the ceil(k H W) largest. Stage 2 keeps, in each channel,
@@ -17,25 +19,25 @@ class KWinnersTakeAll(nn.Module):
     (B, C, H, W) -> (B, C, H, W).
     """
 
-    def __init__(self, config: SparsityConfig) -> None:
-        super().__init__()
-        self.config = config
+    Options = SparsityConfig
+    neutral: ClassVar = {"k": 1.0, "per_k": 1.0}
 
     def forward(self, maps: Tensor) -> Tensor:
         """Sparsify feature maps (B, C, H, W)."""
         batch, channels, height, width = maps.shape
-        winners = math.ceil(self.config.k * height * width)
+        winners = math.ceil(self.options.k * height * width)
         rows = _keep_largest(maps.transpose(0, 1).reshape(channels, batch, height * width), winners)
         together = 1
-        if self.config.variant == "original":
+        if self.options.variant == "original":
             together = batch
             rows = rows.reshape(channels, 1, batch * height * width)
-        rows = _keep_largest(rows, math.ceil(self.config.per_k * winners * together))
+        rows = _keep_largest(rows, math.ceil(self.options.per_k * winners * together))
         return rows.reshape(channels, batch, height, width).transpose(0, 1)
 
-    def extra_repr(self) -> str:
-        """Name the shares and the variant."""
-        return f"k={self.config.k}, per_k={self.config.per_k}, variant={self.config.variant}"
+    @property
+    def mixes_images(self) -> bool:
+        """In the variant `original`."""
+        return self.options.variant == "original"
 
 
 def _keep_largest(rows: Tensor, count: int) -> Tensor:

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bilateral.models.config import SparsityConfig
-from bilateral.models.kwta import KWinnersTakeAll
+from bilateral.models.parts.kwta import KWinnersTakeAll
 
 VARIANTS = ["per_image", "original"]
 shares = st.sampled_from([0.01, 0.1, 0.25, 0.5, 0.75, 1.0])
 
 
 def layer(k, per_k, variant="per_image"):
-    return KWinnersTakeAll(SparsityConfig(k=k, per_k=per_k, variant=variant))
+    return KWinnersTakeAll(SparsityConfig(k=k, per_k=per_k, variant=variant), torch.Size([1, 1, 1]))
 
 
 def distinct_maps(shape, seed, lowest=None):

@@ -6,8 +6,10 @@ from torch import nn
 
 from bilateral.models.build import build_network
 from bilateral.models.config import ModelConfig
+from bilateral.models.ensemble import Ensemble
 from bilateral.models.heads import build_head
-from bilateral.models.macro import Bilateral, Ensemble, HemisphericNetwork
+from bilateral.models.joins.base import Join
+from bilateral.models.network import Network
 
 TINY = {"width": 1 / 16}
 
@@ -44,7 +46,7 @@ def images():
 
 def test_features_are_joined_left_first(images):
     heads = {"fine": build_head(5, 6, 0.0), "coarse": build_head(5, 3, 0.0)}
-    network = Bilateral({"left": Means(1.0, 2), "right": Means(-10.0, 3)}, heads)
+    network = Network({"left": Means(1.0, 2), "right": Means(-10.0, 3)}, heads)
     output = network(images)
     means = images.mean((1, 2, 3))[:, None]
     expected = torch.cat([means, means, *[-10 * means] * 3], dim=1)
@@ -154,10 +156,12 @@ def test_parameters_of_an_ensemble_of_two_for_cifar100():
     assert sum(parameter.numel() for parameter in Ensemble(networks).parameters()) == 13_259_120
 
 
-def test_a_macro_architecture_of_ones_own_joins_as_it_likes(images):
-    class Sum(HemisphericNetwork):
-        def join(self, features):
-            return sum(features.values())
+class Sum(Join):
+    def forward(self, features):
+        return sum(features.values())
 
-    network = Sum({"left": Means(1.0, 4), "right": Means(2.0, 4)}, {"fine": nn.Identity()})
+
+def test_a_join_of_ones_own_joins_as_it_likes(images):
+    hemispheres = {"left": Means(1.0, 4), "right": Means(2.0, 4)}
+    network = Network(hemispheres, {"fine": nn.Identity()}, join=Sum(None, {}))
     assert torch.equal(network(images).fine, 3 * images.mean((1, 2, 3))[:, None].expand(-1, 4))

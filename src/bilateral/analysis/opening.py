@@ -1,0 +1,173 @@
+"""Opens finished runs as a study, by their folders."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..base.errors import ConfigError, OutputError
+from ..experiment.networks import settings_of
+from ..experiment.published import ROWS, SYSTEM, SYSTEM_TITLES
+from ..experiment.rows import find_row
+from ..models.config import SIDES
+from ..runs.config import Config, check_config, read_config
+from ..runs.overrides import override
+from ..runs.plan import prefix_of
+from ..runs.predictions import LEVELS
+from ..runs.stored import StoredRun, beside, read_stored_config, trusted
+from .recorded import Provenance, SystemTable, Table, read_json
+from .study import Study, StudyRow, hemispheres_of
+
+
+def open_study(
+    paths: Sequence[Path], overrides: list[str], subject: str | None = None, own_code: Collection[str] = ()
+) -> Study:
+    """Open an experiment's or a system's folder, or the folders of bilateral runs of several seeds.
+
+    overrides: `data.KEY=VALUE` and `training.device=NAME`. subject: the row to look into; `specialised` if not given.
+    own_code: what `package.module:Object` the runs' configs and checkpoints may name. Nothing is downloaded unless
+    `overrides` say so. Raises OutputError for what is no such folder, or was changed; ConfigError for a row that cannot
+    be looked into, and for code that is not allowed.
+    """
+    for text in overrides:
+        if not text.startswith(("data.", "training.device=")):
+            raise ConfigError(f"{text}: here only data.KEY=VALUE and training.device=NAME can be set")
+    paths = [path.resolve() if path.name in ("", "..") else path for path in paths]
+    if len(paths) == 1 and _is_experiment(paths[0]):
+        study = _open_experiment(paths[0], overrides, subject, own_code)
+    elif len(paths) > 1 and any(map(_is_experiment, paths)):
+        raise ConfigError("an experiment or a system is looked into by itself; give one folder")
+    elif subject is not None:
+        raise ConfigError("--row: only an experiment has rows to choose from")
+    else:
+        runs = [StoredRun.open(folder, own_code) for path in paths for folder in _bilateral_folders(path)]
+        study = _study_of_runs(runs, paths[0], overrides, own_code)
+    for row in study.rows.values():
+        for group in row.runs.values():
+            for run in group:
+                _check_predictions(run, study)
+    return study
+
+
+def _is_experiment(path: Path) -> bool:
+    """Whether it is the folder of an experiment that is more than a system, which asks nothing."""
+    source = path / "provenance.json"
+    if not source.is_file():
+        return False
+    asks = bool(read_json(path / "table.json", Table).get("answer"))
+    return asks or not set(read_json(source, Provenance)["runs"]) <= set(SYSTEM)
+
+
+def _open_experiment(path: Path, overrides: list[str], subject: str | None, own_code: Collection[str]) -> Study:
+    source = path / "provenance.json"
+    provenance, table = read_json(source, Provenance), read_json(path / "table.json", Table)
+    titles = {row["name"]: row["title"] for row in table["rows"]}
+    try:
+        config = check_config(override(provenance["config"], overrides, Config), str(source))
+    except RecursionError:
+        raise OutputError(f"cannot read {source}: its config is nested too deeply; run the experiment again") from None
+    rows, settings = {}, settings_of(config)
+    for name, folders in provenance["runs"].items():
+        runs = {
+            int(seed): [StoredRun.open(beside(path.parent, folder, source), own_code) for folder in group]
+            for seed, group in folders.items()
+        }
+        if runs:
+            kind = find_row(name, settings)
+            count = len(kind.of) or 1 if kind else 0
+            if kind is None or name not in titles or any(len(group) != count for group in runs.values()):
+                raise OutputError(f"{source}: its row {name!r} is not one of table.json; run the experiment again")
+            rows[name] = StudyRow(name, titles[name], runs, kind.combine)
+    chosen = _subject(rows, subject, path)
+    return Study(config.name, path, rows, chosen, trusted(config, overrides, own_code, str(source)), table)
+
+
+def _subject(rows: Mapping[str, StudyRow], wanted: str | None, path: Path) -> str:
+    """The row to look into: the one that is wanted, or else `specialised`, or one whose hemispheres were joined."""
+
+    def is_of_two_sides(name: str) -> bool:
+        return name in rows and all(map(_is_of_two_sides, rows[name].runs.values()))
+
+    joined = [
+        name for name, row in rows.items() if any(run.record.parents for runs in row.runs.values() for run in runs)
+    ]
+    found = next(filter(is_of_two_sides, [wanted] if wanted else ["specialised", *joined, *rows]), None)
+    if found is None:
+        which = ", ".join(filter(is_of_two_sides, rows)) or "none"
+        row = wanted or "specialised"
+        raise ConfigError(f"--row: {path} has no row {row!r} that is a network of two hemispheres; it has {which}")
+    return found
+
+
+def _check_predictions(run: StoredRun, study: Study) -> None:
+    """Raise OutputError unless what a run said is of the same images as the others', and of these labels."""
+    said, first = run.predictions, next(iter(study.rows[study.subject].runs.values()))[0].predictions
+    counts = {"fine": study.hierarchy.fine_count, "coarse": study.hierarchy.coarse_count}
+    same = all(said.labels[level].equal(first.labels[level]) for level in LEVELS)
+    fits = all(logits.shape[1] == counts[level] for level, logits in said.logits.items())
+    fine, coarse = (said.labels[level] for level in LEVELS)
+    known = int(fine.max()) < counts["fine"] and study.hierarchy.roll_up(fine).equal(coarse)
+    if not (same and fits and known):
+        raise OutputError(
+            f"the predictions of {run.folder} are not of the test images and labels of the other runs; delete that "
+            "folder to do the run again"
+        )
+
+
+def _study_of_runs(runs: Sequence[StoredRun], path: Path, overrides: list[str], own_code: Collection[str]) -> Study:
+    by_seed = {run.seed: run for run in sorted(runs, key=lambda run: run.seed)}
+    if len(by_seed) < len(runs):
+        raise OutputError(f"{path}: two of the runs have the same seed; name one folder a seed")
+    if len({run.record.kind for run in runs}) > 1:
+        raise OutputError(f"{path}: the runs are not of one kind (config, data or code differ); name those of one")
+    for run in runs:
+        if not _is_of_two_sides([run]):
+            raise OutputError(
+                f"{run.folder} is no bilateral network; give a run of `bilateral system` or of an experiment"
+            )
+    pairs = {seed: [*hemispheres_of(run).values()] for seed, run in by_seed.items()}
+    apart = all(len(pair) == len(SIDES) for pair in pairs.values())
+    runs_of: dict[str, dict[int, list[StoredRun]]] = {
+        "left": {seed: pair[:1] for seed, pair in pairs.items()},
+        "right": {seed: pair[1:] for seed, pair in pairs.items()},
+        "side_by_side": pairs,
+        "specialised": {seed: [run] for seed, run in by_seed.items()},
+        "hemispheres_ensemble": pairs,
+    }
+    made = {
+        name: StudyRow(name, ROWS[name].title, found, ROWS[name].combine)
+        for name, found in runs_of.items()
+        if apart or name == "specialised"
+    }
+    made["specialised"] = replace(made["specialised"], title=SYSTEM_TITLES["specialised"])
+    config = read_stored_config(runs[0].folder / "config.yaml", overrides, own_code)
+    return Study(config.name, path, made, "specialised", config)
+
+
+def _bilateral_folders(path: Path) -> list[Path]:
+    """The folders of bilateral runs that a path stands for: itself, those in it, or those of a system."""
+    if (path / "run.yaml").is_file():
+        return [path]
+    if (path / "provenance.json").is_file():
+        source = path / "provenance.json"
+        groups = read_json(source, Provenance)["runs"].get("specialised", {}).values()
+        found = [beside(path.parent, folder, source) for group in groups for folder in group]
+    elif (path / "table.json").is_file():
+        source = path / "table.json"
+        runs = read_json(source, SystemTable).get("runs", [])
+        found = [beside(path.parent, run["folder"], source) for run in runs if run["row"] == "bilateral"]
+    else:
+        found = sorted(record.parent for record in path.glob("*/run.yaml"))
+    if not found:
+        raise OutputError(
+            f"{path} holds no finished runs; give the folder of an experiment ({{name}}-experiment), "
+            "of a system ({name}-system), or of a bilateral run"
+        )
+    return found
+
+
+def _is_of_two_sides(runs: Sequence[StoredRun]) -> bool:
+    if len(runs) != 1:
+        return False
+    # Nothing that the config names is opened, so it may name anything.
+    joined = set(runs[0].record.parents) & set(map(prefix_of, SIDES))
+    return bool(joined) or read_config(runs[0].folder / "config.yaml").model.mode_hemis == "bilateral"

@@ -1,0 +1,62 @@
+"""Kinds by name: the one way from a name in a config to code, and from its settings to checked options."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from .errors import ConfigError
+from .own_code import is_own, load_object
+from .section import Section
+
+
+@dataclass(frozen=True)
+class Registry:
+    """What a setting may name: an entry of `names`, or `package.module:Object` for one of the user's own.
+
+    noun: what the entries are, and own: the form of the user's own, for errors. names: where each one stands.
+
+    >>> registry = Registry("part", {"noise": "bilateral.models.parts.noise:Noise"})
+    >>> registry.find("noise", "model.left.parts.noise.kind").__name__
+    'Noise'
+    """
+
+    noun: str
+    names: Mapping[str, str]
+    own: str = "package.module:Class"
+
+    def find(self, name: str, key: str) -> Any:
+        """Give the object of a name. key: the setting that names it, for errors. Raises ConfigError."""
+        if name not in self.names and not is_own(name):
+            raise ConfigError(f"{key}: unknown {self.noun} {name!r}; allowed: {self}")
+        return load_object(self.names.get(name, name), key)
+
+    def __str__(self) -> str:
+        """What is allowed, for people."""
+        return f"{', '.join(self.names)}, or {self.own}"
+
+
+def read_options(owner: Any, given: Mapping[str, Any], key: str) -> Section:
+    """Check the settings of a kind against its `Options`, a Section; a kind without one has no settings.
+
+    key: the section that they stand in, for errors. Raises ConfigError that names each setting that is wrong or that
+    the kind does not read.
+    """
+    options = getattr(owner, "Options", Section)
+    if not (isinstance(options, type) and issubclass(options, Section)):
+        raise ConfigError(
+            f"{key}: the Options of {owner.__name__} must be a subclass of bilateral.base.section.Section"
+        )
+    try:
+        return options.model_validate(dict(given))
+    except ValidationError as error:
+        known = ", ".join(options.model_fields) or "none"
+        problems = []
+        for problem in error.errors():
+            where = ".".join(filter(None, [key, *map(str, problem["loc"])]))
+            if problem["type"] == "extra_forbidden":
+                problems.append(f"{where}: unknown setting; {owner.__name__} has: {known}")
+            else:
+                problems.append(f"{where}: {problem['msg'].removeprefix('Value error, ')}, not {problem['input']!r}")
+        raise ConfigError("; ".join(problems)) from None

@@ -1,0 +1,5 @@
+"""Bridges: what two hemispheres tell each other. A new one is one file here and one line in BRIDGES."""
+
+from ...base.registry import Registry
+
+BRIDGES = Registry("bridge", {"additive": "bilateral.models.bridges.additive:Additive"})

@@ -1,0 +1,5 @@
+"""Joins: what the heads get of the hemispheres' features. A new one is one file here and one line in JOINS."""
+
+from ...base.registry import Registry
+
+JOINS = Registry("join", {"concat": "bilateral.models.joins.concatenation:Concatenation"})

@@ -1,0 +1,27 @@
+"""What a lesion is."""
+
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from ...base.section import Section
+
+
+class Lesion(nn.Module):
+    """Changes, in evaluation mode alone, what its target says: (B, ...) -> the same shape.
+
+    The target is a side: then what it says are its features, as the join gets them; or a part or a bridge: then it is
+    what this adds to the values that it gets.
+    """
+
+    Options: ClassVar[type[Section]] = Section
+    at: str
+    """Its target: "left", "right", the name of a bridge, or a part with its side, "left.noise"."""
+
+    def __init__(self, options: Any) -> None:
+        super().__init__()
+        self.options = options
+
+    def forward(self, message: Tensor) -> Tensor:
+        """Change what the target says, (B, ...)."""
+        raise NotImplementedError

@@ -1,0 +1,220 @@
+"""The network: hemispheres with their parts, bridges, a join, heads; and the one walk through them."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..base.errors import CheckpointError
+from .bridges.base import Bridge
+from .joins.concatenation import Concatenation
+from .lesions.base import Lesion
+from .output import Output
+from .parts.base import INPUT, Part
+from .prediction import Images, LevelPrediction, Prediction, as_batch
+from .steps import Step, Values, Watch, plan_steps, stage_names
+
+
+class Hierarchy(Protocol):
+    """Names of classes on two levels."""
+
+    @property
+    def fine_names(self) -> tuple[str, ...]:
+        """Of the fine classes, by number."""
+
+    @property
+    def coarse_names(self) -> tuple[str, ...]:
+        """Of the coarse classes, by number."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a trained network's images and labels mean.
+
+    normalise: uint8 images (B, 3, H, W) to its input. image_size: (H, W). hierarchy: None where its file has none.
+    """
+
+    normalise: Callable[[Tensor], Tensor]
+    image_size: tuple[int, int]
+    hierarchy: Hierarchy | None
+
+
+class Network(nn.Module):
+    """One or two hemispheres, their features joined under the heads.
+
+    hemispheres: by side, in the order in which their features are joined. A backbone may have `stages` (see
+    `Backbone`); its `parts` are those of the hemisphere.
+    heads: by level ("fine", "coarse"), each from the joined features to logits.
+    frozen: the sides that are never trained: their tensors get no gradients, and they stay in evaluation mode
+    whatever mode the network is in.
+    bridges: by name. join: from features by side to what the heads get. lesions: by name; they act in evaluation alone.
+    outputs_features: give the features alone (`mode_out: feature`).
+
+    Raises ValueError for bridges that cross, a part or a bridge at a place that there is not, or a lesion of nothing.
+    """
+
+    def __init__(
+        self,
+        hemispheres: Mapping[str, nn.Module],
+        heads: Mapping[str, nn.Module],
+        frozen: Iterable[str] = (),
+        bridges: Mapping[str, Bridge] | None = None,
+        join: nn.Module | None = None,
+        lesions: Mapping[str, Lesion] | None = None,
+        outputs_features: bool = False,
+    ) -> None:
+        super().__init__()
+        self.hemispheres = nn.ModuleDict(hemispheres)
+        self.bridges = nn.ModuleDict(bridges or {})
+        sizes = {side: int(hemisphere.num_features) for side, hemisphere in hemispheres.items()}  # type: ignore[arg-type]
+        self.join = join or Concatenation(Concatenation.Options(), sizes)
+        self.heads = nn.ModuleDict(heads)
+        self.lesions = nn.ModuleDict(lesions or {})
+        self._passing: Mapping[str, Lesion] = {}
+        self.frozen = frozenset(frozen)
+        self.outputs_features = outputs_features
+        self.trained: Trained | None = None
+        """What its images and labels mean, where it comes from a checkpoint."""
+        targets = self._targets()  # which refuses what the steps cannot be
+        for name, lesion in (lesions or {}).items():
+            _check_target(lesion.at, targets, f"lesions.{name}.at: ")
+        for side in self.frozen:
+            self.hemispheres[side].requires_grad_(False)
+        self.train(self.training)
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps in order: each side up to the next bridge, then this; without bridges left, then right."""
+        return plan_steps(self.hemispheres, dict(self.bridges.items()))  # type: ignore[arg-type]
+
+    def forward(self, images: Tensor) -> Output:
+        """Pass images (B, 3, H, W), normalised floats, through hemispheres and heads."""
+        return self.classify(self.features(images))
+
+    def features(self, images: Tensor) -> Values:
+        """Features of images (B, 3, H, W) by hemisphere, each (B, D): what the heads hear."""
+        return self.walk(dict.fromkeys(self.hemispheres, images))
+
+    def walk(self, values: Values, start: int = 0, stop: int | None = None, watch: Watch | None = None) -> Values:
+        """Do the steps `start` to `stop` (the end) on the values of all sides, and give what they then are.
+
+        This is the one way through the hemispheres: whoever wants to know what they compute at some point watches it.
+        """
+        values = dict(values)
+        for step in self.steps[start:stop]:
+            before, changed = values, step(values)
+            for lesion in self._lesions_of(step.name):
+                changed = {side: before[side] + lesion(after - before[side]) for side, after in changed.items()}
+            values = {**values, **changed}
+            if watch is not None:
+                watch(step, values)
+        if stop is None:
+            for side in values:
+                for lesion in self._lesions_of(side):
+                    values[side] = lesion(values[side])
+        return values
+
+    def activations(self, images: Tensor) -> dict[tuple[str, str], Tensor]:
+        """What stands after every stage, its parts and bridges included, by (side, stage), of images (B, 3, H, W)."""
+        found: dict[tuple[str, str], Tensor] = {}
+
+        def keep(step: Step, values: Values) -> None:
+            found.update({(side, stage): values[side] for side, stage in step.places.items() if stage != INPUT})
+
+        self.walk(dict.fromkeys(self.hemispheres, images), watch=keep)
+        return {(side, stage): found[side, stage] for side in self.hemispheres for stage in self.stages(side)}
+
+    def stages(self, side: str) -> tuple[str, ...]:
+        """The names of a hemisphere's stages, in the order of the pass."""
+        return stage_names(self.hemispheres[side])
+
+    def classify(self, features: Values) -> Output:
+        """Run join and heads on features by hemisphere, each (B, D); these may have been computed before."""
+        if self.outputs_features:
+            return Output(None, None, features)
+        joined = self.join(features)
+        logits = {level: head(joined) for level, head in self.heads.items()}
+        return Output(logits.get("fine"), logits.get("coarse"), features)
+
+    @property
+    def normalise(self) -> Callable[[Tensor], Tensor]:
+        """What turns uint8 images (B, 3, H, W) into its input. Raises CheckpointError without a checkpoint."""
+        return self._training().normalise
+
+    @property
+    def hierarchy(self) -> Hierarchy | None:
+        """Names of its fine and coarse labels, and how they go together; None where its checkpoint names none."""
+        return self._training().hierarchy
+
+    @torch.inference_mode()
+    def predict(self, images: Images) -> Prediction:
+        """Say what is to be seen in uint8 images, (N, H, W, 3) or (N, 3, H, W), of NumPy or PyTorch, or in one image.
+
+        `predict(images).fine.names` are the names of the most probable fine classes, `.fine.top(5)` those of the best
+        five with probabilities. Raises DataError for other images, CheckpointError for a network without a checkpoint.
+        """
+        trained = self._training()
+        pixels = as_batch(images, trained.image_size).to(next(self.parameters()).device)
+        was_training = self.training
+        logits = self.eval()(trained.normalise(pixels)).logits
+        self.train(was_training)
+        said = {}
+        for level, values in logits.items():
+            names = trained.hierarchy and getattr(trained.hierarchy, f"{level}_names")
+            said[level] = LevelPrediction(values.softmax(1).cpu(), names or [str(n) for n in range(values.shape[1])])
+        return Prediction(said.get("fine"), said.get("coarse"))
+
+    def _training(self) -> Trained:
+        if self.trained is None:
+            raise CheckpointError("the network does not come from a checkpoint, which alone says what its labels mean")
+        return self.trained
+
+    @property
+    def fixed_until_join(self) -> bool:
+        """Whether an image has the same features at every step of a training.
+
+        So it is if nothing before the join is trained or draws random numbers. Then features may be kept.
+        """
+        before = [*self.hemispheres.modules(), *self.bridges.modules()]
+        return (
+            self.frozen == set(self.hemispheres)
+            and not any(parameter.requires_grad for parameter in self.bridges.parameters())
+            and not any(module.draws for module in before if isinstance(module, Part | Bridge))
+        )
+
+    @contextmanager
+    def lesioned(self, lesions: Mapping[str, Lesion]) -> Iterator[None]:
+        """Add lesions, by what they are at (a side, a bridge, "left.noise"), for the time of a `with` block."""
+        for target in lesions:
+            _check_target(target, self._targets())
+        self._passing = dict(lesions)
+        try:
+            yield
+        finally:
+            self._passing = {}
+
+    def train(self, mode: bool = True) -> "Network":
+        """Set training or evaluation mode everywhere but in frozen hemispheres, which stay in evaluation."""
+        super().train(mode)
+        for side in self.frozen:
+            self.hemispheres[side].eval()
+        return self
+
+    def _lesions_of(self, target: str) -> list[Lesion]:
+        if self.training:
+            return []
+        own: list[Lesion] = [lesion for lesion in self.lesions.values() if lesion.at == target]  # type: ignore[misc]
+        return [*own, self._passing[target]] if target in self._passing else own
+
+    def _targets(self) -> list[str]:
+        """What may be lesioned."""
+        stages = {f"{side}.{stage}" for side in self.hemispheres for stage in self.stages(side)}
+        return [*self.hemispheres, *(step.name for step in self.steps if step.name not in stages)]
+
+
+def _check_target(target: str, targets: Iterable[str], key: str = "") -> None:
+    if target not in targets:
+        raise ValueError(f"{key}there is no {target!r} to lesion; there are: {', '.join(targets)}")

@@ -1,0 +1,86 @@
+"""The page on parts: its config and its module of one's own are real, and do what they say."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from bilateral.base.errors import ConfigError
+from bilateral.models.bridges import BRIDGES
+from bilateral.models.build import build_network
+from bilateral.models.config import ModelConfig
+from bilateral.models.joins import JOINS
+from bilateral.models.lesions import LESIONS
+from bilateral.models.parts import PARTS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "parts.md").read_text()
+CONFIGS = [yaml.safe_load(text)["model"] for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+
+
+@pytest.fixture(autouse=True)
+def my_kinds(tmp_path, monkeypatch):
+    [module] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "my_kinds.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def build(**changes):
+    sides = {side: {"width": 1 / 16, **changes.pop(side, {})} for side in ("left", "right")}
+    return build_network(ModelConfig.model_validate({**changes, **sides}), 6, 3).eval()
+
+
+def test_the_first_config_has_a_kind_of_each(images):
+    network = build(**{key: value for key, value in CONFIGS[0].items() if key not in ("left", "right")})
+    assert network(images).fine.shape == (3, 6)
+    config = ModelConfig.model_validate(CONFIGS[0])
+    assert {*config.kinds} >= {"noise", "kwta", "additive", "concat", "silence"}
+
+
+def test_the_page_names_every_kind():
+    for registry in (PARTS, BRIDGES, JOINS, LESIONS):
+        assert all(f"`{name}`" in PAGE for name in registry.names)
+
+
+def test_a_part_of_ones_own_stands_where_the_config_says(images):
+    plain, network = build(), build(left=CONFIGS[1]["left"])
+    halved, whole = network.activations(images)["left", "conv2"], plain.activations(images)["left", "conv2"]
+    assert torch.equal(halved, 0.5 * whole) and halved.any()
+
+
+def test_a_gate_of_ones_own_weights_each_image_and_learns(images):
+    network = build(join=CONFIGS[1]["join"])
+    features = network.features(images)
+    joined, plain = network.join(features), torch.cat(list(features.values()), 1)
+    weights = torch.stack([joined[:, :32].norm(dim=1), joined[:, 32:].norm(dim=1)], 1)
+    weights = weights / torch.stack([plain[:, :32].norm(dim=1), plain[:, 32:].norm(dim=1)], 1)
+    torch.testing.assert_close(weights.sum(1), torch.ones(3))
+    assert not torch.allclose(weights[0], weights[1])
+    network(images).fine.square().sum().backward()
+    assert network.join.gate.weight.grad.any()
+
+
+@pytest.mark.parametrize(
+    "changes, told",
+    [
+        (
+            {"join": {"kind": "my_kinds:Gate", "options": {"cost": 1}}},
+            r"model\.join\.cost: unknown setting; Gate has: none",
+        ),
+        ({"join": {"kind": "my_kinds:Scaled"}}, r"model\.join\.kind: 'my_kinds:Scaled' is no subclass of .*:Join"),
+        ({"join": {"kind": "my_kinds:Gates"}}, r"model\.join\.kind: cannot import 'my_kinds:Gates'"),
+        (
+            {"left": {"parts": {"s": {"kind": "my_kinds:Scaled", "after": "conv2", "options": {"factor": "big"}}}}},
+            r"model\.left\.parts\.s\.factor: .*, not 'big'",
+        ),
+    ],
+)
+def test_what_ones_own_kind_does_not_have_is_told(changes, told):
+    with pytest.raises(ConfigError, match=told):
+        build(**changes)
