@@ -1,6 +1,6 @@
 """Train, validate and test one network for every seed: `python trainer.py [--config FILE]`."""
 
-from bilateral.cli.documented import trainer
+from bilateral.original.commands import trainer
 
 if __name__ == "__main__":
     trainer()

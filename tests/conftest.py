@@ -19,7 +19,7 @@ import torch
 
 from bilateral.data.hierarchy import LabelHierarchy
 from bilateral.data.images import HierarchicalDataset, HierarchicalImages
-from bilateral.experiment.networks import Networks
+from bilateral.experiments.networks import Networks
 from bilateral.runs.config import Config
 from bilateral.runs.plan import Run
 

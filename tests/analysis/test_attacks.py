@@ -4,7 +4,7 @@ from torch import nn
 
 from bilateral.analysis.attacks import Attacked, ascent, fgsm, normalise_floats
 from bilateral.data.augment import Normalisation
-from bilateral.experiment.rows import KINDS, ensemble_kinds
+from bilateral.experiments.rows import KINDS, ensemble_kinds
 from bilateral.models.network import Network
 from conftest import make_images
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from bilateral.analysis import calibration
-from bilateral.experiment.measures import measure
+from bilateral.experiments.measures import measure
 
 from . import handmade
 

@@ -12,7 +12,7 @@ from bilateral.analysis.robustness import by_condition, drops, tell
 from bilateral.analysis.style import styled
 from bilateral.data import corruptions
 from bilateral.data.corruptions import CORRUPTIONS, Corruption
-from bilateral.experiment.rows import KINDS, ensemble_kinds
+from bilateral.experiments.rows import KINDS, ensemble_kinds
 from conftest import COARSE_OF_FINE, make_images
 
 from . import handmade

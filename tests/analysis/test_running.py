@@ -126,7 +126,7 @@ def test_changed_code_is_computed_again_and_a_comment_is_no_change(own, study, t
 
 SHARED = (
     *(f"analysis/{name}.py" for name in ("study", "style", "fonts", "activations", "gradcam", "heads", "outcomes")),
-    *("analysis/pictures.py", "base/statistics.py", "experiment/measures.py", "runs/predictions.py"),
+    *("analysis/pictures.py", "base/statistics.py", "experiments/measures.py", "runs/predictions.py"),
 )
 
 

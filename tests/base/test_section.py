@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from bilateral.base.section import Section, Text, UserPath, user_path
 
@@ -54,8 +54,8 @@ def test_what_means_the_same_is_taken(monkeypatch):
 def test_sections_that_are_equal_have_one_hash_whatever_they_hold():
     class Outer(Section):
         inner: Example = Example()
-        options: dict[str, object] = {}
-        seeds: list[int] = []
+        options: dict[str, object] = Field({})
+        seeds: list[int] = Field([])
 
     one, same, other = (Outer(options={"std": std}, seeds=[1]) for std in (0.1, 0.1, 0.2))
     assert one == same and hash(one) == hash(same)

@@ -12,7 +12,7 @@ import yaml
 from bilateral.base.errors import BilateralError, CheckpointError, DataError, OutputError
 from bilateral.base.files import sole_writer
 from bilateral.data.augment import Normalisation
-from bilateral.experiment.measures import measure
+from bilateral.experiments.measures import measure
 from bilateral.models.build import build_network
 from bilateral.runs.config import Config, check_config, read_config
 from bilateral.runs.execution import resolve, split

@@ -18,7 +18,7 @@ from bilateral.models.build import build_network
 from bilateral.models.config import ModelConfig
 from bilateral.training import checkpoint
 from bilateral.training.checkpoint import Description
-from models import original_code
+from original import original_code
 
 HIERARCHY = LabelHierarchy(("a", "b", "c"), ("x", "y"), (0, 0, 1))
 

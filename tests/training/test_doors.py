@@ -23,7 +23,7 @@ from bilateral.models.config import ModelConfig
 from bilateral.training import checkpoint
 from bilateral.training.checkpoint import Description, TrainingState
 from doors import many, passes
-from models import original_code
+from original import original_code
 
 
 @cache

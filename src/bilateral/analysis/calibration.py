@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..experiment.measures import CALIBRATION_BINS
+from ..experiments.measures import CALIBRATION_BINS
 from ..runs.predictions import LEVELS
 from .base import Analysis
 from .study import Study

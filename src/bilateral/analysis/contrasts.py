@@ -3,8 +3,8 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..experiment.contrasts import BETTER, EQUAL, WORSE
-from ..experiment.measures import MEASURES
+from ..experiments.contrasts import BETTER, EQUAL, WORSE
+from ..experiments.measures import MEASURES
 from .base import Analysis
 from .study import NotApplicableError, Study
 from .style import COLOURS, panels

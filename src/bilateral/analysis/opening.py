@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..base.errors import ConfigError, OutputError
-from ..experiment.networks import settings_of
-from ..experiment.published import ROWS, SYSTEM, SYSTEM_TITLES
-from ..experiment.rows import find_row
+from ..experiments.networks import settings_of
+from ..experiments.published import ROWS, SYSTEM, SYSTEM_TITLES
+from ..experiments.rows import find_row
 from ..models.config import SIDES
 from ..runs.config import Config, check_config, read_config
 from ..runs.overrides import override
@@ -19,30 +19,42 @@ from .study import Study, StudyRow, hemispheres_of
 
 
 def open_study(
-    paths: Sequence[Path], overrides: list[str], subject: str | None = None, own_code: Collection[str] = ()
+    folders: Path | str | Sequence[Path | str],
+    overrides: Sequence[str] = (),
+    row: str | None = None,
+    own_code: Collection[str] = (),
 ) -> Study:
     """Open an experiment's or a system's folder, or the folders of bilateral runs of several seeds.
 
-    overrides: `data.KEY=VALUE` and `training.device=NAME`. subject: the row to look into; `specialised` if not given.
+    overrides: `data.KEY=VALUE` and `training.device=NAME`. row: the one to look into; `specialised` if not given.
     own_code: what `package.module:Object` the runs' configs and checkpoints may name. Nothing is downloaded unless
     `overrides` say so. Raises OutputError for what is no such folder, or was changed; ConfigError for a row that cannot
     be looked into, and for code that is not allowed.
+
+    >>> from bilateral import train
+    >>> tiny = {"shapes": {"train_per_class": 2, "test_per_class": 1}}
+    >>> model = {side: {"arch": "resnet9", "width": 0.0625} for side in ("left", "right")}
+    >>> runs = train({"data": tiny, "model": model, "training": {"epochs": 1}, "seeds": [0, 1], "workers": 1})
+    >>> study = open_study([run.folder for run in runs])
+    >>> {seed: tuple(said.logits["fine"].shape) for seed, said in study.predictions("specialised").items()}
+    {0: (40, 40), 1: (40, 40)}
     """
     for text in overrides:
         if not text.startswith(("data.", "training.device=")):
             raise ConfigError(f"{text}: here only data.KEY=VALUE and training.device=NAME can be set")
-    paths = [path.resolve() if path.name in ("", "..") else path for path in paths]
+    given = map(Path, [folders] if isinstance(folders, str | Path) else folders)
+    paths = [path.resolve() if path.name in ("", "..") else path for path in given]
     if len(paths) == 1 and _is_experiment(paths[0]):
-        study = _open_experiment(paths[0], overrides, subject, own_code)
+        study = _open_experiment(paths[0], overrides, row, own_code)
     elif len(paths) > 1 and any(map(_is_experiment, paths)):
         raise ConfigError("an experiment or a system is looked into by itself; give one folder")
-    elif subject is not None:
+    elif row is not None:
         raise ConfigError("--row: only an experiment has rows to choose from")
     else:
         runs = [StoredRun.open(folder, own_code) for path in paths for folder in _bilateral_folders(path)]
         study = _study_of_runs(runs, paths[0], overrides, own_code)
-    for row in study.rows.values():
-        for group in row.runs.values():
+    for each in study.rows.values():
+        for group in each.runs.values():
             for run in group:
                 _check_predictions(run, study)
     return study
@@ -57,7 +69,7 @@ def _is_experiment(path: Path) -> bool:
     return asks or not set(read_json(source, Provenance)["runs"]) <= set(SYSTEM)
 
 
-def _open_experiment(path: Path, overrides: list[str], subject: str | None, own_code: Collection[str]) -> Study:
+def _open_experiment(path: Path, overrides: Sequence[str], subject: str | None, own_code: Collection[str]) -> Study:
     source = path / "provenance.json"
     provenance, table = read_json(source, Provenance), read_json(path / "table.json", Table)
     titles = {row["name"]: row["title"] for row in table["rows"]}
@@ -113,7 +125,7 @@ def _check_predictions(run: StoredRun, study: Study) -> None:
         )
 
 
-def _study_of_runs(runs: Sequence[StoredRun], path: Path, overrides: list[str], own_code: Collection[str]) -> Study:
+def _study_of_runs(runs: Sequence[StoredRun], path: Path, overrides: Sequence[str], own_code: Collection[str]) -> Study:
     by_seed = {run.seed: run for run in sorted(runs, key=lambda run: run.seed)}
     if len(by_seed) < len(runs):
         raise OutputError(f"{path}: two of the runs have the same seed; name one folder a seed")

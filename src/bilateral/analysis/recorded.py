@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from ..base.errors import OutputError
 from ..base.files import read_text
-from ..experiment.measures import MEASURES
+from ..experiments.measures import MEASURES
 
 Kept = TypeVar("Kept")
 Number = Annotated[float, Field(allow_inf_nan=False)]

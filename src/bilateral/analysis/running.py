@@ -35,7 +35,7 @@ _SHARED = (
         for name in ("activations", "attacks", "fonts", "gradcam", "heads", "outcomes", "pictures")
     ),
     *("analysis/opening.py", "analysis/study.py", "analysis/style.py"),
-    *("base/statistics.py", "data/corruptions.py", "experiment/measures.py", "runs/predictions.py"),
+    *("base/statistics.py", "data/corruptions.py", "experiments/measures.py", "runs/predictions.py"),
 )
 """The code that analyses share."""
 _MOST_RECORD = 2**20

@@ -13,7 +13,7 @@ from ..base.errors import DataError, OutputError
 from ..data import sources
 from ..data.hierarchy import LabelHierarchy
 from ..data.images import HierarchicalDataset, HierarchicalImages
-from ..experiment.joint_inference import exponent_of
+from ..experiments.joint_inference import exponent_of
 from ..models.config import SIDES
 from ..models.network import Network
 from ..runs.config import Config

@@ -1,34 +1,31 @@
 """The commands that do the published experiment, and its three rows that are the system."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 
 from rich.table import Table as RichTable
 
-from ..base.errors import ConfigError, RunsFailedError
+from ..base.errors import ConfigError
 from ..base.files import to_json
-from ..data.images import HierarchicalDataset
-from ..experiment.experiment import Experiment, PlannedRun, system_config
-from ..experiment.results import Table
-from ..experiment.seed_records import read_seeds, write_seeds
-from ..experiment.table_files import as_json, write
-from ..experiment.tables import blocks, gains_block, render, system_block, timing
-from ..experiment.twice import measure_gains, read_gains, twice_as_long, write_gains
+from ..experiments import run
+from ..experiments.experiment import Experiment, PlannedRun
+from ..experiments.results import Table
+from ..experiments.seed_records import read_seeds
+from ..experiments.table_files import as_json
+from ..experiments.tables import blocks, gains_block, render, system_block, timing
+from ..experiments.twice import measure_gains, twice_as_long, write_gains
 from ..runs import cluster
-from ..runs.config import Config, read_config
-from ..runs.results import write_result_all
-from ..runs.runner import commit
+from ..runs.config import read_config
 from ..runs.scheduling import Executor
+from ..runs.train import load_data
 from ..runs.workers import local
 from ..training import distributed
-from ..training.device import choose_device, describe_machine
 from .terminal import echo, wide
-from .train_commands import QUICKSTART, load_data, write_what_was_shown
 
 log = logging.getLogger(__name__)
+QUICKSTART = Path(str(files("bilateral.cli") / "quickstart.yaml"))
 PRINTED = 2
 """How many of the tables are printed, the first ones; all are in the files."""
 
@@ -50,34 +47,23 @@ def system(path: Path | None, overrides: list[str], seeds: int | None, join: boo
             raise ConfigError(f"--seeds: must be 1 or more, not {seeds}")
         overrides = [*overrides, f"seeds={list(range(seeds))}"]
     config = read_config(path or QUICKSTART, overrides)
-    with distributed.process_group():
-        run_system(config, [], join, as_json_text)
+    run.system(config, join=join, show=lambda table: print_system(table, config.name, as_json_text))
 
 
-def run_system(config: Config, parts: Sequence[Config], join: bool, as_json_text: bool) -> None:
-    """Do the experiment of three rows (two without `join`), and print its table. parts: as for `Experiment`."""
-    dataset = load_data(config)
-    config = system_config(config, join)
-    work = Experiment(config, dataset, parts=parts)
-    table = work.run(local(work.runner, work.runs, config.workers), keep_going=False)
-    if not distributed.is_first():
-        return
-    if not config.evaluate:
+def print_system(table: Table, name: str, as_json_text: bool = False) -> None:
+    """Print the table of three rows."""
+    if not any(row.seeds for row in table.rows):
         log.info("nothing was tested (evaluate: false)")
-        return
-    if as_json_text:
+    elif as_json_text:
         echo(to_json(as_json(table), indent=1))
     else:
-        block = system_block(table, config.name)
+        block = system_block(table, name)
         shown = RichTable(title=block.title, title_justify="left")
         for number, heading in enumerate(block.headings):
             shown.add_column(heading, justify="right" if number else "left", no_wrap=number > 0)
         for cells in block.cells:
             shown.add_row(*cells)
         wide(100).print(shown)
-    _keep(config, table, dataset, config.save_dir / f"{config.name}-system", "local")
-    for row in table.rows:
-        write_result_all([Path(folder) for found in row.seeds.values() for folder in found.folders])
 
 
 def experiment(
@@ -96,53 +82,24 @@ def experiment(
         overrides = [*overrides, f"workers={place.workers}"]
     config = read_config(path, overrides)
     elsewhere = _elsewhere(place)
-    given = read_seeds(seeds_from) if seeds_from is not None else []
-    with distributed.process_group():
-        dataset = load_data(config)
-        work = Experiment(twice_as_long(config) if twice else config, dataset, given)
-        if plan:
+    if plan:
+        with distributed.process_group():
+            given = read_seeds(seeds_from) if seeds_from is not None else []
+            work = Experiment(twice_as_long(config) if twice else config, load_data(config), given)
             planned = distributed.from_first(work.preview)
             if distributed.is_first():
                 _print_plan(planned, as_json_text)
-            return
-        folder = config.save_dir / f"{config.name}-experiment"
-        if twice:
+    elif twice:
+        with distributed.process_group():
             gains = measure_gains(
-                config, dataset, lambda each: elsewhere or local(each.runner, each.runs, config.workers)
+                config, load_data(config), lambda each: elsewhere or local(each.runner, each.runs, config.workers)
             )
             if distributed.is_first():
-                write_gains(folder, gains)
-                echo(
-                    to_json([asdict(gain) for gain in gains], indent=1)
-                    if as_json_text
-                    else render(gains_block(gains), "txt")
-                )
-            return
-        table = work.run(elsewhere or local(work.runner, work.runs, config.workers), read_gains(folder))
-        if not distributed.is_first():
-            return
-        _print_table(table, as_json_text)
-        _keep(config, table, dataset, folder, place.executor)
-    if table.failures:
-        raise RunsFailedError(f"{len(table.failures)} runs failed:\n" + "\n".join(map(str, table.failures)))
-
-
-def _keep(config: Config, table: Table, dataset: HierarchicalDataset, folder: Path, executor: str) -> None:
-    """Write what was shown. Where that cannot be written over older results, that is a warning."""
-    made_by = commit()
-    provenance = {
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": made_by,
-        "machine": describe_machine(choose_device(config.training.device)),
-        "executor": executor,
-        "config": config.model_dump(mode="json", exclude_none=True),
-    }
-
-    def keep() -> None:
-        write(folder, config, dataset.name, table, provenance)
-        write_seeds(folder / "seeds", table, dataset, config, made_by)
-
-    write_what_was_shown(keep, folder / "table.json")
+                write_gains(config.save_dir / f"{config.name}-experiment", gains)
+                said = to_json([asdict(each) for each in gains], indent=1)
+                echo(said if as_json_text else render(gains_block(gains), "txt"))
+    else:
+        run.experiment(config, (), elsewhere, seeds_from, lambda table: _print_table(table, as_json_text))
 
 
 def _elsewhere(place: Place) -> Executor | None:

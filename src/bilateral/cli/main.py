@@ -1,12 +1,14 @@
 """`bilateral COMMAND`: the commands, as cyclopts reads them."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 from cyclopts import App, Parameter
 
 from .. import __version__
+from ..base.errors import ConfigError
 from .arguments import is_override
 from .terminal import exit_with
 
@@ -118,9 +120,7 @@ def analyse(
         The folder of an experiment ({name}-experiment), of a system ({name}-system), or of bilateral runs; then
         `data.KEY=VALUE` where the images lie elsewhere now.
     """
-    from . import analysis_commands
-
-    analysis_commands.analyse(runs, only or [], own_code or [], row, output, json)
+    _analysis_commands().analyse(runs, only or [], own_code or [], row, output, json)
 
 
 @app.command(sort_key=2.6)
@@ -138,9 +138,7 @@ def report(
     runs
         As for `analyse`, which is done first where it was not done before.
     """
-    from . import analysis_commands
-
-    analysis_commands.report(runs, output, images, own_code or [], row)
+    _analysis_commands().report(runs, output, images, own_code or [], row)
 
 
 @app.command(sort_key=3)
@@ -324,6 +322,16 @@ def bench(
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command line and exit with its code."""
     exit_with(lambda: app(arguments, exit_on_error=False, print_error=True, result_action="return_none"))
+
+
+def _analysis_commands() -> Any:
+    """Import the commands that look into runs. Raises ConfigError where their libraries are not installed."""
+    for name in ("pandas", "matplotlib", "sklearn", "jinja2"):
+        if find_spec(name) is None:
+            raise ConfigError(f'{name} is not installed, which this command needs: pip install "bilateral[analysis]"')
+    from . import analysis_commands
+
+    return analysis_commands
 
 
 def _split(arguments: tuple[str, ...]) -> tuple[Path | None, list[str]]:

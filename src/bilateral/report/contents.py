@@ -15,8 +15,8 @@ from ..analysis.study import Study
 from ..base.files import read_text
 from ..base.own_code import describe
 from ..base.statistics import Summary, summarise
-from ..experiment.measures import MEASURES, measure
-from ..experiment.tables import (
+from ..experiments.measures import MEASURES, measure
+from ..experiments.tables import (
     ACCURACY_NOTE,
     CONTRAST_HEADINGS,
     CONTRASTS_NOTE,

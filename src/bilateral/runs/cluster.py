@@ -58,7 +58,7 @@ def dask(address: str, demand: Sequence[str]) -> Executor:
             with client, _submitting(client, address, resources, int(resources.get("CPU", 1)), missing) as submit:
                 yield submit
 
-    return Executor(execute)
+    return Executor(execute, name="dask")
 
 
 def batch_system(name: str, jobs: int) -> Executor:
@@ -91,7 +91,7 @@ def batch_system(name: str, jobs: int) -> Executor:
             with _submitting(client, name, {"RUN": 1}, int(settings["cores"]), missing, queued=True) as submit:
                 yield submit
 
-    return Executor(execute)
+    return Executor(execute, name=name)
 
 
 def _submit_jobs(cluster: Any, name: str, jobs: int) -> None:

@@ -1,7 +1,7 @@
 """The root of every config, and how it is read: file, overrides, checks, clear errors."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -13,8 +13,8 @@ from ..base.section import Section, Seed, Text, UserPath, Whole
 from ..base.yaml_files import YamlError, read_yaml, to_yaml
 from ..data.config import DataConfig
 from ..models.config import ModelConfig
+from ..original.keys import DOCUMENTED_SECTIONS, translate
 from ..training.config import GIVEN_BY_RECIPES, RECIPES, CheckpointConfig, TrainingConfig
-from .documented_keys import DOCUMENTED_SECTIONS, translate
 from .experiment_config import ExperimentConfig
 from .overrides import override, put
 from .variants import settle
@@ -97,17 +97,27 @@ class Config(Section):
         return {name for name in names if is_own(name)}
 
 
-def read_config(path: Path | None, overrides: list[str] | None = None) -> Config:
-    """Read a YAML file, in our form or as the original code ships it, with `key=value` overrides on top.
+ConfigSource = Path | str | Mapping[str, Any] | Config
+"""A YAML file, its content as a dict, or a config that was read before."""
+
+
+def read_config(given: ConfigSource | None, overrides: Sequence[str] = ()) -> Config:
+    """Read a config, in our form or as the original code ships it, with `key=value` overrides on top.
 
     Raises ConfigError that says in which file and key, what is wrong and what is allowed.
+
+    >>> read_config({"training": {"epochs": 3}}, ["seeds=[1, 2]"]).seeds
+    [1, 2]
     """
-    source = f"{path} and the command line" if path and overrides else str(path or "the command line")
-    raw = _read_yaml(path) if path else {}
+    if isinstance(given, Config):
+        given = given.model_dump(mode="json")
+    path, raw = (None, dict(given)) if isinstance(given, Mapping) else (given, _read_yaml(Path(given)) if given else {})
+    named = str(path or ("the command line" if given is None else "the config"))
+    source = f"{named} and the command line" if overrides and given is not None else named
     from_original = any(section in raw for section in DOCUMENTED_SECTIONS)
-    documented = [override for override in overrides or [] if is_documented(override)]
+    documented = [override for override in overrides if is_documented(override)]
     values = translate(override(raw, documented, Config), source, from_original)
-    ours = [text for text in overrides or [] if text not in documented]
+    ours = [text for text in overrides if text not in documented]
     return check_config(override(values, ours, Config), source)
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from ..base.errors import ConfigError
 from ..base.yaml_files import YamlError, parse_yaml
-from .documented_keys import our_key
+from ..original.keys import our_key
 
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _WHOLE = re.compile(r"[-+]?[0-9]+(?:_[0-9]+)*")

@@ -1,6 +1,8 @@
-"""The original's summary over seeds, result_all.yaml."""
+"""Results over seeds as files: how they are written, and the original's summary, result_all.yaml."""
 
-from collections.abc import Sequence
+import logging
+import warnings
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,19 @@ from ..base.files import write_text
 from ..base.statistics import summarise
 from ..base.yaml_files import to_yaml
 from ..training.run_record import FILE, RunRecord, read_record
+
+log = logging.getLogger(__name__)
+
+
+def write_what_was_shown(write: Callable[[], object], file: Path) -> None:
+    """Write results that the user has already. Where they cannot be written over older ones, that is a warning."""
+    try:
+        write()
+        log.info("written to %s", file.parent)
+    except OutputError as error:
+        if not file.exists():
+            raise
+        warnings.warn(f"{error}; {file.parent} keeps what an earlier command wrote", stacklevel=1)
 
 
 def write_result_all(folders: Sequence[Path]) -> Path | None:

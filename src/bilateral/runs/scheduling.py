@@ -33,11 +33,12 @@ Submit = Callable[[Run], "Future[RunResult]"]
 class Executor:
     """Where runs are done. open: gets ready for the runs of a plan (by identity), and cleans up after them.
 
-    capacity: how many it does at the same time; None: it keeps a queue of its own.
+    capacity: how many it does at the same time; None: it keeps a queue of its own. name: for records.
     """
 
     open: Callable[[Mapping[str, Run]], AbstractContextManager[Submit]]
     capacity: int | None = None
+    name: str = "local"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Finished runs, opened by their folders: what is known of them without training anything."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +39,11 @@ class StoredRun:
     def seed(self) -> int:
         """The run's seed."""
         return self.record.seed
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Of the test (0 to 1); empty where there was none."""
+        return self.record.metrics
 
     @cached_property
     def config(self) -> Config:
@@ -99,7 +104,7 @@ def beside(save_dir: Path, recorded: str, source: Path) -> Path:
         raise OutputError(f"{source} names a run wrongly: {error}; run the command that made it again") from None
 
 
-def read_stored_config(path: Path, overrides: list[str], own_code: Collection[str]) -> Config:
+def read_stored_config(path: Path, overrides: Sequence[str], own_code: Collection[str]) -> Config:
     """Read the config that lies in a run's folder, with `data.KEY=VALUE` and `training.device=NAME` on top.
 
     Unlike a config that somebody trains by, it may come from anybody: it names no code but what the user names too, by
@@ -108,7 +113,7 @@ def read_stored_config(path: Path, overrides: list[str], own_code: Collection[st
     return trusted(read_config(path, overrides), overrides, own_code, str(path))
 
 
-def trusted(config: Config, overrides: list[str], own_code: Collection[str], source: str) -> Config:
+def trusted(config: Config, overrides: Sequence[str], own_code: Collection[str], source: str) -> Config:
     """Give a stored config that names no code but the user's, and fetches nothing but what an override says."""
     typed = {text.partition("=")[2] for text in overrides}
     refuse_strange(config.named_code, {*own_code, *typed}, source, ConfigError)

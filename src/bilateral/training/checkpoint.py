@@ -23,8 +23,8 @@ from ..models.build import State, build_network, check_state, hemisphere_state, 
 from ..models.config import LesionConfig, ModelConfig
 from ..models.ensemble import Ensemble
 from ..models.network import Network, Trained
-from ..models.original_checkpoints import read_original
-from ..models.torch_files import is_torch_file
+from ..original.checkpoints import read_original
+from ..original.torch_files import is_torch_file
 from . import header as headers
 from .header import Description, TrainingState
 from .optimisation import OptimizerState
@@ -178,8 +178,19 @@ def load(path: str | Path, mode_out: str | None = None, own_code: Collection[str
     path: the file, or a run's folder; `~` and `$NAME` count. mode_out: `feature` makes it give features alone.
     own_code: `package.module:Class` kinds (backbones, parts, ...) that the file may name. Calling the network on
     normalised images (B, 3, H, W), as `network.normalise` makes them of uint8 ones, gives an `Output` of `fine`,
-    `coarse` and `features`.
+    `coarse` and `features`; `network.predict(images)` takes uint8 images and gives names of classes.
     Raises CheckpointError where there is none, or where tensors do not fit (they are named).
+
+    >>> from bilateral import train
+    >>> tiny = {"shapes": {"train_per_class": 2, "test_per_class": 1}}
+    >>> model = {side: {"arch": "resnet9", "width": 0.0625} for side in ("left", "right")}
+    >>> (run,) = train({"data": tiny, "model": model, "training": {"epochs": 1}, "workers": 1})
+    >>> network = load(run.folder)
+    >>> images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    >>> {level: tuple(logits.shape) for level, logits in network(network.normalise(images)).logits.items()}
+    {'fine': (2, 40), 'coarse': (2, 8)}
+    >>> len(network.predict(images).fine.names)
+    2
     """
     path = Path(path)
     try:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from bilateral.base.errors import OutputError
-from bilateral.experiment.results import RowResult, SeedResult, Table
-from bilateral.experiment.seed_records import join, read_seeds, write_seeds
+from bilateral.experiments.results import RowResult, SeedResult, Table
+from bilateral.experiments.seed_records import join, read_seeds, write_seeds
 from bilateral.runs.config import check_config
 
 CONFIG = check_config({}, "test")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bilateral.data.hierarchy import LabelHierarchy
-from bilateral.experiment.joint_inference import (
+from bilateral.experiments.joint_inference import (
     UNFITTED,
     exponent_of,
     fit_exponent,

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from bilateral.data.hierarchy import LabelHierarchy
 from bilateral.data.images import HierarchicalDataset
-from bilateral.experiment.contrasts import answer, contrast_rows
-from bilateral.experiment.results import Gain, RowResult, SeedResult, Table
-from bilateral.experiment.seed_records import join, read_seeds, write_seeds
-from bilateral.experiment.sufficiency import doubts
-from bilateral.experiment.tables import FORMATS, blocks, render
-from bilateral.experiment.twice import read_gains, write_gains
+from bilateral.experiments.contrasts import answer, contrast_rows
+from bilateral.experiments.results import Gain, RowResult, SeedResult, Table
+from bilateral.experiments.seed_records import join, read_seeds, write_seeds
+from bilateral.experiments.sufficiency import doubts
+from bilateral.experiments.tables import FORMATS, blocks, render
+from bilateral.experiments.twice import read_gains, write_gains
 from bilateral.runs.config import check_config
 from bilateral.runs.experiment_config import ContrastsConfig
 from conftest import COARSE_OF_FINE, make_images

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from bilateral.data.hierarchy import LabelHierarchy
-from bilateral.experiment.joint_inference import joint_log_probabilities
-from bilateral.experiment.measures import MEASURES, correct_images, measure
+from bilateral.experiments.joint_inference import joint_log_probabilities
+from bilateral.experiments.measures import MEASURES, correct_images, measure
 from bilateral.runs.predictions import Predictions
 from conftest import COARSE_OF_FINE
 

@@ -14,8 +14,8 @@ import safetensors.torch
 import torch
 
 from bilateral.base.errors import CheckpointError
-from bilateral.models.original_checkpoints import read_original
-from bilateral.models.torch_files import is_torch_file
+from bilateral.original.checkpoints import read_original
+from bilateral.original.torch_files import is_torch_file
 
 from .original_code import SparseResNet9, bilateral, save, unilateral
 

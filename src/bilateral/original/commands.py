@@ -8,13 +8,14 @@ from typing import Any
 
 from ..base.errors import ConfigError
 from ..base.yaml_files import YamlError, read_yaml
+from ..cli.experiment_command import print_system
+from ..cli.terminal import exit_with
+from ..cli.train_commands import train
+from ..experiments.run import system
 from ..models.config import SIDES
 from ..runs.config import Config, check_config, is_documented, read_config
 from ..runs.overrides import override
 from ..training.config import TrainingConfig
-from .experiment_command import run_system
-from .terminal import exit_with
-from .train_commands import train
 
 
 def trainer(arguments: Sequence[str] | None = None) -> None:
@@ -69,7 +70,7 @@ def _train_system(options: argparse.Namespace) -> None:
     configs = _system_configs(options)
     seeds = [seed for config in configs for seed in config.seeds]
     whole = configs[0].model_copy(update={"seeds": seeds})
-    run_system(whole, configs, not options.no_bilateral, as_json_text=False)
+    system(whole, (), not options.no_bilateral, configs, lambda table: print_system(table, whole.name))
 
 
 def _system_configs(options: argparse.Namespace) -> list[Config]:

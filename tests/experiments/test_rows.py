@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from bilateral.base.errors import ConfigError
-from bilateral.experiment.cost import Costs
-from bilateral.experiment.experiment import system_config
-from bilateral.experiment.published import DEFAULT, ROWS, find
-from bilateral.experiment.rows import plan_rows, without
+from bilateral.experiments.cost import Costs
+from bilateral.experiments.experiment import system_config
+from bilateral.experiments.published import DEFAULT, ROWS, find
+from bilateral.experiments.rows import plan_rows, without
 from bilateral.models.build import build_network
 from bilateral.runs.config import check_config
 from bilateral.runs.predictions import Predictions

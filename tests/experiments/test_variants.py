@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from bilateral.base.errors import ConfigError
-from bilateral.experiment.experiment import Experiment
-from bilateral.experiment.published import DEFAULT
-from bilateral.experiment.rows import plan_rows
-from bilateral.experiment.twice import twice_as_long
+from bilateral.experiments.experiment import Experiment
+from bilateral.experiments.published import DEFAULT
+from bilateral.experiments.rows import plan_rows
+from bilateral.experiments.twice import twice_as_long
 from bilateral.runs.config import check_config
 from bilateral.runs.runner import Runner
 from bilateral.runs.scheduling import with_parents

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from ..base.errors import CheckpointError
-from .build import State, build_network, check_state
-from .config import LEVEL_OF_SIDE, ModelConfig
-from .original_names import FIRST_CONVOLUTION, MODULES, find_arch, own_names
+from ..models.build import State, build_network, check_state
+from ..models.config import LEVEL_OF_SIDE, ModelConfig
+from .names import FIRST_CONVOLUTION, MODULES, find_arch, own_names
 from .torch_files import TorchFile, open_torch_file
 from .torch_pickle import StoredTensor
 

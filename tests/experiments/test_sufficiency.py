@@ -1,8 +1,8 @@
 import pytest
 
 from bilateral.data.hierarchy import LabelHierarchy
-from bilateral.experiment.results import Gain, RowResult, SeedResult
-from bilateral.experiment.sufficiency import doubts, late_rise
+from bilateral.experiments.results import Gain, RowResult, SeedResult
+from bilateral.experiments.sufficiency import doubts, late_rise
 
 HIERARCHY = LabelHierarchy(tuple("abcdefghij"), ("x", "y"), (0,) * 5 + (1,) * 5)
 

@@ -1,8 +1,8 @@
 import pytest
 
 from bilateral.base.errors import ConfigError, OutputError
-from bilateral.experiment.results import Gain
-from bilateral.experiment.twice import measure_gains, read_gains, twice_as_long, write_gains
+from bilateral.experiments.results import Gain
+from bilateral.experiments.twice import measure_gains, read_gains, twice_as_long, write_gains
 from bilateral.runs.config import check_config
 from bilateral.runs.predictions import Predictions
 from bilateral.runs.workers import local

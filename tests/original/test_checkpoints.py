@@ -7,7 +7,7 @@ import torch
 
 from bilateral.models.build import build_network, load_state
 from bilateral.models.config import SparsityConfig
-from bilateral.models.original_checkpoints import read_original
+from bilateral.original.checkpoints import read_original
 
 from .original_code import VGG11, WIDTH, FlatResNet9, Network, ResNet9, SparseResNet9, bilateral, save, unilateral
 

@@ -3,9 +3,9 @@ import re
 import pytest
 
 from bilateral.base.statistics import CrossedDifference
-from bilateral.experiment.contrasts import Contrast
-from bilateral.experiment.results import Gain, RowResult, SeedResult, Table
-from bilateral.experiment.tables import blocks, render, row_summary, timing
+from bilateral.experiments.contrasts import Contrast
+from bilateral.experiments.results import Gain, RowResult, SeedResult, Table
+from bilateral.experiments.tables import blocks, render, row_summary, timing
 
 COSTS = {"parameters": 1_234_567, "trainable_parameters": 4_321, "multiply_adds": 987_654.0, "training_pflops": 1.23456}
 LEFT = {

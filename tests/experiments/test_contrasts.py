@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bilateral.experiment.contrasts import (
+from bilateral.experiments.contrasts import (
     BETTER,
     EQUAL,
     OPEN,

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from bilateral.base.errors import CheckpointError, ConfigError
-from bilateral.experiment.experiment import Experiment, system_config
-from bilateral.experiment.rows import plan_rows
-from bilateral.experiment.table_files import as_json
+from bilateral.experiments.experiment import Experiment, system_config
+from bilateral.experiments.rows import plan_rows
+from bilateral.experiments.table_files import as_json
 from bilateral.runs.config import check_config
 from bilateral.runs.runner import Runner
 from bilateral.runs.stored import StoredRun

@@ -5,10 +5,10 @@ import re
 import pytest
 
 from bilateral.base.statistics import CrossedDifference
-from bilateral.experiment.contrasts import Contrast
-from bilateral.experiment.measures import MEASURES
-from bilateral.experiment.results import Gain, RowResult, SeedResult, Table
-from bilateral.experiment.table_files import as_json, write
+from bilateral.experiments.contrasts import Contrast
+from bilateral.experiments.measures import MEASURES
+from bilateral.experiments.results import Gain, RowResult, SeedResult, Table
+from bilateral.experiments.table_files import as_json, write
 from bilateral.runs.config import check_config
 from bilateral.runs.plan import Run
 from bilateral.runs.scheduling import Failure

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from bilateral.base.errors import ConfigError
-from bilateral.runs import documented_keys
+from bilateral.original import keys
+from bilateral.original.keys import translate
 from bilateral.runs.config import Config, check_config, read_config
-from bilateral.runs.documented_keys import translate
 
 CONFIG_YAML = yaml.safe_load((Path(__file__).parents[2] / "configs" / "config.yaml").read_text())
 BILATERAL = {"hparams.mode_hemis": "bilateral", "hparams.mode_heads": "both", "hparams.carch": "resnet9"}
@@ -124,7 +124,7 @@ def test_the_tables_above_hold_every_key_that_the_original_ships():
     for section, values in CONFIG_YAML.items():
         shipped |= {f"{section}.{key}" for key in values} if isinstance(values, dict) else {section}
     assert shipped <= EFFECTS.keys() | REFUSED.keys() | WARNED.keys()
-    assert set(documented_keys._MOVED) <= EFFECTS.keys()
+    assert set(keys._MOVED) <= EFFECTS.keys()
 
 
 def test_a_file_as_shipped_reads_without_a_warning_and_trains_as_published():
