@@ -9,12 +9,14 @@ from bilateral.runs.stored import StoredRun
 from . import handmade
 
 
-def add_run(folder, name, epochs):
+def add_run(folder, name, epochs, *levels):
     path = folder / name
     path.mkdir()
     lines = [json.dumps({"epoch": number, **metrics}) for number, metrics in enumerate(epochs, 1)]
     (path / "metrics.jsonl").write_text("\n".join(lines) + "\n")
-    return StoredRun(path, handmade.record(name, 0))
+    run = StoredRun(path, handmade.record(name, 0))
+    run.__dict__["predictions"] = handmade.answers([0], **{level: [0] for level in levels})
+    return run
 
 
 @pytest.fixture
@@ -24,9 +26,10 @@ def study(tmp_path):
     both = [{"val_acc_fine": value, "val_acc_coarse": value + 0.1} for value in (0.4, 0.695, 0.70, 0.69)]
     made = handmade.study({0: {}})
     rows = {
-        "left": {0: [add_run(tmp_path, "left0", one)], 1: [add_run(tmp_path, "left1", two)]},
-        "right": {0: [add_run(tmp_path, "right0", two)]},
-        "specialised": {0: [add_run(tmp_path, "both0", both)]},
+        "left": {0: [add_run(tmp_path, "left0", one, "fine")], 1: [add_run(tmp_path, "left1", two, "fine")]},
+        "right": {0: [add_run(tmp_path, "right0", two, "coarse")]},
+        "specialised": {0: [add_run(tmp_path, "both0", both, "fine", "coarse")]},
+        "mine": {0: [add_run(tmp_path, "mine0", one, "fine")]},
     }
     rows["side_by_side"] = {0: [rows["left"][0][0], rows["right"][0][0]]}
     given = {name: StudyRow(name, f"the {name}", runs, None) for name, runs in rows.items()}
@@ -36,8 +39,8 @@ def study(tmp_path):
 
 def test_every_epoch_of_rows_that_are_one_network(study):
     table = learning_curves.compute(study)
-    assert set(table["row"]) == {"left", "right", "specialised"}
-    assert len(table) == 2 * (3 + 3) + 6 + 2 * 4
+    assert set(table["row"]) == {"left", "right", "specialised", "mine"}
+    assert len(table) == 2 * (3 + 3) + 6 + 2 * 4 + 6
     own = table.query("row == 'left' and seed == 1 and metric == 'val_acc'")
     assert own["epoch"].tolist() == [1, 2, 3] and own["value"].tolist() == [0.3, 0.5, 0.8]
 
@@ -45,7 +48,7 @@ def test_every_epoch_of_rows_that_are_one_network(study):
 def test_accuracies_are_of_the_level_that_a_head_has(study):
     table = learning_curves.compute(study)
     fine, coarse = (learning_curves.accuracies(table, level) for level in ("fine", "coarse"))
-    assert fine.groupby("row")["value"].last().to_dict() == pytest.approx({"left": 80, "specialised": 69})
+    assert fine.groupby("row")["value"].last().to_dict() == pytest.approx({"left": 80, "specialised": 69, "mine": 60})
     assert coarse.groupby("row")["value"].last().to_dict() == pytest.approx({"right": 80, "specialised": 79})
     assert learning_curves.accuracies(table, "fine", "train").empty
 
@@ -54,7 +57,7 @@ def test_the_sentence(study):
     text = learning_curves.tell(learning_curves.compute(study))
     assert "the left ends highest on fine labels (70.0 %)" in text
     assert "the right ends highest on coarse labels (80.0 %)" in text
-    assert "within a point of its best on fine ones after epoch 2 of 4" in text
+    assert "“the specialised” is within a point of its best on fine ones after epoch 2 of 4" in text
     learning_curves.draw(learning_curves.compute(study))
 
 

@@ -12,7 +12,7 @@ from bilateral.analysis.robustness import by_condition, drops, tell
 from bilateral.analysis.style import styled
 from bilateral.data import corruptions
 from bilateral.data.corruptions import CORRUPTIONS, Corruption
-from bilateral.experiments.rows import KINDS, ensemble_kinds
+from bilateral.experiments.published import find
 from conftest import COARSE_OF_FINE, make_images
 
 from . import handmade
@@ -47,7 +47,6 @@ def made():
     study = handmade.study({seed: {} for seed in SEEDS}, images=IMAGES)
     pairs = {seed: [runs["one"][seed], runs["other"][seed]] for seed in SEEDS}
     single = {name: {seed: [run] for seed, run in by_seed.items()} for name, by_seed in runs.items()}
-    kinds = KINDS | ensemble_kinds([2])
     given = {
         "left": single["one"],
         "unilateral": single["other"],
@@ -57,8 +56,9 @@ def made():
         "ensemble_2": pairs,
     }
     rows = {
-        name: replace(study.rows["left"], name=name, title=kinds[name].title, runs=own, combine=kinds[name].combine)
+        name: replace(study.rows["left"], name=name, title=row.title, runs=own, combine=row.combine)
         for name, own in given.items()
+        if (row := find(name))
     }
     study = replace(study, rows=rows)
     other = handmade.study({0: {}}, images=IMAGES)
@@ -177,7 +177,7 @@ def lines(losses: dict[str, list[float]], level: str = "fine") -> pd.DataFrame:
     made = []
     for row, by_seed in losses.items():
         for seed, loss in enumerate(by_seed):
-            begin = (row, KINDS[row].title, int(row == "specialised"), seed, 2000)
+            begin = (row, find(row).title, int(row == "specialised"), seed, 2000)
             for condition, value in (
                 (("clean", 0, "no change"), 90),
                 (("contrast", 0.3, "of the contrast"), 90 - loss / 2),

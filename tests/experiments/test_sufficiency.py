@@ -66,6 +66,5 @@ def test_a_row_near_chance_is_named(fine, coarse, told):
     assert [each.endswith(expected) and each.startswith("Hardly trained") for each in found] == [True] * bool(told)
 
 
-def test_what_is_meant_to_be_untrained_and_what_has_no_seed_is_not_named():
-    assert doubts([row("untrained", rise=9.0, fine_pct=11.0)], [], HIERARCHY) == []
+def test_what_has_no_seed_is_not_named():
     assert doubts([RowResult("wide", "wide", {}, [], {})], [], HIERARCHY) == []

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import yaml
 
@@ -132,6 +134,15 @@ def test_what_is_no_variant_is_refused_and_named(given, message):
     }
     with pytest.raises(ConfigError, match=message):
         settled({"a": {"from": "left", **given}, **others})
+
+
+def test_errors_of_variants_begin_with_the_file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    for given in ({"from": "a", "set": {}}, {"from": "left", "set": {"model.left.width": "x"}}):
+        path.write_text(json.dumps({"experiment": {"variants": {"a": given}}}))
+        with pytest.raises(ConfigError) as error:
+            read_config(path)
+        assert all(line.startswith(f"{path}: experiment.variants") for line in str(error.value).splitlines())
 
 
 def test_names_of_variants_are_plain_and_each_of_one_row():

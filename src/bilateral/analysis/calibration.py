@@ -8,10 +8,14 @@ from ..experiments.measures import CALIBRATION_BINS
 from ..runs.predictions import LEVELS
 from .base import Analysis
 from .study import Study
-from .style import COLOURS, panels, row_style
+from .style import COLOURS, own_rows, panels, row_style
 
 FEWEST = 20
 """Images below which a bin is not drawn."""
+
+
+MAIN = ("left", "right", "specialised", "unilateral_wide", "nonspecialised", "hemispheres_ensemble")
+"""The published rows that are drawn."""
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -38,9 +42,9 @@ def calibration_error(table: pd.DataFrame) -> pd.Series:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Reliability diagrams of the main rows, all seeds together; the diagonal is ideal."""
+    """Reliability diagrams of the main rows and a config's own, all seeds together; the diagonal is ideal."""
     figure, axes = panels(2, height=3.4, sharey=True)
-    shown = ("left", "right", "specialised", "unilateral_wide", "nonspecialised", "hemispheres_ensemble")
+    shown = [*MAIN, *own_rows(table["row"].unique())]
     for panel, level in zip(axes, LEVELS):
         panel.plot([0, 1], [0, 1], color=COLOURS["other"], linewidth=0.8)
         for row in shown:

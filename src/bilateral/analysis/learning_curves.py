@@ -12,6 +12,7 @@ from .style import panels, row_style
 def compute(study: Study) -> pd.DataFrame:
     """Loss and accuracy (0 to 1) of every epoch, for each row that is one network: row, seed, epoch, metric, value.
 
+    subject: 1 for the row that the study looks into, else 0. level: of a network of one head; "both" of one of two.
     metric: by the original's names (`val_acc`, with two heads `val_acc_fine`, ...). Training metrics are of augmented
     images, while the network changes; validation metrics of held-out images, or of the test images under
     `protocol: original`.
@@ -20,19 +21,21 @@ def compute(study: Study) -> pd.DataFrame:
     for name, row in study.rows.items():
         for seed, runs in row.runs.items():
             for run in runs if len(runs) == 1 else []:
+                levels = list(run.predictions.logits)
+                begin = (name, row.title, int(name == study.subject), levels[0] if len(levels) == 1 else "both", seed)
                 for epoch in run.epochs():
                     number = int(epoch.pop("epoch"))
-                    lines += [(name, row.title, seed, number, metric, value) for metric, value in epoch.items()]
-    table = pd.DataFrame(lines, columns=["row", "title", "seed", "epoch", "metric", "value"])
+                    lines += [(*begin, number, metric, value) for metric, value in epoch.items()]
+    columns = ["row", "title", "subject", "level", "seed", "epoch", "metric", "value"]
+    table = pd.DataFrame(lines, columns=columns)
     if all(accuracies(table, level).empty for level in ("fine", "coarse")):
         raise NotApplicableError("the runs have no validation accuracies in their metrics.jsonl")
     return table
 
 
 def accuracies(table: pd.DataFrame, level: str, head: str = "val") -> pd.DataFrame:
-    """Accuracy at a level, %, of the rows that have it: row, title, seed, epoch, value."""
-    own = "left" if level == "fine" else "right"
-    one_head = (table["metric"] == f"{head}_acc") & (table["row"] == own)
+    """Accuracy at a level, %, of the rows that have it: columns as in `compute`."""
+    one_head = (table["metric"] == f"{head}_acc") & (table["level"] == level)
     found = table[one_head | (table["metric"] == f"{head}_acc_{level}")]
     return found.assign(value=100 * found["value"])
 
@@ -56,7 +59,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def tell(table: pd.DataFrame) -> str:
-    """Say where each level's best network ends, and when the bilateral heads were nearly there."""
+    """Say where each level's best network ends, and when the subject's fine head was nearly there."""
     texts = []
     for level in ("fine", "coarse"):
         last = accuracies(table, level).sort_values("epoch").groupby(["title", "seed"])["value"].last()
@@ -64,10 +67,11 @@ def tell(table: pd.DataFrame) -> str:
         if not means.empty:
             texts.append(f"{means.idxmax()} ends highest on {level} labels ({means.max():.1f} %)")
     heads = accuracies(table, "fine")
-    heads = heads[heads["row"] == "specialised"].groupby("epoch")["value"].mean()
+    own = heads[heads["subject"] == 1]
+    heads = own.groupby("epoch")["value"].mean()
     if not heads.empty:
-        near = heads.index[heads >= heads.max() - 1][0]
-        texts.append(f"specialised is within a point of its best on fine ones after epoch {near} of {heads.index[-1]}")
+        near, title = heads.index[heads >= heads.max() - 1][0], own["title"].iloc[0]
+        texts.append(f"“{title}” is within a point of its best on fine ones after epoch {near} of {heads.index[-1]}")
     return f"On validation images {'; '.join(texts)}."
 
 

@@ -16,7 +16,7 @@ from .activations import native_precision, spread
 from .attacks import Attacked, fgsm
 from .base import Analysis
 from .study import Study
-from .style import COLOURS, INK, panels, row_style
+from .style import COLOURS, INK, own_rows, panels, row_style
 
 IMAGES = 2000
 """Test images, at most, at even distances."""
@@ -24,6 +24,7 @@ CLEAN, ATTACK = "clean", "fgsm"
 ATTACK_STEPS, STEP_UNIT = (1, 2), "of 255 (step)"
 """How far the attack moves each channel of each pixel."""
 COMPARED = ("unilateral", "unilateral_long", "unilateral_wide", "nonspecialised", "two_left")
+"""The published rows with which the subject is compared, beside a config's own."""
 _ACROSS = 3
 _KEYS = ["corruption", "severity", "unit"]
 _Condition = tuple[str, float, str]
@@ -151,7 +152,8 @@ def tell(table: pd.DataFrame) -> str:
     lost = drops(table, level)
     titles = table.drop_duplicates("row").set_index("row")["title"]
     count = table.groupby(_KEYS).ngroups - 1
-    compared = [_compared(lost, name, row, titles[row]) for row in COMPARED if row in lost.index and row != name]
+    others = [row for row in [*COMPARED, *own_rows(lost.index)] if row in lost.index and row != name]
+    compared = [_compared(lost, name, row, titles[row]) for row in others]
     begin = (
         f"Over {count} corruptions and attacks of {images:,} test images, “{title}” loses {lost.loc[name].mean():.1f} "
         f"points of {level} accuracy on average."

@@ -18,6 +18,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, Formatter, FuncFormatter, LogFormatterMathtext, LogFormatterSciNotation
 
 from ..base.text import shown
+from ..experiments.published import find
 from .fonts import FIRST, families
 
 INK = "#2b2b33"
@@ -178,6 +179,11 @@ def panels(columns: int = 1, rows: int = 1, height: float = 3.2, width: float = 
 def row_style(row: str) -> tuple[str, str, str]:
     """Give a row's colour, line and marker; those without one of their own (ensembles) are light blue."""
     return ROWS.get(row, (COLOURS["fine"], "--" if row.endswith("_probabilities") else "-", "p"))
+
+
+def own_rows(rows: Iterable[str]) -> list[str]:
+    """Give those of the rows that are a config's own, made from published ones."""
+    return [row for row in rows if find(row) is None]
 
 
 def no_grid(*axes: Axes) -> None:

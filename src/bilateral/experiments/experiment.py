@@ -19,7 +19,7 @@ from .measures import correct_images, measure
 from .networks import settings_of
 from .published import SYSTEM, SYSTEM_TITLES
 from .results import Gain, RowResult, SeedResult, Table
-from .rows import Row, plan_rows, without
+from .rows import Row, find_row, plan_rows, without
 from .seed_records import SeedRecord, join
 from .sufficiency import doubts, late_rise
 
@@ -110,12 +110,17 @@ class Experiment:
             contrast_rows(correct, family),
             [
                 *without(self.settings, there),
-                *doubts([row for row in rows if row.name in family.rows], current, self.dataset.hierarchy),
+                *doubts([row for row in rows if self._must_be_trained(row.name)], current, self.dataset.hierarchy),
             ],
             [each for identity in self.plan if isinstance(each := done[identity], Failure)],
             current,
             bool(family.against),
         )
+
+    def _must_be_trained(self, name: str) -> bool:
+        """Whether a verdict takes this row's networks as trained."""
+        row = find_row(name, self.settings)
+        return name in self.settings.contrasts.rows and not (row and row.is_untrained)
 
     def _row(self, row: Row, results: Mapping[str, RunResult]) -> RowResult:
         first = next(iter(row.runs.values()))

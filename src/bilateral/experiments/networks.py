@@ -165,7 +165,8 @@ class Networks:
         """The test of a network of one hemisphere that is given. It may need the code that the user names, no other."""
         given = self.config.model.hemispheres[side]
         model = checkpoint.read(given.checkpoint).description.model  # type: ignore[arg-type]
-        refuse_strange(model.archs, {given.arch, *self.config.own_code}, str(given.checkpoint), CheckpointError)
+        named = {given.arch, *(part.kind for part in given.parts.values()), *self.config.own_code}
+        refuse_strange(model.kinds, named, str(given.checkpoint), CheckpointError)
         plain = {
             each: hemisphere.model_copy(update={"freeze": False, "checkpoint": None})
             for each, hemisphere in model.hemispheres.items()

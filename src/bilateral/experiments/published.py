@@ -47,6 +47,11 @@ class PublishedRow:
     training: str = "training"
     tells: str = ""
 
+    @property
+    def is_untrained(self) -> bool:
+        """Whether hemispheres stay as they were drawn, so that it says nothing of how long one should train."""
+        return "untrained" in self.set.values()
+
 
 LEFT, RIGHT = map(prefix_of, SIDES)
 _WHOLE = "experiment.end_to_end"

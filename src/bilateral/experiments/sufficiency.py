@@ -28,7 +28,7 @@ def doubts(rows: Sequence[RowResult], gains: Sequence[Gain], hierarchy: LabelHie
     gained = {gain.row: gain.points for gain in gains}
     low, gaining, rising = [], [], []
     for row in rows:
-        if not row.seeds or row.name == "untrained":
+        if not row.seeds:
             continue
         near = [
             f"{mean:.1f} % of {level} labels"

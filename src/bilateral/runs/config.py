@@ -131,7 +131,10 @@ def check_config(values: dict[str, Any], source: str) -> Config:
     config = _check(values, source)
     if config.experiment is None or not config.experiment.variants:
         return config
-    settings = settle(config, config.experiment, values, lambda changed, where: _check(changed, f"{source}: {where}"))
+    try:
+        settings = settle(config, config.experiment, values, _check)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: " + str(error).replace("\n", f"\n{source}: ")) from None
     return config.model_copy(update={"experiment": settings})
 
 
