@@ -4,7 +4,7 @@ from torch import nn
 
 from bilateral.analysis.attacks import Attacked, ascent, fgsm, normalise_floats
 from bilateral.data.augment import Normalisation
-from bilateral.experiments.rows import KINDS, ensemble_kinds
+from bilateral.experiments.published import find
 from bilateral.models.network import Network
 from conftest import make_images
 
@@ -12,6 +12,7 @@ from . import handmade
 
 NORMALISE = Normalisation((0.2, 0.4, 0.6), (0.2, 0.25, 0.3))
 CPU = handmade.CPU
+ONE = find("left")
 
 
 class Pixels(nn.Module):
@@ -30,7 +31,7 @@ def linear(seed: int, levels=("fine", "coarse")) -> Network:
     return Network({"left": Pixels()}, heads).eval().requires_grad_(False)
 
 
-def attacked(networks, combine=KINDS["left"].combine) -> Attacked:
+def attacked(networks, combine=ONE.combine) -> Attacked:
     return Attacked([(network, NORMALISE) for network in networks], combine, handmade.HIERARCHY)
 
 
@@ -89,7 +90,7 @@ def test_pixels_stay_within_their_range(images, labels):
 
 @pytest.mark.parametrize("name", ["ensemble_2", "ensemble_2_probabilities", "side_by_side", "hemispheres_ensemble"])
 def test_the_attack_is_on_all_networks_of_a_row(images, labels, name):
-    kind = (KINDS | ensemble_kinds([2]))[name]
+    kind = find(name)
     networks = [linear(0), linear(1)]
     row, pixels = attacked(networks, kind.combine), images.images.float() / 255
     signs = ascent(row, pixels, labels)

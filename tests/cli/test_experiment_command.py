@@ -192,7 +192,7 @@ def test_a_failed_run_is_marked_with_its_log_and_all_others_go_on(whole, tmp_pat
         (["seeds=[1, 1]"], "lists a seed twice"),
         (["seeds=[1, 1001]"], "share networks"),
         (["experiment.rows=[left, middle]"], "experiment.rows"),
-        (["experiment.contrasts.against=[lft]"], "experiment.contrasts: there is no row 'lft'"),
+        (["experiment.contrasts.against=[lft]"], "experiment.contrasts.against: there is no row 'lft'"),
         (["experiment.ensemble_sizes=[1]"], "experiment.ensemble_sizes"),
         (["model.left.checkpoint=x"], "model.left.checkpoint: an experiment trains all"),
         (["--executor", "ray"], "allowed: local, dask"),

@@ -111,8 +111,7 @@ def test_untrained_hemispheres_are_frozen_as_initialised_with_statistics_of_the_
     expected = build_network(resolve(run).config.model, 6, 3, seed=3)
     heads = {name: tensor.clone() for name, tensor in expected.state_dict().items() if name.startswith("heads")}
     chosen = split(run.config, tiny)[0].images[::3][:36]  # of 108
-    for hemisphere in expected.hemispheres.values():
-        calibrate_batch_norm(hemisphere, Normalisation(tiny.mean, tiny.std)(chosen))
+    calibrate_batch_norm(expected, ["left", "right"], Normalisation(tiny.mean, tiny.std)(chosen))
     for name, tensor in expected.state_dict().items():
         if name.startswith("hemispheres"):
             assert state[name].equal(tensor), name
