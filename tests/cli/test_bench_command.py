@@ -31,7 +31,7 @@ def test_bench_prints_json_alone_with_units_in_its_keys(bilateral, tmp_path):
 def test_bench_prints_a_table_then_says_what_failed(capsys):
     settings = [*TINY[:-2], "data.root=x", "training.device=cpu"]
     with pytest.raises(BilateralError, match=r"loading failed: data\.root: the source"):
-        bench(None, settings, images=100, only=["loading", "training"], as_json=False)
+        bench(*settings, images=100, only=["loading", "training"], json=False)
     table = capsys.readouterr().out
     assert "resnet9 of width 0.0625" in table and "images/s" in table and "failed" in table
 

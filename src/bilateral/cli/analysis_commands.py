@@ -18,19 +18,14 @@ log = logging.getLogger(__name__)
 
 
 def analyse(
-    arguments: tuple[str, ...],
-    only: list[str],
-    own_code: list[str],
-    row: str | None,
-    output: Path | None,
-    as_json: bool,
+    *runs: str, only: list[str] | None, row: str | None, output: Path | None, own_code: list[str] | None, json: bool
 ) -> None:
     """Do `bilateral analyse`."""
-    analyses = _analyses(only or ANALYSES, own_code)
-    study = _open(arguments, row, own_code)
+    analyses = _analyses(only or ANALYSES, own_code or [])
+    study = _open(runs, row, own_code or [])
     folder = _folder(study, output)
     results = run_analyses(study, analyses, folder)
-    if as_json:
+    if json:
         echo(to_json([asdict(result) for result in results], indent=1))
     else:
         _print(results)
@@ -38,7 +33,7 @@ def analyse(
     check_none_failed(results, folder)
 
 
-def report(arguments: tuple[str, ...], output: Path, images: bool, own_code: list[str], row: str | None) -> None:
+def report(*runs: str, output: Path, images: bool, row: str | None, own_code: list[str] | None) -> None:
     """Do `bilateral report`."""
     from ..report.contents import contents  # with pandas, which takes a second to import
     from ..report.page import render
@@ -48,8 +43,8 @@ def report(arguments: tuple[str, ...], output: Path, images: bool, own_code: lis
     if is_folder:
         raise ConfigError(f"--output: {output} is a folder; give a file, such as {output / 'report.html'}")
     check_place(output)
-    analyses = _analyses([name for name in ANALYSES if images or name != "gallery"], own_code)
-    study = _open(arguments, row, own_code)
+    analyses = _analyses([name for name in ANALYSES if images or name != "gallery"], own_code or [])
+    study = _open(runs, row, own_code or [])
     folder = _folder(study, None)
     results = run_analyses(study, analyses, folder)
     write_text(output, render(contents(study, results, folder, images)))

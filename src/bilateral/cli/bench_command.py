@@ -8,15 +8,17 @@ from ..base.files import to_json
 from ..benchmark.report import measure
 from ..benchmark.table import report_table
 from ..runs.config import read_config
+from .arguments import config_and_overrides
 from .terminal import echo, wide
 
 BENCH = Path(str(files("bilateral.cli") / "bench.yaml"))
 
 
-def bench(path: Path | None, overrides: list[str], images: int, only: list[str], as_json: bool) -> None:
+def bench(*arguments: str, images: int, only: list[str] | None, json: bool) -> None:
     """Do `bilateral bench`. Raises BilateralError, after printing the others, if a measurement failed."""
-    report = measure(read_config(path or BENCH, overrides), images, only)
-    if as_json:
+    path, overrides = config_and_overrides(arguments)
+    report = measure(read_config(path or BENCH, overrides), images, only or [])
+    if json:
         echo(to_json(report, indent=1))
     else:
         wide(120).print(report_table(report))

@@ -1,7 +1,7 @@
 """The commands that do the published experiment, and its three rows that are the system."""
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from ..runs.scheduling import Executor
 from ..runs.train import load_data
 from ..runs.workers import local
 from ..training import distributed
+from .arguments import config_and_overrides
 from .terminal import echo, wide
 
 log = logging.getLogger(__name__)
@@ -30,24 +31,15 @@ PRINTED = 2
 """How many of the tables are printed, the first ones; all are in the files."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where the runs are to be done, as the command line has it."""
-
-    executor: str
-    address: str | None
-    demand: list[str]
-    workers: int | None
-
-
-def system(path: Path | None, overrides: list[str], seeds: int | None, join: bool, as_json_text: bool) -> None:
+def system(*arguments: str, seeds: int | None, join: bool, json: bool) -> None:
     """Do `bilateral system` and print its table."""
+    path, overrides = config_and_overrides(arguments)
     if seeds is not None:
         if seeds < 1:
             raise ConfigError(f"--seeds: must be 1 or more, not {seeds}")
         overrides = [*overrides, f"seeds={list(range(seeds))}"]
     config = read_config(path or QUICKSTART, overrides)
-    run.system(config, join=join, show=lambda table: print_system(table, config.name, as_json_text))
+    run.system(config, join=join, show=lambda table: print_system(table, config.name, json))
 
 
 def print_system(table: Table, name: str, as_json_text: bool = False) -> None:
@@ -67,28 +59,31 @@ def print_system(table: Table, name: str, as_json_text: bool = False) -> None:
 
 
 def experiment(
-    path: Path | None,
-    overrides: list[str],
+    *arguments: str,
     plan: bool,
-    place: Place,
+    workers: int | None,
+    executor: str,
+    address: str | None,
+    demand: list[str] | None,
     seeds_from: Path | None,
     twice: bool,
-    as_json_text: bool,
+    json: bool,
 ) -> None:
     """Do `bilateral experiment`."""
+    path, overrides = config_and_overrides(arguments)
     if path is None:
         raise ConfigError("experiment needs a config file, such as configs/experiment/quick.yaml")
-    if place.workers is not None:
-        overrides = [*overrides, f"workers={place.workers}"]
+    if workers is not None:
+        overrides = [*overrides, f"workers={workers}"]
     config = read_config(path, overrides)
-    elsewhere = _elsewhere(place)
+    elsewhere = _elsewhere(executor, address, demand or [], workers)
     if plan:
         with distributed.process_group():
             given = read_seeds(seeds_from) if seeds_from is not None else []
             work = Experiment(twice_as_long(config) if twice else config, load_data(config), given)
             planned = distributed.from_first(work.preview)
             if distributed.is_first():
-                _print_plan(planned, as_json_text)
+                _print_plan(planned, json)
     elif twice:
         with distributed.process_group():
             gains = measure_gains(
@@ -97,26 +92,25 @@ def experiment(
             if distributed.is_first():
                 write_gains(config.save_dir / f"{config.name}-experiment", gains)
                 said = to_json([asdict(each) for each in gains], indent=1)
-                echo(said if as_json_text else render(gains_block(gains), "txt"))
+                echo(said if json else render(gains_block(gains), "txt"))
     else:
-        run.experiment(config, (), elsewhere, seeds_from, lambda table: _print_table(table, as_json_text))
+        run.experiment(config, (), elsewhere, seeds_from, lambda table: _print_table(table, json))
 
 
-def _elsewhere(place: Place) -> Executor | None:
+def _elsewhere(name: str, address: str | None, demand: list[str], jobs: int | None) -> Executor | None:
     """The executor of another machine that is asked for; None for this one."""
-    name, jobs = place.executor, place.workers
     if name not in ("local", "dask", *cluster.QUEUES):
         raise ConfigError(f"--executor: there is no {name!r}; allowed: local, dask, {', '.join(cluster.QUEUES)}")
-    if name != "dask" and (place.address or place.demand):
+    if name != "dask" and (address or demand):
         raise ConfigError(f"--address and --demand belong to --executor dask, not to {name}")
     if name == "local":
         return None
     if name == "dask":
-        if place.address is None:
+        if address is None:
             raise ConfigError("--executor dask needs --address, the scheduler's, such as tcp://10.0.0.1:8786")
         if jobs is not None:
             raise ConfigError("--workers: a Dask cluster has the workers that it has; start them with `dask worker`")
-        return cluster.dask(place.address, place.demand)
+        return cluster.dask(address, demand)
     if jobs is None:
         raise ConfigError(f"--executor {name} needs --workers, the number of jobs")
     return cluster.batch_system(name, jobs)

@@ -17,18 +17,18 @@ from .use_commands import tell
 log = logging.getLogger(__name__)
 
 
-def explore(path: Path, host: str, port: int, open_browser: bool, own_code: list[str]) -> None:
+def explore(path: Path, *, host: str, port: int, open: bool, own_code: list[str] | None) -> None:
     """Do `bilateral explore`."""
     if (path / "table.json").is_file():
         raise ConfigError(f"{path} has the table of many runs; give the folder of one run, which its table.json names")
     read = checkpoint.read(path)
     tell(read.description)
-    explorer = Explorer(checkpoint.build(read, path, own_code=own_code), read.description)
+    explorer = Explorer(checkpoint.build(read, path, own_code=own_code or []), read.description)
     with ExploreServer(explorer, describe(explorer, path), host, port) as server:
         if not is_loopback(host):
             warnings.warn(f"whoever reaches {host} over the network can use this page too", stacklevel=1)
         echo(f"exploring {run_name(path)} at {server.url} (Ctrl-C ends)")
-        if open_browser:
+        if open:
             webbrowser.open(server.url)
         try:
             server.serve_forever()

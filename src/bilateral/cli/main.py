@@ -1,7 +1,10 @@
 """`bilateral COMMAND`: the commands, as cyclopts reads them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from importlib import import_module
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -9,7 +12,6 @@ from cyclopts import App, Parameter
 
 from .. import __version__
 from ..base.errors import ConfigError
-from .arguments import is_override
 from .terminal import exit_with
 
 app = App(
@@ -24,6 +26,34 @@ memory or some runs failed; 2 bad input; 3 a fault of this program.""",
     help_format="markdown",
     suppress_keyboard_interrupt=False,
 )
+_EXTRAS = {"analysis_commands": ("pandas", "matplotlib", "sklearn", "jinja2")}
+"""What modules of commands need beside the base install."""
+
+
+def _command(module: str, sort_key: float) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Declare a command: its arguments and its help stand here, the function of the same name in `module` does it.
+
+    That module is imported when the command is called, since PyTorch takes seconds to import.
+    """
+
+    def declare(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def call(*given: Any, **options: Any) -> None:
+            for name in _EXTRAS.get(module, ()):
+                if find_spec(name) is None:
+                    raise ConfigError(
+                        f'{name} is not installed, which this command needs: pip install "bilateral[analysis]"'
+                    )
+            bound = signature(command).bind(*given, **options)
+            bound.apply_defaults()
+            getattr(import_module(f".{module}", __package__), command.__name__)(*bound.args, **bound.kwargs)
+
+        app.command(call, sort_key=sort_key)
+        return call
+
+    return declare
+
+
 Arguments = Annotated[str, Parameter(show_default=False)]
 OwnCode = Annotated[
     list[str] | None,
@@ -36,7 +66,7 @@ OwnCode = Annotated[
 Row = Annotated[str | None, Parameter(help="The experiment's row to look into; `specialised` if not given.")]
 
 
-@app.command(sort_key=1)
+@_command("experiment_command", 1)
 def system(
     *arguments: Arguments,
     seeds: Annotated[int | None, Parameter(help="Do seeds 0 to N-1, whatever the config lists.")] = None,
@@ -53,12 +83,9 @@ def system(
     arguments
         A config file, then `key=value` overrides, such as `data.name=cifar100 data.root=DIR training.epochs=20`.
     """
-    from . import experiment_command
-
-    experiment_command.system(*_split(arguments), seeds, join, json)
 
 
-@app.command(sort_key=2)
+@_command("experiment_command", 2)
 def experiment(
     *arguments: Arguments,
     plan: Annotated[bool, Parameter(negative="", help="Show what will run, what is reused, the time left.")] = False,
@@ -91,13 +118,9 @@ def experiment(
     arguments
         A config file, such as configs/experiment/quick.yaml, then `key=value` overrides.
     """
-    from . import experiment_command
-
-    place = experiment_command.Place(executor, address, demand or [], workers)
-    experiment_command.experiment(*_split(arguments), plan, place, seeds_from, twice, json)
 
 
-@app.command(sort_key=2.3)
+@_command("analysis_commands", 2.3)
 def analyse(
     *runs: Arguments,
     only: Annotated[
@@ -120,10 +143,9 @@ def analyse(
         The folder of an experiment ({name}-experiment), of a system ({name}-system), or of bilateral runs; then
         `data.KEY=VALUE` where the images lie elsewhere now.
     """
-    _analysis_commands().analyse(runs, only or [], own_code or [], row, output, json)
 
 
-@app.command(sort_key=2.6)
+@_command("analysis_commands", 2.6)
 def report(
     *runs: Arguments,
     output: Annotated[Path, Parameter(alias="-o", help="The file to write.")] = Path("report.html"),
@@ -138,10 +160,9 @@ def report(
     runs
         As for `analyse`, which is done first where it was not done before.
     """
-    _analysis_commands().report(runs, output, images, own_code or [], row)
 
 
-@app.command(sort_key=3)
+@_command("train_command", 3)
 def train(*arguments: Arguments, own_code: OwnCode = None) -> None:
     """Train and test one network for every seed of a config.
 
@@ -150,12 +171,9 @@ def train(*arguments: Arguments, own_code: OwnCode = None) -> None:
     arguments
         A config file, in our form or as the original code ships it, then `key=value` overrides.
     """
-    from . import train_commands
-
-    train_commands.train(*_split(arguments), own_code or [])
 
 
-@app.command(sort_key=4)
+@_command("use_commands", 4)
 def evaluate(
     checkpoint: Path,
     /,
@@ -176,12 +194,9 @@ def evaluate(
         `data.KEY=VALUE`: another data set than the one in the run's config. `model.lesions.NAME={kind: silence, at:
         left}`: test it with this damage.
     """
-    from . import use_commands
-
-    use_commands.evaluate(checkpoint, list(overrides), features, own_code or [], json)
 
 
-@app.command(sort_key=5)
+@_command("use_commands", 5)
 def predict(
     checkpoint: Path,
     images: Annotated[list[Path], Parameter(negative="", consume_multiple=True)],
@@ -200,12 +215,9 @@ def predict(
     images
         Image files of any size, and folders of them.
     """
-    from . import use_commands
-
-    use_commands.predict(checkpoint, images, top, own_code or [], json)
 
 
-@app.command(sort_key=5.2)
+@_command("use_commands", 5.2)
 def export(run: Path, output: Path, /, *, own_code: OwnCode = None) -> None:
     """Write a trained network in half precision, to hand it on, and a card that says what it is.
 
@@ -216,12 +228,9 @@ def export(run: Path, output: Path, /, *, own_code: OwnCode = None) -> None:
     output
         The file to write, such as left.safetensors; the card is left.md.
     """
-    from . import use_commands
-
-    use_commands.export(run, output, own_code or [])
 
 
-@app.command(sort_key=5.5)
+@_command("explore_command", 5.5)
 def explore(
     checkpoint: Path,
     /,
@@ -242,12 +251,9 @@ def explore(
     checkpoint
         A checkpoint file, or a run's folder.
     """
-    from . import explore_command
-
-    explore_command.explore(checkpoint, host, port, open, own_code or [])
 
 
-@app.command(sort_key=6)
+@_command("use_commands", 6)
 def prepare(
     raw: Path,
     target: Path,
@@ -266,12 +272,9 @@ def prepare(
     target
         The folder to write, such as datasets/CIFAR100.
     """
-    from . import use_commands
-
-    use_commands.prepare(raw, target, download)
 
 
-@app.command(sort_key=7)
+@_command("use_commands", 7)
 def info(what: Path | None = None, /, *overrides: Arguments) -> None:
     """Describe a checkpoint, a run or a config; with no argument, this installation and what it knows.
 
@@ -284,12 +287,9 @@ def info(what: Path | None = None, /, *overrides: Arguments) -> None:
     overrides
         `key=value` for a config file.
     """
-    from . import use_commands
-
-    use_commands.info(what, list(overrides))
 
 
-@app.command(sort_key=8)
+@_command("bench_command", 8)
 def bench(
     *arguments: Arguments,
     images: Annotated[int, Parameter(help="How many random images the measurements train on.")] = 1024,
@@ -314,28 +314,8 @@ def bench(
     arguments
         A config file, then `key=value` overrides, such as `model.left.arch=vgg11 training.precision=float32`.
     """
-    from . import bench_command
-
-    bench_command.bench(*_split(arguments), images, only or [], json)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command line and exit with its code."""
     exit_with(lambda: app(arguments, exit_on_error=False, print_error=True, result_action="return_none"))
-
-
-def _analysis_commands() -> Any:
-    """Import the commands that look into runs. Raises ConfigError where their libraries are not installed."""
-    for name in ("pandas", "matplotlib", "sklearn", "jinja2"):
-        if find_spec(name) is None:
-            raise ConfigError(f'{name} is not installed, which this command needs: pip install "bilateral[analysis]"')
-    from . import analysis_commands
-
-    return analysis_commands
-
-
-def _split(arguments: tuple[str, ...]) -> tuple[Path | None, list[str]]:
-    """Tell a config file, if the first argument is one, from the overrides."""
-    if arguments and not is_override(arguments[0]):
-        return Path(arguments[0]), list(arguments[1:])
-    return None, list(arguments)

@@ -40,20 +40,20 @@ PREDICTION_BATCH = 250
 PREDICTION_PIXELS = 2**23  # of a batch; fewer images of a large network's size are in one
 
 
-def export(folder: Path, path: Path, own_code: list[str]) -> None:
+def export(folder: Path, path: Path, *, own_code: list[str] | None) -> None:
     """Do `bilateral export`."""
-    card = export_run(StoredRun.open(folder, own_code), path)
+    card = export_run(StoredRun.open(folder, own_code or []), path)
     echo(f"{path} ({path.stat().st_size / 1e6:.2f} MB) and {card}")
 
 
-def evaluate(path: Path, overrides: list[str], features: Path | None, own_code: list[str], as_json: bool) -> None:
+def evaluate(path: Path, *arguments: str, features: Path | None, own_code: list[str] | None, json: bool) -> None:
     """Do `bilateral evaluate`."""
     read = checkpoint.read(path)
     tell(read.description)
-    lesions = read_config(None, [text for text in overrides if text.startswith(LESIONS)]).model.lesions
-    overrides = [text for text in overrides if not text.startswith(LESIONS)]
-    config = _data_config(path, overrides, own_code)
-    network = checkpoint.build(read, path, own_code=own_code, lesions=lesions or None)
+    lesions = read_config(None, [text for text in arguments if text.startswith(LESIONS)]).model.lesions
+    overrides = [text for text in arguments if not text.startswith(LESIONS)]
+    config = _data_config(path, overrides, own_code or [])
+    network = checkpoint.build(read, path, own_code=own_code or [], lesions=lesions or None)
     network.to(choose_device(config.training.device))
     dataset = sources.load(config.data)
     check_labels(read.description, dataset, str(path))
@@ -62,20 +62,20 @@ def evaluate(path: Path, overrides: list[str], features: Path | None, own_code: 
     metrics = evaluation.metrics("test", dataset.hierarchy)
     if features is not None:
         _write_npz(features, evaluation)
-    if as_json:
+    if json:
         echo(to_json({"checkpoint": str(path), "data": dataset.name, "images": len(dataset.test), **metrics}))
     else:
         for name, value in metrics.items():
             echo(f"{name:20} {value:.4f}")
 
 
-def predict(path: Path, images: Sequence[Path], top: int, own_code: list[str], as_json: bool) -> None:
+def predict(path: Path, images: Sequence[Path], *, top: int, own_code: list[str] | None, json: bool) -> None:
     """Do `bilateral predict`."""
     if top < 1:
         raise ConfigError(f"--top: must be 1 or more, not {top}")
     read = checkpoint.read(path)
     tell(read.description)
-    network = checkpoint.build(read, path, own_code=own_code)
+    network = checkpoint.build(read, path, own_code=own_code or [])
     answers: list[dict[str, Any]] = []
     every = images_in(images)
     batch = max(1, min(PREDICTION_BATCH, PREDICTION_PIXELS // side_length(read.description) ** 2))
@@ -84,7 +84,7 @@ def predict(path: Path, images: Sequence[Path], top: int, own_code: list[str], a
         pixels = torch.stack([read_pixels(file, read.description) for file in files])
         said = predictions(network, pixels, read.description, top)
         answers += [{"image": str(file), **answer} for file, answer in zip(files, said)]
-    if as_json:
+    if json:
         echo(to_json(answers, indent=1))
         return
     for answer in answers:
@@ -93,12 +93,12 @@ def predict(path: Path, images: Sequence[Path], top: int, own_code: list[str], a
             echo(f"  {level:7}" + "  ".join(f"{entry['label']} {100 * entry['probability']:.1f}%" for entry in labels))
 
 
-def prepare(raw: Path, target: Path, download: bool) -> None:
+def prepare(raw: Path, target: Path, *, download: bool) -> None:
     """Do `bilateral prepare`."""
     echo(str(prepare_cifar100(raw, target, download)))
 
 
-def info(what: Path | None, overrides: list[str]) -> None:
+def info(what: Path | None, *overrides: str) -> None:
     """Do `bilateral info`. Nothing that a file names is imported."""
     if what is None:
         device = choose_device("auto")

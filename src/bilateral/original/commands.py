@@ -10,7 +10,7 @@ from ..base.errors import ConfigError
 from ..base.yaml_files import YamlError, read_yaml
 from ..cli.experiment_command import print_system
 from ..cli.terminal import exit_with
-from ..cli.train_commands import train
+from ..cli.train_command import train
 from ..experiments.run import system
 from ..models.config import SIDES
 from ..runs.config import Config, check_config, is_documented, read_config
@@ -24,7 +24,7 @@ def trainer(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--config", type=Path, default=Path("configs/config.yaml"), help="default: %(default)s")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that override the config's")
     options = parser.parse_intermixed_args(arguments)
-    exit_with(lambda: train(options.config, options.overrides))
+    exit_with(lambda: train(str(options.config), *options.overrides))
 
 
 def train_system(arguments: Sequence[str] | None = None) -> None:
