@@ -164,7 +164,7 @@ def build(
     except (ConfigError, DataError) as error:
         if str(error).startswith("model.lesions"):
             raise
-        raise CheckpointError(f"{source} describes a network that cannot be: {error}") from error
+        raise CheckpointError(f"{source} describes a network that cannot be: {shown(str(error))}") from error
     network.outputs_features = model.mode_out == "feature"
     load_state(network, checkpoint.network_state, str(source), replace=True)
     network.trained = Trained(description.normalise, description.image_size, description.hierarchy)
@@ -273,7 +273,7 @@ def _check_tensors(description: Description, given: Mapping[str, tuple[Sequence[
         try:
             sketch = _sketch(description, description.model)
         except ConfigError as error:
-            raise CheckpointError(f"{path} describes a network that cannot be: {error}") from error
+            raise CheckpointError(f"{path} describes a network that cannot be: {shown(str(error))}") from error
         shapes = {
             name.removeprefix(_NETWORK): (shape, _DTYPES[kind])
             for name, (shape, kind) in given.items()
