@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 import torch
+import torch._dynamo  # PyTorch imports it at some first calls, and it makes a folder of its own
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load as load_tensors
