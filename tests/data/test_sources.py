@@ -5,7 +5,7 @@ import pytest
 
 from bilateral.base.errors import ConfigError, DataError
 from bilateral.data.config import DataConfig, ShapesConfig
-from bilateral.data.sources import SOURCES, find_loader, load
+from bilateral.data.sources import REGISTRY, SOURCES, find_loader, load
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -80,7 +80,7 @@ def test_own_code_that_gives_no_data_set_is_one_sentence(own, name, error, messa
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("cifar", "unknown source 'cifar'; allowed: shapes, cifar100, folders, or package.module:function"),
+        ("cifar", f"unknown source 'cifar'; allowed: {REGISTRY}"),
         ("no_such_module:read", "cannot import 'no_such_module:read'"),
         ("bilateral.data.sources:no_such_function", "cannot import 'bilateral.data.sources:no_such_function'"),
     ],

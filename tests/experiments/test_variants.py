@@ -158,8 +158,8 @@ def test_a_table_has_variants_as_it_has_rows(tiny, tmp_path):
     table = work.run(local(work.runner, work.runs, 1))
     assert [row.title for row in table.rows] == [
         "left alone",
-        "left, pretraining.left.epochs=1",
-        "left, pretraining.left.epochs=2",
+        "left alone, pretraining.left.epochs=1",
+        "left alone, pretraining.left.epochs=2",
     ]
     assert len(list(tmp_path.glob("*/*/run.yaml"))) == 2
     assert table.rows[0].seeds[0].measures == table.rows[2].seeds[0].measures
@@ -181,3 +181,30 @@ def test_a_row_with_lesions_tests_the_network_that_it_is_made_from(tiny, tmp_pat
     features = {**expected.features, "left": torch.zeros_like(expected.features["left"])}
     for found in (silenced.predictions.logits["fine"], silenced.network()(images).fine):
         torch.testing.assert_close(found, whole.network().classify(features).fine)
+
+
+@pytest.mark.parametrize("row", ["fine_tuned", "untrained", "two_left"])
+def test_lesions_train_nothing_again(tiny, row):
+    cut = {"cut": {"from": row, "set": {"model.lesions.silence.at": "left"}}}
+    rows = plan(tiny, cut, {"rows": [row]})
+    (whole,), (run,) = rows[row].runs[0], rows["cut"].runs[0]
+    assert not run.config.train and [Runner(tiny).identity(each) for each in run.parents.values()] == identities(
+        tiny, rows[row]
+    )
+    Runner(tiny).check([run])
+    assert whole.config.train
+
+
+@pytest.mark.parametrize(
+    ("row", "changes"),
+    [
+        ("left", {"model.lesions.silence.at": "left"}),
+        ("left", {"model.right.width": 0.5}),
+        ("unilateral", {"model.bridges.callosum": {"kind": "additive", "between": {"left": "res1", "right": "res1"}}}),
+        ("ensemble_2", {"model.lesions.silence.at": "left"}),
+    ],
+)
+def test_a_variant_of_which_its_row_reads_nothing_is_refused(tiny, row, changes):
+    first = ".".join(next(iter(changes)).split(".")[:2])
+    with pytest.raises(ConfigError, match=rf"variants\.mine: no network of the row {row} reads {first}"):
+        plan(tiny, {"mine": {"from": row, "set": changes}}, {"rows": [row]}, pretraining={"left": {"epochs": 3}})

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bilateral.base import memory
 from bilateral.base.errors import ConfigError, DataError, OutOfMemoryError
-from bilateral.models.backbones import BACKBONES, build_backbone
+from bilateral.models.backbones import build_backbone
 from bilateral.models.build import build_network, try_out
 from bilateral.models.config import HemisphereConfig, ModelConfig
 
@@ -41,10 +41,6 @@ def build_meta(arch, **settings):
 @pytest.fixture(scope="module")
 def images():
     return torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(2))
-
-
-def test_every_registered_backbone_has_its_size_here():
-    assert SIZES.keys() == BACKBONES.names.keys()
 
 
 @pytest.mark.parametrize("arch", SIZES)

@@ -94,3 +94,26 @@ def test_a_config_is_the_same_after_writing_and_reading():
 def test_sections_may_be_given_as_objects():
     right = HemisphereConfig(level="coarse", width=0.5)
     assert ModelConfig(right=right).right is right
+
+
+@pytest.mark.parametrize("name", ["keys", "forward", "a.b", "", "a b", "1"])
+def test_a_name_that_no_module_can_have_is_refused(name):
+    for section in (
+        {"left": {"parts": {name: {"kind": "noise", "after": "conv2", "std": 0.1}}}},
+        {"bridges": {name: {"kind": "additive", "between": {"left": "res1", "right": "res1"}}}},
+        {"lesions": {name: {"kind": "silence", "at": "left"}}},
+    ):
+        with pytest.raises(ValidationError, match="cannot be a name; choose one of letters, digits and _"):
+            ModelConfig.model_validate(section)
+
+
+def test_a_setting_is_given_once():
+    noise = {"after": "conv2", "std": 0.1, "options": {"std": 3}}
+    with pytest.raises(ValidationError, match="std stands here and under `options`; give it once"):
+        ModelConfig.model_validate({"left": {"parts": {"noise": noise}}})
+    with pytest.raises(ValidationError, match="std: is missing"):
+        ModelConfig.model_validate({"left": {"parts": {"noise": {"after": "conv2"}}}})
+
+
+def test_a_kind_alone_may_stand_for_a_section():
+    assert ModelConfig.model_validate({"join": "concat"}).join.kind == "concat"

@@ -8,12 +8,8 @@ import torch
 import yaml
 
 from bilateral.base.errors import ConfigError
-from bilateral.models.bridges import BRIDGES
 from bilateral.models.build import build_network
 from bilateral.models.config import ModelConfig
-from bilateral.models.joins import JOINS
-from bilateral.models.lesions import LESIONS
-from bilateral.models.parts import PARTS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "parts.md").read_text()
 CONFIGS = [yaml.safe_load(text)["model"] for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
@@ -41,11 +37,6 @@ def test_the_first_config_has_a_kind_of_each(images):
     assert network(images).fine.shape == (3, 6)
     config = ModelConfig.model_validate(CONFIGS[0])
     assert {*config.kinds} >= {"noise", "kwta", "additive", "concat", "silence"}
-
-
-def test_the_page_names_every_kind():
-    for registry in (PARTS, BRIDGES, JOINS, LESIONS):
-        assert all(f"`{name}`" in PAGE for name in registry.names)
 
 
 def test_a_part_of_ones_own_stands_where_the_config_says(images):
@@ -84,3 +75,27 @@ def test_a_gate_of_ones_own_weights_each_image_and_learns(images):
 def test_what_ones_own_kind_does_not_have_is_told(changes, told):
     with pytest.raises(ConfigError, match=told):
         build(**changes)
+
+
+WRONG = """
+from bilateral.models.backbones.base import Backbone
+from bilateral.models.joins.base import Join
+
+class Silent(Join):
+    def forward(self, features):
+        return features["left"]
+
+class Holed(Backbone):
+    stages = ("first", "second")
+    def __init__(self, config):
+        super().__init__()
+        self.num_features = 3
+"""
+
+
+def test_what_ones_own_code_forgets_is_named(tmp_path):
+    (tmp_path / "wrong_kinds.py").write_text(WRONG)
+    with pytest.raises(ConfigError, match="'wrong_kinds:Silent' must have an int `num_features`"):
+        build(join={"kind": "wrong_kinds:Silent"})
+    with pytest.raises(ConfigError, match="'wrong_kinds:Holed' lists a stage 'first' and has no"):
+        build(left={"arch": "wrong_kinds:Holed", "width": 1})

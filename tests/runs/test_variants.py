@@ -24,7 +24,7 @@ def test_what_is_set_is_read_as_the_config_is():
     title, base, changes = variants({"a": {"from": "left", "set": {"model.left": {"width": 0.5, "arch": "vgg11"}}}})[
         "a"
     ]
-    assert (title, base) == ("left, model.left={'width': 0.5, 'arch': 'vgg11'}", "left")
+    assert (title, base) == ("{from}, model.left={width: 0.5, arch: vgg11}", "left")
     assert changes == {"model.left.arch": "vgg11", "model.left.width": 0.5}
 
 
@@ -68,7 +68,7 @@ def test_a_sweep_is_a_row_for_every_combination():
     found = variants({"grid": {"from": "left", "set": {"model.right.width": 2}, "sweep": grid}})
     assert list(found) == ["grid_1", "grid_2", "grid_3", "grid_4"]
     assert found["grid_2"] == (
-        "left, model.right.width=2, model.left.width=0.25, model.dropout=0.1",
+        "{from}, model.right.width=2, model.left.width=0.25, model.dropout=0.1",
         "left",
         {"model.dropout": 0.1, "model.left.width": 0.25, "model.right.width": 2.0},
     )

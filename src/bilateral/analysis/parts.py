@@ -29,9 +29,13 @@ def compute(study: Study) -> pd.DataFrame:
         )
         where, part = ("bridges", step.name) if len(step.places) > 1 else step.name.split(".", 1)
         lines.append((where, part, shape, *_count(step.module), cost.flops // 2))
+    with FlopCounterMode(display=False) as counter:
+        joined = network.join(features)
+    if any(True for _ in network.join.parameters()):
+        lines.append(("join", "join", str(joined.shape[1]), *_count(network.join), counter.get_total_flops() // 2))
     for level, head in network.heads.items():
         with FlopCounterMode(display=False) as counter:
-            logits = head(network.join(features))
+            logits = head(joined)
         lines.append(("heads", level, str(logits.shape[1]), *_count(head), counter.get_total_flops() // 2))
     return pd.DataFrame(
         lines, columns=["where", "part", "output", "parameters", "trainable_parameters", "multiply_adds"]

@@ -1,5 +1,6 @@
 """Kinds by name: the one way from a name in a config to code, and from its settings to checked options."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -40,10 +41,13 @@ class Registry:
 def read_options(owner: Any, given: Mapping[str, Any], key: str) -> Section:
     """Check the settings of a kind against its `Options`, a Section; a kind without one has no settings.
 
+    Those of a function are its own, or those of its module.
+
     key: the section that they stand in, for errors. Raises ConfigError that names each setting that is wrong or that
     the kind does not read.
     """
-    options = getattr(owner, "Options", Section)
+    home = owner if isinstance(owner, type) else sys.modules.get(getattr(owner, "__module__", ""))
+    options = getattr(owner, "Options", None) or getattr(home, "Options", Section)
     if not (isinstance(options, type) and issubclass(options, Section)):
         raise ConfigError(
             f"{key}: the Options of {owner.__name__} must be a subclass of bilateral.base.section.Section"
@@ -57,6 +61,8 @@ def read_options(owner: Any, given: Mapping[str, Any], key: str) -> Section:
             where = ".".join(filter(None, [key, *map(str, problem["loc"])]))
             if problem["type"] == "extra_forbidden":
                 problems.append(f"{where}: unknown setting; {owner.__name__} has: {known}")
+            elif problem["type"] == "missing":
+                problems.append(f"{where}: is missing")
             else:
                 problems.append(f"{where}: {problem['msg'].removeprefix('Value error, ')}, not {problem['input']!r}")
         raise ConfigError("; ".join(problems)) from None

@@ -60,6 +60,11 @@ def parse_yaml(text: str, as_text: bool = False) -> Any:
             loader.dispose()
 
 
+def in_one_line(values: Any) -> str:
+    """Give plain values as YAML in one line, for people: {width: 0.5, arch: vgg11}."""
+    return yaml.dump(values, Dumper=_PlainDumper, sort_keys=False, default_flow_style=True, width=10**6).strip()
+
+
 def to_yaml(values: Any) -> str:
     """Give plain values as YAML that `parse_yaml` reads back to the same."""
     text = yaml.dump(values, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)

@@ -54,8 +54,10 @@ def report(*runs: str, output: Path, images: bool, row: str | None, own_code: li
 
 def _analyses(names: Sequence[str], own_code: list[str]) -> list[Analysis]:
     """The analyses of these names, then those of the user's own."""
-    found = {analysis.name: analysis for analysis in map(find_analysis, names)}
-    for analysis in own_analyses(own_code):
+    own = own_analyses(own_code)
+    chosen = [name for name in names if name not in {analysis.name for analysis in own}]
+    found = {analysis.name: analysis for analysis in map(find_analysis, chosen)}
+    for analysis in own:
         if found.setdefault(analysis.name, analysis) is not analysis:
             raise ConfigError(f"--own: two analyses are called {analysis.name!r}; rename one")
     return list(found.values())

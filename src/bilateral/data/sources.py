@@ -26,7 +26,7 @@ SOURCES: dict[str, Source] = {
     ),
 }
 REGISTRY = Registry("source", {name: source.loader for name, source in SOURCES.items()}, "package.module:function")
-_READ_BY_ALL = frozenset({"name", "validation_fraction", "split_seed"})
+_READ_BY_ALL = frozenset({"name", "options", "validation_fraction", "split_seed"})
 
 
 def load(config: DataConfig) -> HierarchicalDataset:

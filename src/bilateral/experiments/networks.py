@@ -35,6 +35,7 @@ class Networks:
         self.config = config.model_copy(update={"experiment": self.settings.model_copy(update={"variants": {}})})
         self.dataset, self.costs = dataset, Costs(config, dataset)
         self.published: Networks | None = None
+        self._intact: Networks | None = None
         self._roles: dict[str, str] = {}
         self._configs: dict[str, Config] = {}
 
@@ -59,32 +60,36 @@ class Networks:
         if name in SIDES and self._given(name):
             return self._test(name, seed)
         row, given = ROWS[name], named_weights(self.config.model)
+        if name not in self._configs:
+            self._configs[name] = self._config(name, row)
+        config, role = self._configs[name], self._roles.get(name, name)
+        if config.model.lesions:
+            return self._lesioned(name, Run(config, seed, role))
         parents = {
             prefix: self.run(other, seed + number * SEED_STEP)
             for prefix, (other, number) in row.weights.items()
             if prefix not in given
         }
-        if name not in self._configs:
-            self._configs[name] = self._config(name, row)
-        config, role = self._configs[name], self._roles.get(name, name)
-        if config.model.lesions:
-            return self._lesioned(name, Run(config, seed, role, parents))
-        return self._shared(name, Run(config, seed, role, parents))
-
-    def _shared(self, name: str, run: Run) -> Run:
-        """The published run of this name where a variant does not change it."""
-        if self.published and not ROWS[name].match and _same(run, shared := self.published.run(name, run.seed)):
+        run = Run(config, seed, role, parents)
+        # A variant has the published run where it does not change it.
+        if self.published and not row.match and same(run, shared := self.published.run(name, seed)):
             return shared
         return run
 
     def _lesioned(self, name: str, run: Run) -> Run:
-        """The test, with lesions, of a network that was trained without them, which is another run."""
-        config = run.config
-        whole = config.model.model_copy(update={"lesions": {}})
-        intact = Run(config.model_copy(update={"model": whole}), run.seed, f"{run.role}, intact", run.parents)
-        parents = {"": self._shared(name, intact)}
-        update = {"name": f"{config.name}.lesioned", "train": False}
-        return Run(config.model_copy(update=update), run.seed, run.role, parents)
+        """The test, with lesions, of a network that was trained without them, as was all that it comes from."""
+        if self._intact is None:
+            model = self.config.model.model_copy(update={"lesions": {}})
+            self._intact = Networks(self.config.model_copy(update={"model": model}), self.dataset)
+            self._intact.published = self.published
+            self._intact._roles = {row: f"{self._roles.get(row, row)}, intact" for row in ROWS}
+        sides = {
+            side: each.model_copy(update={"freeze": False, "checkpoint": None})
+            for side, each in run.config.model.hemispheres.items()
+        }
+        model = run.config.model.model_copy(update=sides)
+        update = {"name": f"{run.config.name}.lesioned", "train": False, "model": model}
+        return Run(run.config.model_copy(update=update), run.seed, run.role, {"": self._intact.run(name, run.seed)})
 
     def _config(self, name: str, row: PublishedRow) -> Config:
         """The config of a row's own network."""
@@ -176,10 +181,10 @@ class Networks:
         return Run(self.config.model_copy(update=update), seed, side)
 
 
-def _same(one: Run, other: Run) -> bool:
-    """Whether two runs of one experiment are the same but for the row that they are planned for."""
+def same(one: Run, other: Run) -> bool:
+    """Tell whether two runs of one experiment are the same but for the row that they are planned for."""
     return (
         all(getattr(one.config, key) == getattr(other.config, key) for key in ("model", "training", "checkpoints"))
         and one.parents.keys() == other.parents.keys()
-        and all(_same(parent, other.parents[prefix]) for prefix, parent in one.parents.items())
+        and all(same(parent, other.parents[prefix]) for prefix, parent in one.parents.items())
     )

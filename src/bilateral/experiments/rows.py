@@ -11,7 +11,8 @@ from ..runs.config import Config
 from ..runs.experiment_config import ExperimentConfig
 from ..runs.plan import Run
 from ..runs.predictions import Combination
-from .networks import SEED_STEP, Networks, settings_of
+from ..runs.variants import BASE_TITLE
+from .networks import SEED_STEP, Networks, same, settings_of
 from .published import DEFAULT, ENSEMBLE, ROWS, SYSTEM, PublishedRow, ensembles, find
 
 
@@ -33,7 +34,10 @@ def find_row(name: str, settings: ExperimentConfig) -> PublishedRow | None:
 def title_of(name: str, settings: ExperimentConfig) -> str:
     """What a row is called, by the config or as it was published."""
     row, variant = find_row(name, settings), settings.variants.get(name)
-    return settings.titles.get(name) or (variant.title if variant else None) or (row.title if row else name)
+    published = row.title if row else name
+    if variant and variant.title:
+        published = variant.title.replace(BASE_TITLE, settings.titles.get(variant.base, published))
+    return settings.titles.get(name, published)
 
 
 def without(settings: ExperimentConfig, there: Collection[str]) -> list[str]:
@@ -69,6 +73,8 @@ def plan_rows(config: Config, dataset: HierarchicalDataset, parts: Sequence[Conf
             for seed in part.seeds:
                 if found := networks.of_row(base[name], seed):
                     runs[name][seed] = found
+                    if name in settings.variants:
+                        _check_effect(name, settings, found, published.of_row(base[name], seed))
     rows = []
     for name in names:
         row = find(base[name])
@@ -142,6 +148,16 @@ def _check_settings(config: Config, names: Sequence[str], where: str) -> None:
             )
     if others and not config.evaluate:
         raise ConfigError("evaluate: an experiment's table is of tested networks; it must be true")
+
+
+def _check_effect(name: str, settings: ExperimentConfig, runs: Sequence[Run], others: Sequence[Run]) -> None:
+    """See that what a variant sets changes a network of its row, of whose runs the `others` are without it."""
+    variant = settings.variants[name]
+    if variant.set and all(map(same, runs, others)):
+        raise ConfigError(
+            f"experiment.variants.{name}: no network of the row {variant.base} reads {', '.join(variant.set)}; "
+            "make it from another row, or leave it out"
+        )
 
 
 def _check_seeds(rows: Sequence[Row]) -> None:

@@ -46,6 +46,9 @@ def build_network(
         with _seeded(seed, "initialise", side):
             try:
                 hemispheres[side] = build_backbone(hemisphere)
+                for stage in getattr(hemispheres[side], "stages", ()):
+                    if not isinstance(getattr(hemispheres[side], stage, None), nn.Module):
+                        raise ConfigError(f"arch: {hemisphere.arch!r} lists a stage {stage!r} and has no such module")
             except ConfigError as error:
                 raise ConfigError(f"model.{side}.{error}") from error
     try:
@@ -53,6 +56,8 @@ def build_network(
         sizes = {side: hemisphere.num_features for side, hemisphere in hemispheres.items()}
         with _seeded(seed, "initialise", "join"):
             join = _make(config.join, Join, "join", sizes)
+        if not isinstance(getattr(join, "num_features", None), int):
+            raise ConfigError(f"model.join: {config.join.kind!r} must have an int `num_features`, what the heads get")
         lesions = {name: _make(each, Lesion, f"lesions.{name}") for name, each in config.lesions.items()}
         for name, lesion in lesions.items():
             lesion.at = config.lesions[name].at

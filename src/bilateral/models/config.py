@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+from torch import nn
 
 from ..base.errors import ConfigError
 from ..base.own_code import is_own
@@ -13,6 +14,15 @@ from .joins import JOINS
 from .lesions import LESIONS
 from .parts import PARTS
 
+
+def _plain(name: str) -> str:
+    if not name.isidentifier() or hasattr(nn.ModuleDict, name):
+        raise ValueError(f"{name!r} cannot be a name; choose one of letters, digits and _, such as callosum_1")
+    return name
+
+
+Name = Annotated[Text, AfterValidator(_plain)]
+"""Of a part, a bridge or a lesion, which is also its name among the modules of a network."""
 Share = Annotated[float, Field(gt=0, le=1)]
 SIDES = ("left", "right")
 LEVEL_OF_SIDE = {"left": "fine", "right": "coarse"}
@@ -45,10 +55,15 @@ class KindConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _gather_options(cls, given: Any) -> Any:
+        if isinstance(given, str):  # a kind alone
+            given = {"kind": given}
         if not isinstance(given, dict) or not isinstance(given.get("options", {}), dict):
             return given
         plain = {key: value for key, value in given.items() if key in cls.model_fields}
-        options = given.get("options", {}) | {key: value for key, value in given.items() if key not in plain}
+        beside = {key: value for key, value in given.items() if key not in plain}
+        if twice := sorted(beside.keys() & given.get("options", {}).keys()):
+            raise ValueError(f"{twice[0]} stands here and under `options`; give it once")
+        options = given.get("options", {}) | beside
         kind = plain.get("kind")
         if isinstance(kind, str) and not is_own(kind):
             try:
@@ -106,7 +121,7 @@ class HemisphereConfig(Section):
     untrained: freeze it as it is initialised, to see what the heads can do alone."""
     checkpoint: UserPath | None = None
     """Where its trained weights come from."""
-    parts: dict[Text, PartConfig] = Field(default={})
+    parts: dict[Name, PartConfig] = Field(default={})
     """What changes its values at some place, by a name of your choice; the name is the kind if none is given."""
     options: dict[str, Any] = Field(default={})
     """The settings of a backbone of your own."""
@@ -128,11 +143,11 @@ class ModelConfig(Section):
     """Before each head's linear layer."""
     left: HemisphereConfig | None = None
     right: HemisphereConfig | None = None
-    bridges: dict[Text, BridgeConfig] = Field(default={})
+    bridges: dict[Name, BridgeConfig] = Field(default={})
     """What the hemispheres tell each other, by a name of your choice; the name is the kind if none is given."""
     join: JoinConfig = JoinConfig()
     """What the heads get of the hemispheres' features."""
-    lesions: dict[Text, LesionConfig] = Field(default={})
+    lesions: dict[Name, LesionConfig] = Field(default={})
     """Damage in evaluation, by a name of your choice; the name is the kind if none is given."""
     checkpoint: UserPath | None = None
     """A whole network, heads included, that training starts from or that is evaluated."""

@@ -76,7 +76,7 @@ def plan_steps(hemispheres: nn.ModuleDict, bridges: Mapping[str, Bridge]) -> lis
     for name in sorted(ends, key=ends.__getitem__):
         if previous and any(here < before for here, before in zip(ends[name], ends[previous])):
             raise ValueError(
-                f"bridges.{name}: it crosses the bridge {previous}: one of them must end later on both sides"
+                f"bridges.{name}: it crosses the bridge {previous}: one must come before the other on both sides"
             )
         for side, end in zip(places, ends[name]):
             advance(side, end)

@@ -79,9 +79,8 @@ def train_run(
     """
     config, hierarchy = run.config, dataset.hierarchy
     description = describe(config, dataset)
-    network = build_network(
-        config.model, hierarchy.fine_count, hierarchy.coarse_count, run.seed, description.image_size
-    )
+    whole = config.model.model_copy(update={"lesions": {}})  # these are for the test alone, not for validation
+    network = build_network(whole, hierarchy.fine_count, hierarchy.coarse_count, run.seed, description.image_size)
     for prefix, path in (named_weights(config.model) | {**parents}).items():
         checkpoint.load_weights(network, prefix, path)
     training, validation = split(config, dataset)

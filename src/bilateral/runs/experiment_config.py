@@ -55,7 +55,7 @@ class VariantConfig(Section):
     model_config = ConfigDict(serialize_by_alias=True)
 
     title: Text | None = None
-    """What the table calls it. None: the row that it is made from, and what is changed."""
+    """What the table calls it; {from} stands for what it calls the published row. None: that, and what is changed."""
     base: Text = Field(alias="from")
     """The row that it is made from, which may be a variant."""
     set: dict[Text, Any] = Field(default={})

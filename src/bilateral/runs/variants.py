@@ -7,6 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import ConfigError
+from ..base.yaml_files import in_one_line
 from .experiment_config import CHANGEABLE, ExperimentConfig, VariantConfig
 from .overrides import put
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from .config import Config
 
 Values = dict[str, Any]
+BASE_TITLE = "{from}"
+"""In a title: what the published row is called that the row is made from."""
 Changes = list[tuple[str, Any]]
 """What is set, by dotted keys, in this order."""
 
@@ -74,7 +77,7 @@ class _Made:
             circle = " from ".join((*above[above.index(name) :], name))
             raise ConfigError(f"experiment.variants: {circle} is a circle; make one of them from another row")
         variant = self.variants[self.variant_of[name]]
-        base, title, changes = variant.base, variant.base, Changes()
+        base, title, changes = variant.base, BASE_TITLE, Changes()
         if base in self.own:
             base, title, changes = self.row(base, (*above, name))
         elif base in self.variants:
@@ -84,7 +87,15 @@ class _Made:
         told = dict(self.own[name])
         if variant.title is not None:
             title, told = variant.title, {key: told[key] for key in variant.sweep}
-        return base, ", ".join([title, *(f"{key}={value}" for key, value in told.items())]), changes + self.own[name]
+        return (
+            base,
+            ", ".join([title, *(f"{key}={_shown(value)}" for key, value in told.items())]),
+            changes + self.own[name],
+        )
+
+
+def _shown(value: Any) -> str:
+    return in_one_line(value) if isinstance(value, dict | list) else str(value)
 
 
 def _differences(own: Any, found: Any, key: str) -> Iterator[tuple[str, Any]]:

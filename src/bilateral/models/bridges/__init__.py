@@ -2,4 +2,9 @@
 
 from ...base.registry import Registry
 
-BRIDGES = Registry("bridge", {"additive": "bilateral.models.bridges.additive:Additive"})
+BRIDGES = Registry(
+    "bridge",
+    {
+        "additive": "bilateral.models.bridges.additive:Additive",
+    },
+)

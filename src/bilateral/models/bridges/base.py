@@ -18,6 +18,8 @@ class Bridge(nn.Module):
     Options: ClassVar[type[Section]] = Section
     neutral: ClassVar[Mapping[str, Any] | None] = None
     """Options with which a fresh one changes nothing, if there are such."""
+    example: ClassVar[Mapping[str, Any]] = {}
+    """Options with which tests try it; none: the defaults."""
     between: Mapping[str, str]
     """By side, the stage that it stands after; set where the network is built."""
 

@@ -2,4 +2,9 @@
 
 from ...base.registry import Registry
 
-JOINS = Registry("join", {"concat": "bilateral.models.joins.concatenation:Concatenation"})
+JOINS = Registry(
+    "join",
+    {
+        "concat": "bilateral.models.joins.concatenation:Concatenation",
+    },
+)

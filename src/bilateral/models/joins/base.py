@@ -15,6 +15,8 @@ class Join(nn.Module):
     """
 
     Options: ClassVar[type[Section]] = Section
+    example: ClassVar[Mapping[str, Any]] = {}
+    """Options with which tests try it; none: the defaults."""
     num_features: int
 
     def __init__(self, options: Any, sizes: Mapping[str, int]) -> None:

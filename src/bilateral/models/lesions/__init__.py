@@ -2,4 +2,9 @@
 
 from ...base.registry import Registry
 
-LESIONS = Registry("lesion", {"silence": "bilateral.models.lesions.silence:Silence"})
+LESIONS = Registry(
+    "lesion",
+    {
+        "silence": "bilateral.models.lesions.silence:Silence",
+    },
+)

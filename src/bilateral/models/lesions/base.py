@@ -1,5 +1,6 @@
 """What a lesion is."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ class Lesion(nn.Module):
     """
 
     Options: ClassVar[type[Section]] = Section
+    example: ClassVar[Mapping[str, Any]] = {}
+    """Options with which tests try it; none: the defaults."""
     at: str
     """Its target: "left", "right", the name of a bridge, or a part with its side, "left.noise"."""
 

@@ -31,6 +31,8 @@ class Part(nn.Module):
     Options: ClassVar[type[Section]] = Section
     neutral: ClassVar[Mapping[str, Any] | None] = None
     """Options with which it changes nothing, if there are such."""
+    example: ClassVar[Mapping[str, Any]] = {}
+    """Options with which tests try it; none: the defaults."""
     after: str = INPUT
     """The stage that it follows; set where the network is built."""
 

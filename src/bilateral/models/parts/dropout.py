@@ -19,6 +19,7 @@ class Dropout(Part):
         p: Annotated[float, Field(ge=0, lt=1)]
 
     neutral: ClassVar = {"p": 0.0}
+    example: ClassVar = {"p": 0.5}
 
     def forward(self, values: Tensor) -> Tensor:
         """Drop values."""

@@ -30,6 +30,7 @@ class Noise(Part):
         evaluation: bool = False
 
     neutral: ClassVar = {"std": 0.0}
+    example: ClassVar = {"std": 0.5}
     variance: Tensor
     batches: Tensor
 
