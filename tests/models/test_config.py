@@ -103,7 +103,7 @@ def test_a_name_that_no_module_can_have_is_refused(name):
         {"bridges": {name: {"kind": "additive", "between": {"left": "res1", "right": "res1"}}}},
         {"lesions": {name: {"kind": "silence", "at": "left"}}},
     ):
-        with pytest.raises(ValidationError, match="cannot be a name; choose one of letters, digits and _"):
+        with pytest.raises(ValidationError, match="cannot be a name; choose another one of letters, digits and _"):
             ModelConfig.model_validate(section)
 
 

@@ -99,3 +99,13 @@ def test_what_ones_own_code_forgets_is_named(tmp_path):
         build(join={"kind": "wrong_kinds:Silent"})
     with pytest.raises(ConfigError, match="'wrong_kinds:Holed' lists a stage 'first' and has no"):
         build(left={"arch": "wrong_kinds:Holed", "width": 1})
+
+
+def test_a_bridge_and_a_lesion_of_ones_own(images):
+    callosum = {"kind": "my_kinds:Borrow", "between": {"left": "pool", "right": "pool"}}
+    plain, bridged = build(), build(bridges={"callosum": callosum})
+    alone, heard = plain.features(images), bridged.features(images)
+    torch.testing.assert_close(heard["left"], alone["left"] + 0.1 * alone["right"])
+    damaged = build(bridges={"callosum": callosum}, lesions={"cut": {"kind": "my_kinds:Loss", "at": "left"}})
+    left = damaged.features(images)["left"]
+    assert not left[:, :16].any() and torch.equal(left[:, 16:], heard["left"][:, 16:])

@@ -151,5 +151,5 @@ def tell(table: pd.DataFrame) -> str:
 
 
 ANALYSIS = Analysis(
-    "occlusion", "A check without gradients", "Does occlusion bear the Grad-CAM maps out?", compute, draw, tell
+    "occlusion", "A check without gradients", "Does occlusion confirm the Grad-CAM maps?", compute, draw, tell
 )

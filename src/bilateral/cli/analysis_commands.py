@@ -85,4 +85,4 @@ def _open(arguments: tuple[str, ...], row: str | None, own_code: list[str]) -> S
 
 def _print(results: list[AnalysisResult]) -> None:
     for result in results:
-        echo(f"{result.title}: {result.sentence or f'nothing, for {result.reason}'}\n")
+        echo(f"{result.title}: {result.sentence or f'not computed: {result.reason}'}\n")

@@ -17,7 +17,7 @@ from .parts import PARTS
 
 def _plain(name: str) -> str:
     if not name.isidentifier() or hasattr(nn.ModuleDict, name):
-        raise ValueError(f"{name!r} cannot be a name; choose one of letters, digits and _, such as callosum_1")
+        raise ValueError(f"{name!r} cannot be a name; choose another one of letters, digits and _")
     return name
 
 
