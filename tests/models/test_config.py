@@ -70,6 +70,7 @@ MEMBERS = ["a", "b"]
         ({"left": {"sparsity": {"k": 0.5, "per_k": 1.5}}}, "less than or equal to 1"),
         ({"left": {"sparsity": {"k": 0.5, "per_k": 0.5, "variant": "batch"}}}, "per_image"),
         ({"left": "resnet9"}, "dictionary"),
+        ({"mode_hemis": "unilateral", "join": "gate"}, "gate needs two hemispheres"),
         ("bilateral", "dictionary"),
     ],
 )

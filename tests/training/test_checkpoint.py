@@ -14,8 +14,12 @@ from bilateral import load
 from bilateral.base.errors import CheckpointError, OutputError
 from bilateral.data.augment import Normalisation
 from bilateral.data.hierarchy import LabelHierarchy
+from bilateral.models.bridges import BRIDGES
 from bilateral.models.build import build_network
 from bilateral.models.config import ModelConfig
+from bilateral.models.joins import JOINS
+from bilateral.models.lesions import LESIONS
+from bilateral.models.parts import PARTS
 from bilateral.training import checkpoint
 from bilateral.training.checkpoint import Description
 from original import original_code
@@ -25,7 +29,8 @@ HIERARCHY = LabelHierarchy(("a", "b", "c"), ("x", "y"), (0, 0, 1))
 
 def saved(path, mode_heads: str = "both", arch: str = "resnet9", seed: int = 0, **model: object):
     sides = {"left": {"arch": arch, "width": 0.0625}}
-    config = ModelConfig(mode_hemis="unilateral", mode_heads=mode_heads, **(sides | model))
+    mode = "bilateral" if "right" in model and "left" in model else "unilateral"
+    config = ModelConfig(mode_hemis=mode, mode_heads=mode_heads, **(sides | model))
     network = build_network(config, 3, 2, seed)
     description = Description(config, 3, 2, HIERARCHY, Normalisation((0.5,) * 3, (0.2,) * 3), (32, 32))
     checkpoint.save(path, network, description)
@@ -41,6 +46,27 @@ def test_what_is_loaded_gives_identical_outputs_in_evaluation_mode(tmp_path):
     assert torch.equal(loaded(images).features["left"], network(images).features["left"])
     assert loaded.normalise(torch.zeros(1, 3, 2, 2, dtype=torch.uint8)).unique().tolist() == [-2.5]
     assert checkpoint.read(tmp_path / "a.safetensors").description == description
+
+
+EXAMPLES = {
+    (section, name): {"kind": name, **registry.find(name, "kind").example}
+    for section, registry in (("parts", PARTS), ("bridges", BRIDGES), ("join", JOINS), ("lesions", LESIONS))
+    for name in registry.names
+}
+
+
+@pytest.mark.parametrize(("section", "name"), EXAMPLES)
+def test_every_registered_kind_is_loaded_as_it_was_saved(tmp_path, section, name):
+    side, example = {"width": 1 / 16}, EXAMPLES[section, name]
+    model = {
+        "parts": {"left": {**side, "parts": {"mine": {**example, "after": "conv2"}}}},
+        "bridges": {"bridges": {"mine": {**example, "between": {"left": "res1", "right": "res1"}}}},
+        "join": {"join": example},
+        "lesions": {"lesions": {"mine": {**example, "at": "left"}}},
+    }[section]
+    network, _ = saved(tmp_path / "x.safetensors", **{"left": side, "right": side, **model})
+    images = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(network(images).fine, load(tmp_path / "x.safetensors")(images).fine)
 
 
 def test_mode_out_feature_gives_features_alone(tmp_path):

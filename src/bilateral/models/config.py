@@ -193,6 +193,8 @@ class ModelConfig(Section):
                 raise ValueError(f"bridges.{name}.between must name a stage of left and one of right")
         if self.bridges and len(self.hemispheres) < 2:
             raise ValueError("`bridges` need two hemispheres: mode_hemis: bilateral")
+        if self.join.kind != "concat" and len(self.hemispheres) < 2:
+            raise ValueError(f"`join`: {self.join.kind} needs two hemispheres: mode_hemis: bilateral")
         if self.checkpoint and any(hemisphere.checkpoint for hemisphere in self.hemispheres.values()):
             raise ValueError("`checkpoint` of the whole network and of a hemisphere exclude each other")
         return self

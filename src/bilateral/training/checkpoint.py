@@ -156,8 +156,9 @@ def build(
     try:
         network = _sketch(description, model)
         try_out(network, model, description.image_size, len(description.normalise.mean))
-        # A state has all tensors of our kinds, so that no memory and no initial weights are needed before.
-        if any(is_own(kind) for kind in model.kinds):
+        # A state has nearly all tensors of our kinds, so that no memory and no initial weights are needed before.
+        computed = any(module._non_persistent_buffers_set for module in network.modules())
+        if computed or any(is_own(kind) for kind in model.kinds):
             network = build_network(
                 model, description.fine_count, description.coarse_count, image_size=description.image_size
             )

@@ -6,5 +6,7 @@ JOINS = Registry(
     "join",
     {
         "concat": "bilateral.models.joins.concatenation:Concatenation",
+        "gate": "bilateral.models.joins.gate:Gate",
+        "sum": "bilateral.models.joins.sum:Sum",
     },
 )

@@ -6,5 +6,6 @@ LESIONS = Registry(
     "lesion",
     {
         "silence": "bilateral.models.lesions.silence:Silence",
+        "units": "bilateral.models.lesions.units:Units",
     },
 )

@@ -6,6 +6,8 @@ PARTS = Registry(
     "part",
     {
         "dropout": "bilateral.models.parts.dropout:Dropout",
+        "filter": "bilateral.models.parts.filter:Filter",
+        "gain": "bilateral.models.parts.gain:Gain",
         "kwta": "bilateral.models.parts.kwta:KWinnersTakeAll",
         "noise": "bilateral.models.parts.noise:Noise",
     },
