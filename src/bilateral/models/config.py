@@ -101,7 +101,7 @@ class LesionConfig(KindConfig):
 
     registry = LESIONS
     at: Text
-    """left, right, the name of a bridge, or a part with its side, such as left.noise."""
+    """A side (left), a bridge (callosum), one direction of it (callosum.to_left), or a part (left.noise)."""
 
 
 class HemisphereConfig(Section):

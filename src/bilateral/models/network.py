@@ -106,8 +106,9 @@ class Network(nn.Module):
         values = dict(values)
         for step in self.steps[start:stop]:
             before, changed = values, step(values)
-            for lesion in self._lesions_of(step.name):
-                changed = {side: before[side] + lesion(after - before[side]) for side, after in changed.items()}
+            for side in changed:
+                for lesion in self._lesions_of(step.name, f"{step.name}.to_{side}"):
+                    changed[side] = before[side] + lesion(changed[side] - before[side])
             values = {**values, **changed}
             if watch is not None:
                 watch(step, values)
@@ -203,16 +204,18 @@ class Network(nn.Module):
             self.hemispheres[side].eval()
         return self
 
-    def _lesions_of(self, target: str) -> list[Lesion]:
+    def _lesions_of(self, *targets: str) -> list[Lesion]:
         if self.training:
             return []
-        own: list[Lesion] = [lesion for lesion in self.lesions.values() if lesion.at == target]  # type: ignore[misc]
-        return [*own, self._passing[target]] if target in self._passing else own
+        own: list[Lesion] = [lesion for lesion in self.lesions.values() if lesion.at in targets]  # type: ignore[misc]
+        return [*own, *(self._passing[target] for target in targets if target in self._passing)]
 
     def _targets(self) -> list[str]:
         """What may be lesioned."""
         stages = {f"{side}.{stage}" for side in self.hemispheres for stage in self.stages(side)}
-        return [*self.hemispheres, *(step.name for step in self.steps if step.name not in stages)]
+        found = [step for step in self.steps if step.name not in stages]
+        directions = [f"{step.name}.to_{side}" for step in found if len(step.places) > 1 for side in step.places]
+        return [*self.hemispheres, *(step.name for step in found), *directions]
 
 
 def _check_target(target: str, targets: Iterable[str], key: str = "") -> None:

@@ -12,8 +12,8 @@ TINY = {"width": 1 / 16}
 MAPS = {"left": torch.Size([2, 4, 4]), "right": torch.Size([3, 4, 4])}
 
 
-def bridge(shapes):
-    made = Additive(Additive.Options(), shapes)
+def bridge(shapes, **options):
+    made = Additive(Additive.Options(**options), shapes)
     for parameter in made.parameters():
         torch.nn.init.normal_(parameter)
     return made
@@ -97,3 +97,83 @@ def test_bridges_that_cross_are_refused():
     }
     with pytest.raises(ConfigError, match=r"bridges\.second: it crosses the bridge first"):
         build_network(ModelConfig(left=TINY, right=TINY, bridges=bridges), 6, 3)
+
+
+SAME = {"left": torch.Size([4, 3, 3]), "right": torch.Size([4, 3, 3])}
+
+
+@pytest.mark.parametrize(("direction", "hears", "deaf"), [("to_left", "left", "right"), ("to_right", "right", "left")])
+def test_one_direction_leaves_the_sender_as_it_is(direction, hears, deaf):
+    made, values = bridge(SAME, direction=direction), draw(SAME)
+    heard = made(values)
+    assert torch.equal(heard[deaf], values[deaf]) and not torch.equal(heard[hears], values[hears])
+    assert list(made.maps) == [hears]
+
+
+@pytest.mark.parametrize("shapes", [SAME, {"left": torch.Size([4]), "right": torch.Size([4])}])
+def test_a_homotopic_one_joins_channels_of_one_number(shapes):
+    made, values = bridge(shapes, projection="homotopic", bandwidth=0.5), draw(shapes)
+    weight = made.maps["left"].weight
+    assert weight.shape == (2,)
+    message = made(values)["left"] - values["left"]
+    for channel in range(2):
+        torch.testing.assert_close(message[:, channel], weight[channel] * values["right"][:, channel])
+    assert not message[:, 2:].any()
+    with pytest.raises(ConfigError, match="different numbers of channels"):
+        bridge(MAPS, projection="homotopic")
+
+
+def test_the_bandwidth_is_the_share_of_channels_that_are_sent():
+    made, values = bridge(SAME, bandwidth=0.25), draw(SAME)
+    others = {**values, "right": torch.cat([values["right"][:, :1], draw(SAME)["right"][:, 1:]], 1)}
+    assert torch.equal(made(values)["left"], made(others)["left"])
+    assert made.maps["left"].weight.shape == (4, 1, 1, 1)
+
+
+def test_the_strength_is_a_factor_on_the_message():
+    values = draw(SAME)
+    weak, strong = Additive(Additive.Options(), SAME), Additive(Additive.Options(strength=3.0), SAME)
+    torch.nn.init.normal_(weak.maps["left"].weight)
+    strong.load_state_dict(weak.state_dict())
+    torch.testing.assert_close(strong(values)["left"] - values["left"], 3 * (weak(values)["left"] - values["left"]))
+
+
+@pytest.mark.parametrize("projection", ["full", "homotopic"])
+@pytest.mark.parametrize(("sign", "factor"), [("excitatory", 1), ("inhibitory", -1)])
+def test_a_sign_is_kept_through_training_and_weights_that_are_cut_off_come_back(sign, factor, projection):
+    made = Additive(Additive.Options(sign=sign, projection=projection), SAME)
+    optimizer = torch.optim.SGD(made.parameters(), 0.1)
+    values = {
+        side: torch.rand(8, *shape) for side, shape in SAME.items()
+    }  # positive, so a message has the weights' sign
+
+    def step(wanted):
+        optimizer.zero_grad()
+        message = made(values)["left"] - values["left"]
+        (message - wanted).square().mean().backward()
+        optimizer.step()
+        return message
+
+    for _ in range(30):
+        assert (factor * step(-5.0 * factor) >= 0).all()
+    for _ in range(200):
+        message = step(5.0 * factor)
+    assert (factor * message > 0).all()
+
+
+def test_one_direction_can_be_silenced():
+    bridges = {"callosum": {"kind": "additive", "between": {"left": "pool", "right": "pool"}}}
+
+    def features(**lesions):
+        model = ModelConfig.model_validate({"left": TINY, "right": TINY, "bridges": bridges, "lesions": lesions})
+        network = build_network(model, 6, 3, seed=1).eval()
+        for parameter in network.bridges.parameters():
+            torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(2))
+        return network.features(torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(3)))
+
+    heard, cut = features(), features(cut={"kind": "silence", "at": "callosum.to_left"})
+    alone = features(cut={"kind": "silence", "at": "callosum"})
+    assert torch.equal(cut["left"], alone["left"]) and torch.equal(cut["right"], heard["right"])
+    assert not torch.equal(heard["left"], alone["left"])
+    with pytest.raises(ConfigError, match=r"there are: left, right, callosum, callosum\.to_left, callosum\.to_right"):
+        features(cut={"kind": "silence", "at": "callosum.to_middle"})

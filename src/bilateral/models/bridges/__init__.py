@@ -6,5 +6,6 @@ BRIDGES = Registry(
     "bridge",
     {
         "additive": "bilateral.models.bridges.additive:Additive",
+        "gated": "bilateral.models.bridges.gated:Gated",
     },
 )

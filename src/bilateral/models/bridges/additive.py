@@ -1,11 +1,12 @@
 """An additive bridge: each hemisphere gets a linear map of the other's values on top of its own."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn import functional as F
 
 from ...base.errors import ConfigError
 from ...base.section import Section
@@ -17,40 +18,84 @@ class Additive(Bridge):
 
     They are zero at the start, so that a fresh bridge changes nothing. Maps of another height and width are brought to
     the receiver's by averaging (or repeating) positions. Both ends have positions, (C, H, W), or neither has, (D,).
+
+    A homotopic bridge joins each channel to the one of the same number on the other side. Callosal connections are
+    mostly excitatory, and inhibitory ones are held to make the sides differ (Cook 1984; Bloom and Hynd 2005,
+    10.1007/s11065-005-6252-y): `sign` holds all weights on one side of zero through training.
     """
+
+    class Options(Section):
+        """Who hears whom, and by which connections."""
+
+        direction: Literal["both", "to_left", "to_right"] = "both"
+        projection: Literal["full", "homotopic"] = "full"
+        """full: every channel to every one; homotopic: to the one of the same number."""
+        sign: Literal["free", "excitatory", "inhibitory"] = "free"
+        """Of the weights: excitatory ones are not negative, inhibitory ones not positive."""
+        bandwidth: Annotated[float, Field(gt=0, le=1)] = 1.0
+        """Share of the sender's channels that are sent, the first ones; at least one."""
+        strength: Annotated[float, Field(gt=0)] = 1.0
+        """A factor on what is sent, which is not trained."""
 
     neutral: ClassVar = {}
 
-    def __init__(self, options: Section, shapes: Mapping[str, torch.Size]) -> None:
+    def __init__(self, options: Options, shapes: Mapping[str, torch.Size]) -> None:
         super().__init__(options, shapes)
         if len({len(shape) for shape in shapes.values()}) > 1:
             ends = " and ".join(f"{side} {'x'.join(map(str, shape))}" for side, shape in shapes.items())
             raise ConfigError(f"one end has positions and the other has none ({ends}); choose stages that are alike")
         first, second = shapes
-        self.maps = nn.ModuleDict(
-            {first: _linear(shapes[second], shapes[first]), second: _linear(shapes[first], shapes[second])}
-        )
+        counts = {side: max(1, round(options.bandwidth * shape[0])) for side, shape in shapes.items()}
+        if options.projection == "homotopic" and shapes[first][0] != shapes[second][0]:
+            ends = " and ".join(f"{side} {shape[0]}" for side, shape in shapes.items())
+            raise ConfigError(f"projection: the ends have different numbers of channels ({ends}); use full")
+        self.sends = {first: (second, counts[second]), second: (first, counts[first])}
+        if options.direction != "both":
+            to = options.direction.removeprefix("to_")
+            self.sends = {to: self.sends[to]}
+        self.maps = nn.ModuleDict({to: self._layer(count, shapes[to]) for to, (_sender, count) in self.sends.items()})
 
     def forward(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
         """Add to each side's values (B, ...) the message from the other."""
-        first, second = self.shapes
-        return {
-            first: values[first] + self._message(first, values[second], values[first]),
-            second: values[second] + self._message(second, values[first], values[second]),
+        heard = {
+            to: values[to] + self._message(to, values[sender], values[to]) for to, (sender, _) in self.sends.items()
         }
+        return {**values, **heard}
+
+    def _layer(self, sent: int, received: torch.Size) -> nn.Module:
+        layer: nn.Module
+        if self.options.projection == "homotopic":
+            layer = _Homotopic(sent)
+        elif len(received) == 3:
+            layer = nn.Conv2d(sent, received[0], 1, bias=False)
+        else:
+            layer = nn.Linear(sent, received[0], bias=False)
+        nn.init.zeros_(layer.weight)
+        return layer
 
     def _message(self, to: str, sent: Tensor, received: Tensor) -> Tensor:
+        sent = sent[:, : self.sends[to][1]]
         if sent.ndim == 4 and sent.shape[2:] != received.shape[2:]:
-            sent = adaptive_avg_pool2d(sent, (received.shape[2], received.shape[3]))
-        message: Tensor = self.maps[to](sent)
-        return message
+            sent = F.adaptive_avg_pool2d(sent, (received.shape[2], received.shape[3]))
+        weight = self._signed(self.maps[to].weight)  # type: ignore[arg-type]
+        if self.options.projection == "homotopic":
+            message = sent * weight.view(1, -1, *[1] * (sent.ndim - 2))
+            message = torch.cat([message, torch.zeros_like(received[:, message.shape[1] :])], 1)
+        else:
+            message = F.conv2d(sent, weight) if sent.ndim == 4 else F.linear(sent, weight)
+        return message if self.options.strength == 1 else self.options.strength * message
+
+    def _signed(self, weight: Tensor) -> Tensor:
+        """The weights as they act; gradients go through where they are cut off, so that they can come back."""
+        if self.options.sign == "free":
+            return weight
+        kept = weight.clamp(min=0) if self.options.sign == "excitatory" else weight.clamp(max=0)
+        return weight + (kept - weight).detach()
 
 
-def _linear(sent: torch.Size, received: torch.Size) -> nn.Module:
-    layer: nn.Conv2d | nn.Linear
-    if len(sent) == 3:
-        layer = nn.Conv2d(sent[0], received[0], 1, bias=False)
-    else:
-        layer = nn.Linear(sent[0], received[0], bias=False)
-    nn.init.zeros_(layer.weight)
-    return layer
+class _Homotopic(nn.Module):
+    """One weight for each channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(channels))

@@ -19,7 +19,7 @@ class Lesion(nn.Module):
     example: ClassVar[Mapping[str, Any]] = {}
     """Options with which tests try it; none: the defaults."""
     at: str
-    """Its target: "left", "right", the name of a bridge, or a part with its side, "left.noise"."""
+    """Its target: a side ("left"), a bridge, one direction of it ("callosum.to_left"), or a part ("left.noise")."""
 
     def __init__(self, options: Any) -> None:
         super().__init__()
