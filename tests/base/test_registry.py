@@ -47,6 +47,7 @@ def test_options_are_checked_and_completed():
     [
         (Kind, {"std": -1}, "a.std: Input should be greater than or equal to 0, not -1"),
         (Kind, {"std": 1.0, "strength": 2}, "a.strength: unknown setting; Kind has: std, training"),
+        (Kind, {}, "a.std: is missing"),
         (object, {"x": 1}, "a.x: unknown setting; object has: none"),
     ],
 )
@@ -62,3 +63,15 @@ def test_options_that_are_no_section_are_refused():
 
     with pytest.raises(ConfigError, match="a: the Options of Odd must be a subclass"):
         read_options(Odd, {}, "a")
+
+
+def test_the_settings_of_a_function_are_its_own_or_those_of_its_module(tmp_path, monkeypatch):
+    source = "from bilateral.base.section import Section\n\nclass Options(Section):\n    noise: float = 0.5\n"
+    (tmp_path / "made_source.py").write_text(f"{source}\ndef load(config): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    load = Registry("source", {}).find("made_source:load", "data.name")
+    assert read_options(load, {}, "data.options").noise == 0.5
+    with pytest.raises(ConfigError, match=r"data\.options\.loud: unknown setting; load has: noise"):
+        read_options(load, {"loud": 1}, "data.options")
+    load.Options = Kind.Options
+    assert read_options(load, {"std": 1.0}, "data.options").std == 1.0

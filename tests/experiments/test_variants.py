@@ -191,8 +191,10 @@ def test_lesions_train_nothing_again(tiny, row):
     assert not run.config.train and [Runner(tiny).identity(each) for each in run.parents.values()] == identities(
         tiny, rows[row]
     )
-    Runner(tiny).check([run])
+    runner = Runner(tiny)
+    runner.check([run])
     assert whole.config.train
+    assert [each.role for each in with_parents(runner, [whole, run]).values()][-2:] == [row, "cut"]
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ ANALYSES: Sequence[str] = (
     "outcomes",
     "head_shares",
     "ablation",
+    "specialisation",
     "cka",
     "probes",
     "cosine",

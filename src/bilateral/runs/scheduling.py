@@ -83,7 +83,8 @@ def with_parents(runner: Runner, runs: Sequence[Run]) -> dict[str, Run]:
     """The runs and all that they depend on by identity, each once, parents before their children."""
     plan: dict[str, Run] = {}
     for run in runs:
-        plan |= with_parents(runner, list(run.parents.values()))
+        for identity, parent in with_parents(runner, list(run.parents.values())).items():
+            plan.setdefault(identity, parent)  # under the name that it has where it stands first
         plan.setdefault(runner.identity(run), run)
     return plan
 

@@ -1,0 +1,130 @@
+"""Specialisation: which hemisphere knows which labels, and which one each head needs.
+
+Readouts are trained anew on each frozen hemisphere, for fine and for coarse labels (Bena and Goodman 2025, Nature
+Communications, 10.1038/s41467-024-55188-9). The laterality index of two values is (left - right) / (left + right), from
+-1, all on the right, to 1; beyond 0.2 either way one usually speaks of lateralisation (PMC5508809). A
+network in which nothing tells the sides to differ is the yardstick.
+"""
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..base.statistics import Summary, summarise
+from ..models.config import SIDES
+from ..models.lesions.silence import Silence
+from ..models.network import Network
+from ..runs.predictions import LEVELS
+from ..training.evaluation import evaluate
+from .activations import spread
+from .base import Analysis
+from .probes import TRAINING_IMAGES, probe
+from .study import NotApplicableError, Study
+from .style import COLOURS, INK, panels
+
+LATERALISED = 0.2
+MEASURES = {"readout": "readout above chance", "silencing": "loss when silenced"}
+
+
+def compute(study: Study) -> pd.DataFrame:
+    """What each side is worth, in points of accuracy on the test images, for every seed and level of labels.
+
+    measure: `readout`, the accuracy above chance of a linear readout of the side's features, trained on at most
+    TRAINING_IMAGES training images; `silencing`, what the head of the network loses with the side's features replaced
+    by their mean. Neither is below 0. What a bridge brings from the other side counts for the side that hears it.
+    """
+    chosen = study.dataset.train.select(spread(len(study.dataset.train), TRAINING_IMAGES))
+    levels = [level for level in LEVELS if 1 < len(getattr(chosen, level).unique()) < len(chosen)]
+    if not levels:
+        raise NotApplicableError("the training images have one label alone, or one image for each label")
+    lines = []
+    for system in study.systems:
+        learnt = evaluate(system.network, chosen, system.bilateral.description.normalise)
+        tested = study.evaluation(system)
+        for level in levels:
+            chance = 1 / len(getattr(chosen, level).unique())
+            for side in SIDES:
+                features = learnt.features[side].numpy(), tested.features[side].numpy()
+                known = probe(features[0], learnt.labels[level].numpy(), features[1], tested.labels[level].numpy())
+                lines.append((system.seed, level, "readout", side, max(0.0, 100 * (known - chance))))
+                if level in tested.logits:
+                    lost = _lost(system.network, level, side, tested.features, tested.labels[level])
+                    lines.append((system.seed, level, "silencing", side, max(0.0, lost)))
+    return pd.DataFrame(lines, columns=["seed", "level", "measure", "side", "points"])
+
+
+@torch.no_grad()
+def _lost(network: Network, level: str, side: str, features: Mapping[str, Tensor], labels: Tensor) -> float:
+    """The points of accuracy that a head loses without a side."""
+    device = next(network.parameters()).device
+    silenced = {**features, side: Silence(Silence.Options(replacement="mean"))(features[side])}
+    whole, damaged = (
+        network.classify({each: values.to(device) for each, values in given.items()}).logits[level].argmax(1).cpu()
+        for given in (features, silenced)
+    )
+    return 100 * float(((whole == labels).double().mean() - (damaged == labels).double().mean()).item())
+
+
+def laterality(table: pd.DataFrame, measure: str, level: str) -> pd.Series:
+    """The laterality index by seed; NaN where neither side is worth anything."""
+    own = table[(table["measure"] == measure) & (table["level"] == level)]
+    points = own.pivot(index="seed", columns="side", values="points")
+    both = points["left"] + points["right"]
+    return ((points["left"] - points["right"]) / both.where(both > 0, math.nan)).rename("index")
+
+
+def specialisation(table: pd.DataFrame, measure: str) -> pd.Series:
+    """By seed, the laterality of fine labels less that of coarse ones; above 0 left is the one for fine labels."""
+    return (laterality(table, measure, "fine") - laterality(table, measure, "coarse")).dropna()
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """The laterality index of each level, a point a seed, with the mean."""
+    figure, axes = panels(2, height=2.6, sharex=True, sharey=True)
+    levels = [level for level in LEVELS if level in set(table["level"])]
+    for panel, (measure, title) in zip(axes, MEASURES.items()):
+        panel.axvspan(-LATERALISED, LATERALISED, color=COLOURS["other"], alpha=0.15, linewidth=0)
+        panel.axvline(0, color=INK, linewidth=0.6)
+        for place, level in enumerate(levels):
+            found = laterality(table, measure, level).dropna() if measure in set(table["measure"]) else pd.Series()
+            panel.plot(found, [place] * len(found), "o", color=COLOURS[level], markersize=4, alpha=0.6)
+            if len(found):
+                panel.plot(found.mean(), place, "|", color=INK, markersize=16)
+        panel.set(title=title, xlim=(-1.05, 1.05), ylim=(len(levels) - 0.5, -0.5), xlabel="right ← laterality → left")
+    axes[0].set_yticks(range(len(levels)), [f"{level} labels" for level in levels])
+    return figure
+
+
+def tell(table: pd.DataFrame) -> str:
+    """Say how lateralised each level is, and whether the sides differ in what they are for."""
+    texts = []
+    for measure, title in MEASURES.items():
+        indices = {
+            level: found
+            for level in LEVELS
+            if len(table[(table["measure"] == measure) & (table["level"] == level)])
+            and len(found := laterality(table, measure, level).dropna())
+        }
+        if indices:
+            parts = [f"{level} labels {_told(summarise(found.tolist()))}" for level, found in indices.items()]
+            text = f"by {title}, {' and '.join(parts)}"
+            if len(indices) == len(LEVELS) and len(differing := specialisation(table, measure)):
+                text += f"; the difference is {_told(summarise(differing.tolist()))}"
+            texts.append(text)
+    if not texts:
+        return "Neither side is worth anything above chance."
+    return f"Laterality (1: all in left, -1: all in right), {'. And '.join(texts)}."
+
+
+def _told(found: Summary) -> str:
+    if found["ci95"] is None:
+        return f"{found['mean']:+.2f} (one seed)"
+    low, high = found["ci95"]
+    return f"{found['mean']:+.2f} (n = {found['n']}, 95 % interval {low:+.2f} to {high:+.2f})"
+
+
+ANALYSIS = Analysis("specialisation", "Specialisation", "Which hemisphere is for which labels?", compute, draw, tell)

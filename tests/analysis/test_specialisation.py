@@ -1,0 +1,73 @@
+"""Which side is for which labels: on networks that are damaged on one side, and on tables made by hand."""
+
+import math
+
+import pandas as pd
+import pytest
+import torch
+
+from bilateral.analysis import specialisation
+from bilateral.analysis.specialisation import laterality, tell
+from bilateral.models.lesions.units import Units
+
+from . import handmade
+
+
+def made(**points: dict[str, tuple[float, float]]) -> pd.DataFrame:
+    """Points of left and right by measure and level, of two seeds whose points differ by a factor of 2."""
+    return pd.DataFrame(
+        [
+            (seed, level, measure, side, (1 + seed) * value)
+            for measure, levels in points.items()
+            for level, pair in levels.items()
+            for side, value in zip(("left", "right"), pair)
+            for seed in (0, 1)
+        ],
+        columns=["seed", "level", "measure", "side", "points"],
+    )
+
+
+def test_the_index_is_the_difference_over_the_sum():
+    table = made(readout={"fine": (30.0, 10.0), "coarse": (10.0, 30.0)}, silencing={"fine": (0.0, 0.0)})
+    assert laterality(table, "readout", "fine").to_dict() == {0: 0.5, 1: 0.5}
+    assert laterality(table, "readout", "coarse").to_dict() == {0: -0.5, 1: -0.5}
+    assert all(math.isnan(value) for value in laterality(table, "silencing", "fine"))
+    assert specialisation.specialisation(table, "readout").to_dict() == {0: 1.0, 1: 1.0}
+
+
+def test_the_sentence_names_each_level_and_the_difference():
+    text = tell(made(readout={"fine": (30.0, 10.0), "coarse": (10.0, 30.0)}, silencing={"fine": (0.0, 0.0)}))
+    assert "fine labels +0.50 (n = 2" in text and "coarse labels -0.50 (n = 2" in text
+    assert "the difference is +1.00 (n = 2" in text and "loss when silenced" not in text
+    assert tell(made(readout={"fine": (0.0, 0.0)})) == "Neither side is worth anything above chance."
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Two networks whose right hemisphere has lost all units but one, under heads that are fitted to left and right."""
+    networks = {seed: handmade.network(seed=seed) for seed in (0, 1)}
+    study = handmade.study({seed: {} for seed in networks}, networks, images=handmade.make_images(10, 1))
+    lesion = Units(Units.Options(share=31 / 32))
+    with networks[0].lesioned({"right": lesion}), networks[1].lesioned({"right": lesion}):
+        for system in study.systems:
+            joined = torch.cat(list(study.evaluation(system).features.values()), 1)
+            inputs = torch.cat([joined, torch.ones(len(joined), 1)], 1)
+            for level, labels in (("fine", study.images.fine), ("coarse", study.images.coarse)):
+                solved = torch.linalg.lstsq(inputs, torch.eye(handmade.COUNTS[level])[labels]).solution.T
+                system.network.heads[level][1].weight[:] = solved[:, :-1]
+                system.network.heads[level][1].bias[:] = solved[:, -1]
+        study._evaluations.clear()
+        return specialisation.compute(study)
+
+
+@pytest.mark.parametrize("measure", ["readout", "silencing"])
+@pytest.mark.parametrize("level", ["fine", "coarse"])
+def test_a_damaged_side_is_worth_less(table, measure, level):
+    assert (laterality(table, measure, level) > specialisation.LATERALISED).all()
+    assert (table["points"] >= 0).all() and len(table) == 2 * 2 * 2 * 2
+
+
+def test_the_figure(table):
+    figure = specialisation.draw(table)
+    assert [axes.get_title() for axes in figure.axes] == list(specialisation.MEASURES.values())
+    specialisation.draw(made(readout={"fine": (1.0, 0.0)}))
