@@ -51,7 +51,7 @@ CASES: dict[str, tuple[dict[str, str], int, int, tuple[str, ...], set[str]]] = {
         12,
         1,
         NARROW,
-        {"cka", "probes", "cosine", "attribution", "occlusion", "confusion"},
+        {"cka", "probes", "cosine", "attribution", "occlusion", "confusion", "specialisation"},
     ),
     "all images alike": ({"same": "ab", "same too": "cd"}, 6, 4, NARROW, set()),
     "a fine head alone": (

@@ -72,7 +72,7 @@ def _lost(network: Network, level: str, side: str, features: Mapping[str, Tensor
 def laterality(table: pd.DataFrame, measure: str, level: str) -> pd.Series:
     """The laterality index by seed; NaN where neither side is worth anything."""
     own = table[(table["measure"] == measure) & (table["level"] == level)]
-    points = own.pivot(index="seed", columns="side", values="points")
+    points = own.pivot(index="seed", columns="side", values="points").reindex(columns=list(SIDES))
     both = points["left"] + points["right"]
     return ((points["left"] - points["right"]) / both.where(both > 0, math.nan)).rename("index")
 
@@ -90,7 +90,7 @@ def draw(table: pd.DataFrame) -> Figure:
         panel.axvspan(-LATERALISED, LATERALISED, color=COLOURS["other"], alpha=0.15, linewidth=0)
         panel.axvline(0, color=INK, linewidth=0.6)
         for place, level in enumerate(levels):
-            found = laterality(table, measure, level).dropna() if measure in set(table["measure"]) else pd.Series()
+            found = laterality(table, measure, level).dropna()
             panel.plot(found, [place] * len(found), "o", color=COLOURS[level], markersize=4, alpha=0.6)
             if len(found):
                 panel.plot(found.mean(), place, "|", color=INK, markersize=16)
@@ -103,12 +103,7 @@ def tell(table: pd.DataFrame) -> str:
     """Say how lateralised each level is, and whether the sides differ in what they are for."""
     texts = []
     for measure, title in MEASURES.items():
-        indices = {
-            level: found
-            for level in LEVELS
-            if len(table[(table["measure"] == measure) & (table["level"] == level)])
-            and len(found := laterality(table, measure, level).dropna())
-        }
+        indices = {level: found for level in LEVELS if len(found := laterality(table, measure, level).dropna())}
         if indices:
             parts = [f"{level} labels {_told(summarise(found.tolist()))}" for level, found in indices.items()]
             text = f"by {title}, {' and '.join(parts)}"
