@@ -145,6 +145,7 @@ def test_an_error_in_every_process_is_told_and_ends_them(tmp_path):
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the processes are found under /proc")
 def test_a_process_that_is_killed_ends_the_others_with_a_sentence(tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += ["--monitor-interval=5"]  # seconds, in which the other process notices it before torchrun ends that one
     command += ["-m", "bilateral", "train", *SETTINGS, "training.epochs=100000"]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log)
