@@ -154,12 +154,23 @@ def test_a_process_that_is_killed_ends_the_others_with_a_sentence(tmp_path):
             time.sleep(0.05)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         ranks = {rank_of(child): int(child) for child in children}
+        process.send_signal(signal.SIGSTOP)  # torchrun ends the other one too, at times before that has said why
         os.kill(ranks["1"], signal.SIGKILL)
+        wait_for_end(ranks["0"])
+        process.send_signal(signal.SIGCONT)
         assert process.wait(timeout=60) == 1
     finally:
         process.kill()
     told = (tmp_path / "log").read_text()
     assert "bilateral: a process of this training has died" in told and "[rank0]: Traceback" not in told
+
+
+def wait_for_end(process: int, seconds: float = 60) -> None:
+    """Wait until a process has ended, of which its parent may not know yet."""
+    end = time.monotonic() + seconds
+    while Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < end, f"process {process} has not ended in {seconds} s"
+        time.sleep(0.05)
 
 
 def rank_of(process: str) -> str | None:
