@@ -23,6 +23,7 @@ PARTS_OPTIONS, BRIDGES_OPTIONS, JOINS_OPTIONS, LESIONS_OPTIONS = (
     {name: registry.find(name, "kind").example for name in registry.names}
     for registry in (PARTS, BRIDGES, JOINS, LESIONS)
 )
+OWN_HEAD = {**TINY, "own_head": {"weight": 0.5}}
 CALLOSUM = {"kind": "additive", "between": {"left": "res1", "right": "res1"}}
 
 
@@ -81,9 +82,13 @@ CONFIGS = {
             (" between frozen ones", FROZEN, FROZEN, {"left": "conv2", "right": "res1"}),
             (" of two architectures", TINY, {**TINY, "arch": "resnet18"}, {"left": "conv3", "right": "group1"}),
         )
+        if not (between["left"] == "pool" and BRIDGES.find(kind, "kind").needs_positions)
     },
     **{
-        f"join {kind}{where}": bilateral(left, right, join={"kind": kind, **options})
+        f"join {kind}{where}": bilateral(
+            *({**OWN_HEAD, **side} if JOINS.find(kind, "kind").needs_own_heads else side for side in (left, right)),
+            join={"kind": kind, **options},
+        )
         for kind, options in JOINS_OPTIONS.items()
         for where, left, right in (("", TINY, TINY), (" of a frozen side", FROZEN, {**TINY, "arch": "resnet18"}))
     },
@@ -97,6 +102,19 @@ CONFIGS = {
         for kind, options in LESIONS_OPTIONS.items()
         for at in ("left", "callosum", "left.noise")
     },
+    "connections": bilateral(
+        {"width": 1 / 8, "connections": {"kernel": 5, "groups": 2, "share": 0.3}},
+        {**TINY, "arch": "vgg11_pool", "connections": {"dilation": 2, "share": 0.5}},
+    ),
+    "own heads": bilateral(OWN_HEAD, {**OWN_HEAD, "level": "both"}),
+    "schedules": bilateral(
+        {**TINY, "parts": {"noise": {"after": "res1", "std": {"start": 1, "end": 0, "epochs": 5}}}},
+        {**TINY, "parts": {"filter": {"after": "input", "below": {"start": 2, "end": 16, "epochs": 5}}}},
+        join={"kind": "gate", "right": {"start": 0.95, "end": 0.05, "epochs": 5}},
+    ),
+    "lesion from an epoch on": bilateral(
+        TINY, TINY, lesions={"cut": {"kind": "units", "at": "left", "share": 0.5, "from_epoch": 2}}
+    ),
     "two bridges": bilateral(
         TINY,
         TINY,
@@ -158,7 +176,12 @@ def test_output_shapes(network, configs, images):
 
 
 def test_gradients_reach_every_trainable_tensor_and_no_frozen_one(network, images):
-    loss = sum((logits * torch.randn_like(logits)).sum() for logits in network(images).logits.values())
+    with torch.no_grad():  # a layer that is zero at the start stops the gradients of those before it
+        for parameter in network.parameters():
+            parameter += 1e-3 * torch.randn_like(parameter) * parameter.requires_grad
+    output = network(images)
+    logits = [*output.logits.values(), *(each for own in output.own.values() for each in own.values())]
+    loss = sum((each * torch.randn_like(each)).sum() for each in logits)
     if isinstance(network, Ensemble):
         assert not loss.requires_grad
         return

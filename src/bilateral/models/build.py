@@ -17,7 +17,9 @@ from ..base.text import shown
 from .backbones import build_backbone
 from .backbones.base import Backbone
 from .bridges.base import Bridge
+from .component import Component
 from .config import KindConfig, ModelConfig
+from .connections import connect
 from .heads import build_head
 from .joins.base import Join
 from .lesions.base import Lesion
@@ -46,6 +48,8 @@ def build_network(
         with _seeded(seed, "initialise", side):
             try:
                 hemispheres[side] = build_backbone(hemisphere)
+                if hemisphere.connections is not None:
+                    connect(hemispheres[side], hemisphere.connections)
                 for stage in getattr(hemispheres[side], "stages", ()):
                     if not isinstance(getattr(hemispheres[side], stage, None), nn.Module):
                         raise ConfigError(f"arch: {hemisphere.arch!r} lists a stage {stage!r} and has no such module")
@@ -60,14 +64,26 @@ def build_network(
             raise ConfigError(f"model.join: {config.join.kind!r} must have an int `num_features`, what the heads get")
         lesions = {name: _make(each, Lesion, f"lesions.{name}") for name, each in config.lesions.items()}
         for name, lesion in lesions.items():
-            lesion.at = config.lesions[name].at
+            lesion.at, lesion.from_epoch = config.lesions[name].at, config.lesions[name].from_epoch
+            if lesion.from_epoch is not None and not lesion.changes:
+                lesion.keep_epoch()
         heads = {}
+        classes = {"fine": fine_count, "coarse": coarse_count}
         for level in config.levels:
-            classes = {"fine": fine_count, "coarse": coarse_count}[level]
             with _seeded(seed, "initialise", level):
-                heads[level] = _build_head(level, join.num_features, classes, config.dropout)
+                heads[level] = _build_head(level, join.num_features, classes[level], config.dropout)
+        own_heads: dict[str, dict[str, nn.Module]] = {}
+        for side, hemisphere in config.hemispheres.items():
+            if hemisphere.own_head is not None:
+                with _seeded(seed, "initialise", side, "own head"):
+                    own_heads[side] = {
+                        level: _build_head(level, sizes[side], classes[level], config.dropout)
+                        for level in (("fine", "coarse") if hemisphere.level == "both" else (hemisphere.level,))
+                    }
+        plasticity = {side: each.plasticity for side, each in config.hemispheres.items() if each.plasticity}
         frozen = [side for side, hemisphere in config.hemispheres.items() if hemisphere.freeze]
-        return Network(hemispheres, heads, frozen, bridges, join, lesions, config.mode_out == "feature")
+        outputs_features = config.mode_out == "feature"
+        return Network(hemispheres, heads, frozen, bridges, join, lesions, outputs_features, own_heads, plasticity)
     except ValueError as error:
         raise ConfigError(f"model.{error}") from error
 
@@ -130,7 +146,7 @@ def _shapes(
     return found
 
 
-Kind = TypeVar("Kind", bound=nn.Module)
+Kind = TypeVar("Kind", bound=Component)
 
 
 def _make(config: KindConfig, base: type[Kind], key: str, *shape: object) -> Kind:
@@ -139,6 +155,9 @@ def _make(config: KindConfig, base: type[Kind], key: str, *shape: object) -> Kin
     if not (isinstance(kind, type) and issubclass(kind, base)):
         raise ConfigError(f"model.{key}.kind: {config.kind!r} is no subclass of {base.__module__}:{base.__name__}")
     options = read_options(kind, config.options, f"model.{key}")
+    ends = [each for given in shape for each in (given.values() if isinstance(given, dict) else [given])]
+    if kind.needs_positions and any(isinstance(end, torch.Size) and len(end) != 3 for end in ends):
+        raise ConfigError(f"model.{key}: there are no positions at this place; choose an earlier stage")
     try:
         return own_code.call(lambda: kind(options, *shape), f"model.{key}: {config.kind!r}")
     except ConfigError as error:

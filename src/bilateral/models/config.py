@@ -8,11 +8,13 @@ from torch import nn
 from ..base.errors import ConfigError
 from ..base.own_code import is_own
 from ..base.registry import Registry, read_options
-from ..base.section import Section, Text, UserPath
+from ..base.section import Section, Text, UserPath, Whole
 from .bridges import BRIDGES
+from .connections import ConnectionsConfig
 from .joins import JOINS
 from .lesions import LESIONS
 from .parts import PARTS
+from .plasticity import Plasticity
 
 
 def _plain(name: str) -> str:
@@ -97,11 +99,20 @@ class JoinConfig(KindConfig):
 
 
 class LesionConfig(KindConfig):
-    """Damage in evaluation, such as `{kind: silence, at: left}`."""
+    """Damage, such as `{kind: silence, at: left}`."""
 
     registry = LESIONS
     at: Text
     """A side (left), a bridge (callosum), one direction of it (callosum.to_left), or a part (left.noise)."""
+    from_epoch: Annotated[Whole, Field(ge=1)] | None = None
+    """The epoch, counted from 1, from which on training goes on with the damage; None: damage in evaluation alone."""
+
+
+class OwnHeadConfig(Section):
+    """A head that hears one hemisphere alone, while both are trained together."""
+
+    weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    """Of its loss, beside those of the joined heads, which have the weight 1."""
 
 
 class HemisphereConfig(Section):
@@ -121,6 +132,12 @@ class HemisphereConfig(Section):
     untrained: freeze it as it is initialised, to see what the heads can do alone."""
     checkpoint: UserPath | None = None
     """Where its trained weights come from."""
+    connections: ConnectionsConfig | None = None
+    """Receptive fields and connectivity."""
+    plasticity: Plasticity | None = None
+    """How fast it learns, and until when."""
+    own_head: OwnHeadConfig | None = None
+    """A head of its own, for the labels of `level`, which is trained with the network."""
     parts: dict[Name, PartConfig] = Field(default={})
     """What changes its values at some place, by a name of your choice; the name is the kind if none is given."""
     options: dict[str, Any] = Field(default={})
@@ -195,6 +212,13 @@ class ModelConfig(Section):
             raise ValueError("`bridges` need two hemispheres: mode_hemis: bilateral")
         if self.join.kind != "concat" and len(self.hemispheres) < 2:
             raise ValueError(f"`join`: {self.join.kind} needs two hemispheres: mode_hemis: bilateral")
+        for side, hemisphere in self.hemispheres.items():
+            if hemisphere.own_head and self.mode_hemis == "unilateral":
+                raise ValueError(f"{side}.own_head: a unilateral network's heads hear this side alone; leave it out")
+            if hemisphere.freeze and hemisphere.plasticity:
+                raise ValueError(
+                    f"{side}.plasticity: the side is frozen, so it learns nothing; leave one of the two out"
+                )
         if self.checkpoint and any(hemisphere.checkpoint for hemisphere in self.hemispheres.values()):
             raise ValueError("`checkpoint` of the whole network and of a hemisphere exclude each other")
         return self
@@ -217,6 +241,26 @@ class ModelConfig(Section):
         return [*parts, *self.bridges.values(), self.join, *self.lesions.values()]
 
     @property
+    def schedules(self) -> dict[str, int]:
+        """The epochs that settings of the network speak of, by the settings' keys."""
+        found = {}
+        for side, hemisphere in self.hemispheres.items():
+            if plasticity := hemisphere.plasticity:
+                found |= _epochs(f"{side}.plasticity", plasticity.model_dump())
+                if plasticity.until is not None:
+                    found[f"{side}.plasticity.until"] = plasticity.until
+            for name, part in hemisphere.parts.items():
+                found |= _epochs(f"{side}.parts.{name}", part.options)
+        for name, bridge in self.bridges.items():
+            found |= _epochs(f"bridges.{name}", bridge.options)
+        found |= _epochs("join", self.join.options)
+        for name, lesion in self.lesions.items():
+            found |= _epochs(f"lesions.{name}", lesion.options)
+            if lesion.from_epoch is not None:
+                found[f"lesions.{name}.from_epoch"] = lesion.from_epoch
+        return found
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """The names of all code that it is made of, the user's own among them, each once."""
         return tuple(dict.fromkeys([*self.archs, *(each.kind for each in self.chosen)]))
@@ -225,6 +269,12 @@ class ModelConfig(Section):
     def levels(self) -> tuple[str, ...]:
         """The label levels that have a head."""
         return ("fine", "coarse") if self.mode_heads == "both" else (self.mode_heads,)
+
+
+def _epochs(key: str, options: dict[str, Any]) -> dict[str, int]:
+    """The lengths of the schedules among options."""
+    schedules = {name: value for name, value in options.items() if isinstance(value, dict)}
+    return {f"{key}.{name}.epochs": int(value["epochs"]) for name, value in schedules.items() if "epochs" in value}
 
 
 def _with_kinds(given: Any, *sections: str) -> Any:

@@ -10,10 +10,13 @@ from torch import Tensor, nn
 
 from ..base.errors import CheckpointError
 from .bridges.base import Bridge
+from .component import Component
+from .joins.base import Join
 from .joins.concatenation import Concatenation
 from .lesions.base import Lesion
 from .output import Output
-from .parts.base import INPUT, Part
+from .parts.base import INPUT
+from .plasticity import Plasticity
 from .prediction import Images, LevelPrediction, Prediction, as_batch
 from .steps import Step, Values, Watch, plan_steps, stage_names
 
@@ -48,9 +51,11 @@ class Network(nn.Module):
     hemispheres: by side, in the order in which their features are joined. A backbone may have `stages` (see
     `Backbone`); its `parts` are those of the hemisphere.
     heads: by level ("fine", "coarse"), each from the joined features to logits.
+    own_heads: by side and level, each from the features of one side to logits; only training and the join hear them.
     frozen: the sides that are never trained: their tensors get no gradients, and they stay in evaluation mode
     whatever mode the network is in.
-    bridges: by name. join: from features by side to what the heads get. lesions: by name; they act in evaluation alone.
+    bridges: by name. join: from features by side to what the heads get. lesions: by name; see `Lesion`.
+    plasticity: by side, how fast it learns; only training reads it.
     outputs_features: give the features alone (`mode_out: feature`).
 
     Raises ValueError for bridges that cross, a part or a bridge at a place that there is not, or a lesion of nothing.
@@ -62,9 +67,11 @@ class Network(nn.Module):
         heads: Mapping[str, nn.Module],
         frozen: Iterable[str] = (),
         bridges: Mapping[str, Bridge] | None = None,
-        join: nn.Module | None = None,
+        join: Join | None = None,
         lesions: Mapping[str, Lesion] | None = None,
         outputs_features: bool = False,
+        own_heads: Mapping[str, Mapping[str, nn.Module]] | None = None,
+        plasticity: Mapping[str, Plasticity] | None = None,
     ) -> None:
         super().__init__()
         self.hemispheres = nn.ModuleDict(hemispheres)
@@ -72,6 +79,13 @@ class Network(nn.Module):
         sizes = {side: int(hemisphere.num_features) for side, hemisphere in hemispheres.items()}  # type: ignore[arg-type]
         self.join = join or Concatenation(Concatenation.Options(), sizes)
         self.heads = nn.ModuleDict(heads)
+        self.own_heads = nn.ModuleDict({side: nn.ModuleDict(own) for side, own in (own_heads or {}).items()})
+        if self.join.needs_own_heads and set(self.own_heads) != set(hemispheres):
+            missing = next(side for side in hemispheres if side not in self.own_heads)
+            raise ValueError(
+                f"join: it weighs the sides by their own heads, and {missing} has none: give {missing}.own_head"
+            )
+        self.plasticity = dict(plasticity or {})
         self.lesions = nn.ModuleDict(lesions or {})
         self._passing: Mapping[str, Lesion] = {}
         self.frozen = frozenset(frozen)
@@ -136,9 +150,22 @@ class Network(nn.Module):
         """Run join and heads on features by hemisphere, each (B, D); these may have been computed before."""
         if self.outputs_features:
             return Output(None, None, features)
-        joined = self.join(features)
+        own = self._own_logits(features)
+        weights = self.join.weights(features, own)
+        joined = self.join(_weighed(features, weights))
         logits = {level: head(joined) for level, head in self.heads.items()}
-        return Output(logits.get("fine"), logits.get("coarse"), features)
+        return Output(logits.get("fine"), logits.get("coarse"), features, own, weights, self.join.cost(weights))
+
+    def joined(self, features: Values) -> Tensor:
+        """What the heads get of features by hemisphere, each (B, D)."""
+        joined: Tensor = self.join(_weighed(features, self.join.weights(features, self._own_logits(features))))
+        return joined
+
+    def _own_logits(self, features: Values) -> dict[str, dict[str, Tensor]]:
+        return {
+            side: {level: head(features[side]) for level, head in heads.items()}  # type: ignore[operator]
+            for side, heads in self.own_heads.items()
+        }
 
     @property
     def normalise(self) -> Callable[[Tensor], Tensor]:
@@ -177,13 +204,14 @@ class Network(nn.Module):
     def fixed_until_join(self) -> bool:
         """Whether an image has the same features at every step of a training.
 
-        So it is if nothing before the join is trained or draws random numbers. Then features may be kept.
+        So it is if nothing before the join is trained, draws random numbers or changes with the epochs. Then features
+        may be kept.
         """
-        before = [*self.hemispheres.modules(), *self.bridges.modules()]
+        before = [*self.hemispheres.modules(), *self.bridges.modules(), *self.lesions.modules()]
         return (
             self.frozen == set(self.hemispheres)
             and not any(parameter.requires_grad for parameter in self.bridges.parameters())
-            and not any(module.draws for module in before if isinstance(module, Part | Bridge))
+            and not any(module.draws or module.changes for module in before if isinstance(module, Component))
         )
 
     @contextmanager
@@ -205,9 +233,9 @@ class Network(nn.Module):
         return self
 
     def _lesions_of(self, *targets: str) -> list[Lesion]:
+        own: list[Lesion] = [lesion for lesion in self.lesions.values() if lesion.at in targets and lesion.acts]  # type: ignore[misc]
         if self.training:
-            return []
-        own: list[Lesion] = [lesion for lesion in self.lesions.values() if lesion.at in targets]  # type: ignore[misc]
+            return own
         return [*own, *(self._passing[target] for target in targets if target in self._passing)]
 
     def _targets(self) -> list[str]:
@@ -216,6 +244,12 @@ class Network(nn.Module):
         found = [step for step in self.steps if step.name not in stages]
         directions = [f"{step.name}.to_{side}" for step in found if len(step.places) > 1 for side in step.places]
         return [*self.hemispheres, *(step.name for step in found), *directions]
+
+
+def _weighed(features: Values, weights: Mapping[str, Tensor]) -> Values:
+    if not weights:
+        return features
+    return {side: len(weights) * weights[side][:, None].to(values.dtype) * values for side, values in features.items()}
 
 
 def _check_target(target: str, targets: Iterable[str], key: str = "") -> None:

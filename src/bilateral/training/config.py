@@ -40,6 +40,13 @@ FAST_RATES: dict[bool, dict[str, float]] = {True: {"lr": 0.2, "muon_lr": 0.05}, 
 GIVEN_BY_RECIPES = frozenset({key for recipe in RECIPES.values() for key in recipe} | FAST_RATES[True].keys())
 
 
+class LossWeights(Section):
+    """Factors on the cross-entropies of the two levels in the loss; those that are reported have none."""
+
+    fine: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    coarse: Annotated[float, Field(ge=0, le=1000)] = 1.0
+
+
 class TrainingConfig(Section):
     """The training of one network."""
 
@@ -58,6 +65,7 @@ class TrainingConfig(Section):
     """How the learning rate falls to zero after its warm-up."""
     warmup_epochs: Annotated[float, Field(ge=0)]
     """Epochs in which the learning rate rises from zero; `fast`: a fifth of all."""
+    loss_weights: LossWeights = LossWeights()
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     crop_padding: Annotated[Whole, Field(ge=0)] = 4
     """Pixels by which a random crop may shift the image."""

@@ -18,6 +18,7 @@ from ..base.streams import derive_seed
 from ..data.batches import shuffled_batches
 from ..data.images import HierarchicalImages
 from ..models.build import check_state, load_state, not_finite
+from ..models.component import enter_epoch
 from ..models.network import Network
 from ..models.output import Output
 from . import checkpoint, distributed
@@ -27,7 +28,7 @@ from .device import choose_device, prepare, seed_everything
 from .evaluation import EVALUATION_BATCH, EVALUATION_SEED
 from .inputs import Inputs, LiveImages, build_inputs
 from .keeping import KeptCheckpoints
-from .objective import correct, losses, named_metrics
+from .objective import correct, losses, named_metrics, objective
 from .optimisation import Optimisation
 from .out_of_memory import memory_errors
 from .progress import ProgressDisplay, TerminalProgress, shown
@@ -81,7 +82,7 @@ class Tally:
         return Tally(int(count), *sums)
 
     def mean_loss(self) -> float:
-        """The loss of all levels together, per image."""
+        """The loss of all heads together, per image."""
         return sum(value.item() for value in self.loss.values()) / self.count
 
     def accuracies(self) -> dict[str, float]:
@@ -148,6 +149,7 @@ def _do_epochs(job: TrainingJob) -> None:
     ):
         for epoch in range(epochs_done, config.epochs):
             started = time.perf_counter()
+            enter_epoch(network, epoch)
             metrics = _train_epoch(job, step, training, optimisation, epoch, records).metrics("train")
             seconds = time.perf_counter() - started
             validated = (epoch + 1) % config.validate_every_epochs == 0 or epoch + 1 == config.epochs
@@ -199,6 +201,7 @@ def _train_epoch(
     records: RunRecords | None,
 ) -> Tally:
     config, rank = job.config, distributed.rank()
+    own = {side: each.own_head for side, each in job.description.model.hemispheres.items() if each.own_head}
     job.network.train()
     batches = shuffled_batches(len(images), config.batch_size, job.seed, epoch, images.fine.device)
     tally, since, reported = Tally(), time.perf_counter(), 0
@@ -213,7 +216,7 @@ def _train_epoch(
             config.accumulate_batches, len(batches) - step // config.accumulate_batches * config.accumulate_batches
         )
         factor = distributed.loss_factor(len(indices), len(batch)) / group
-        (torch.stack(list(loss_by_level.values())).sum() * factor).backward()
+        (objective(output, loss_by_level, config.loss_weights, own) * factor).backward()
         if (step + 1) % config.accumulate_batches == 0 or step + 1 == len(batches):
             optimisation.step(epoch * optimisation.steps_per_epoch + step // config.accumulate_batches)
         tally.add(output, labels, loss_by_level)

@@ -5,8 +5,10 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from ..base.errors import CheckpointError
+from ..models.plasticity import Plasticity
 from .config import TrainingConfig
 
 # As many as KellerJordan/cifar10-airbench takes; five, PyTorch's default, gain nothing here (docs/log.md).
@@ -48,7 +50,8 @@ class Optimisation:
     """The optimizers of a network's trainable parameters, under the learning rate's schedule.
 
     muon: Muon on convolution kernels, with its own learning rate, and SGD on all else. steps_per_epoch: optimizer
-    steps. The network must be where it is trained, and the config have its learning rates.
+    steps. The network must be where it is trained, and the config have its learning rates. A hemisphere with a
+    plasticity of its own has optimizers of its own.
     """
 
     def __init__(self, network: nn.Module, config: TrainingConfig, steps_per_epoch: int) -> None:
@@ -58,25 +61,18 @@ class Optimisation:
         kernels: list[Tensor] = []
         if config.optimizer == "muon":
             convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
-            kernels = [module.weight for module in convolutions if module.weight.requires_grad]
-        others = [parameter for parameter in trainable if not any(parameter is kernel for kernel in kernels)]
+            kernels = [kernel for kernel in map(_weight, convolutions) if kernel.requires_grad]
         self.optimizers: list[torch.optim.Optimizer] = []
-        if config.optimizer == "adam":
-            self.optimizers.append(torch.optim.Adam(others, self.peak_lr, weight_decay=config.weight_decay, fused=True))
-        elif others:
-            self.optimizers.append(
-                torch.optim.SGD(
-                    others,
-                    self.peak_lr,
-                    momentum=0.9,
-                    nesterov=True,
-                    weight_decay=config.weight_decay,
-                    fused=True,
-                )
-            )
-        if kernels:
-            assert config.muon_lr is not None
-            self.optimizers.append(KernelMuon(kernels, config.muon_lr, weight_decay=0))
+        self._plasticity: list[Plasticity] = []
+        plasticity: dict[str, Plasticity] = getattr(network, "plasticity", {})
+        own = {side: {id(each) for each in network.hemispheres[side].parameters()} for side in plasticity}
+        rest = {id(each) for each in trainable}.difference(*own.values())
+        for learner, ids in [(Plasticity(), rest), *((plasticity[side], own[side]) for side in own)]:
+            mine = [kernel for kernel in kernels if id(kernel) in ids]
+            others = [each for each in trainable if id(each) in ids and not any(each is kernel for kernel in mine)]
+            made = self._made(others, mine, config.weight_decay * learner.weight_decay)
+            self.optimizers += made
+            self._plasticity += [learner] * len(made)
         self.lr = 0.0
         """The learning rate of the last step (of SGD or Adam)."""
         self._peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
@@ -85,11 +81,25 @@ class Optimisation:
         """Do optimizer step `number` (from 0) of the whole training, and drop the gradients."""
         share = learning_rate_share(self.config, number, self.steps_per_epoch)
         self.lr = share * self.peak_lr
-        for optimizer, peaks in zip(self.optimizers, self._peaks):
+        epoch = number // self.steps_per_epoch
+        for optimizer, peaks, plasticity in zip(self.optimizers, self._peaks, self._plasticity):
             for group, peak in zip(optimizer.param_groups, peaks):
-                group["lr"] = share * peak
+                group["lr"] = share * plasticity.rate_in(epoch) * peak
             optimizer.step()
             optimizer.zero_grad()
+
+    def _made(self, others: list[Tensor], kernels: list[Tensor], weight_decay: float) -> list[torch.optim.Optimizer]:
+        """The optimizers of what learns alike."""
+        made: list[torch.optim.Optimizer] = []
+        if self.config.optimizer == "adam":
+            made.append(torch.optim.Adam(others, self.peak_lr, weight_decay=weight_decay, fused=True))
+        elif others:
+            sgd = {"momentum": 0.9, "nesterov": True, "weight_decay": weight_decay, "fused": True}
+            made.append(torch.optim.SGD(others, self.peak_lr, **sgd))
+        if kernels:
+            assert self.config.muon_lr is not None
+            made.append(KernelMuon(kernels, self.config.muon_lr, weight_decay=0))
+        return made
 
     @property
     def state(self) -> OptimizerState:
@@ -140,6 +150,13 @@ def learning_rate_share(config: TrainingConfig, step: int, steps_per_epoch: int)
     if config.schedule == "cosine":
         return (1 + math.cos(math.pi * max(0.0, progress))) / 2
     return 1.0
+
+
+def _weight(layer: nn.Conv2d) -> Tensor:
+    """The kernel as it is trained, which is not what acts where connections are masked."""
+    if parametrize.is_parametrized(layer, "weight"):
+        return layer.parametrizations.weight.original  # type: ignore[union-attr, return-value]
+    return layer.weight
 
 
 def _channels_last_view(kernel: Tensor) -> Tensor:

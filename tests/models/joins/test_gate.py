@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from bilateral.models.build import build_network
@@ -19,14 +20,22 @@ def test_a_fresh_gate_is_concatenation():
 
 
 def test_the_weights_are_of_each_image_and_weigh_each_side():
-    gate, given = Gate(Gate.Options(), SIZES), features()
-    torch.nn.init.normal_(gate.layer.weight, generator=torch.Generator().manual_seed(1))
-    weights = gate.weights(given)
-    torch.testing.assert_close(weights.sum(1), torch.ones(4))
-    assert weights[:, 0].std() > 0.05
-    joined = gate(given)
-    torch.testing.assert_close(joined[:, :3], 2 * weights[:, :1] * given["left"])
-    torch.testing.assert_close(joined[:, 3:], 2 * weights[:, 1:] * given["right"])
+    side = {"width": 1 / 16}
+    network = build_network(ModelConfig.model_validate({"left": side, "right": side, "join": "gate"}), 6, 3).eval()
+    torch.nn.init.normal_(network.join.layer.weight, generator=torch.Generator().manual_seed(1))
+    output = network(torch.randn(4, 3, 32, 32))
+    left, right = output.weights["left"], output.weights["right"]
+    torch.testing.assert_close(left + right, torch.ones(4))
+    assert left.std() > 0.01
+    joined = torch.cat([2 * left[:, None] * output.features["left"], 2 * right[:, None] * output.features["right"]], 1)
+    torch.testing.assert_close(network.joined(output.features), joined)
+    torch.testing.assert_close(network.heads["fine"](joined), output.fine)
+
+
+def test_its_cost_is_of_the_right_side():
+    gate = Gate(Gate.Options(right=0.8, cost=0.1, cost_power=0.75), SIZES)
+    assert gate.cost(gate.weights(features(), {})).item() == pytest.approx(0.1 * 4**0.75)
+    assert Gate(Gate.Options(), SIZES).cost({}) is None
 
 
 def test_it_learns_between_frozen_hemispheres_whose_features_are_kept():

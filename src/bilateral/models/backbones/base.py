@@ -1,5 +1,6 @@
 """What a backbone is: named stages, run one after another."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -19,6 +20,8 @@ class Backbone(nn.Module):
     reads: ClassVar[frozenset[str]] = frozenset({"width", "batch_norm_momentum"})
     """The settings of HemisphereConfig that shape it; any other one that is given is refused."""
     original_batch_norm_momentum: ClassVar[float] = TORCH_MOMENTUM
+    initialise: ClassVar[Callable[[nn.Module], None]] = staticmethod(lambda module: None)
+    """Draws the weights of a layer that `connections` change, where they are not drawn as PyTorch does."""
     num_features: int
 
     def forward(self, images: Tensor) -> Tensor:

@@ -9,6 +9,16 @@ from .base import Backbone, scaled
 _CONFIGURATION_A = (64, None, 128, None, 256, 256, None, 512, 512, None, 512, 512, None)
 
 
+def initialise(module: nn.Module) -> None:
+    """Draw a layer's weights as torchvision does."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    elif isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, 0, 0.01)
+    if isinstance(module, nn.Conv2d | nn.Linear) and isinstance(module.bias, Tensor):
+        nn.init.zeros_(module.bias)
+
+
 class VGG11(Backbone):
     """Eight convolutions with biases and no batch norm, 7x7 pool, two fully connected layers; 4096 features.
 
@@ -18,6 +28,7 @@ class VGG11(Backbone):
 
     stages = ("features", "pool", "classifier")
     reads = frozenset({"width"})
+    initialise = staticmethod(initialise)
 
     def __init__(self, config: HemisphereConfig) -> None:
         super().__init__()
@@ -33,7 +44,7 @@ class VGG11(Backbone):
             nn.ReLU(),
             nn.Dropout(0.5),
         )
-        self.apply(_initialise)
+        self.apply(initialise)
 
 
 class VGG11Pool(Backbone):
@@ -41,13 +52,14 @@ class VGG11Pool(Backbone):
 
     stages = ("features", "pool")
     reads = frozenset({"width"})
+    initialise = staticmethod(initialise)
 
     def __init__(self, config: HemisphereConfig) -> None:
         super().__init__()
         self.num_features = scaled(512, config.width)
         self.features = _convolutions(config.width)
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.apply(_initialise)
+        self.apply(initialise)
 
 
 def _convolutions(width: float) -> nn.Sequential:
@@ -61,12 +73,3 @@ def _convolutions(width: float) -> nn.Sequential:
             layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
             inputs = outputs
     return nn.Sequential(*layers)
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    elif isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, 0, 0.01)
-    if isinstance(module, nn.Conv2d | nn.Linear) and isinstance(module.bias, Tensor):
-        nn.init.zeros_(module.bias)

@@ -6,6 +6,7 @@ BRIDGES = Registry(
     "bridge",
     {
         "additive": "bilateral.models.bridges.additive:Additive",
+        "attention": "bilateral.models.bridges.attention:Attention",
         "gated": "bilateral.models.bridges.gated:Gated",
     },
 )

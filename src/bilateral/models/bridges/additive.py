@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from ...base.errors import ConfigError
 from ...base.section import Section
+from ..parts.noise import Noise
+from ..schedule import Varying, between
 from .base import Bridge
 
 
@@ -36,6 +38,8 @@ class Additive(Bridge):
         """Share of the sender's channels that are sent, the first ones; at least one."""
         strength: Annotated[float, Field(gt=0)] = 1.0
         """A factor on what is sent, which is not trained."""
+        noise: Annotated[Varying, between(0)] = 0.0
+        """In training, on what is sent: Gaussian, in units of each channel's standard deviation."""
 
     neutral: ClassVar = {}
 
@@ -53,6 +57,10 @@ class Additive(Bridge):
         if options.direction != "both":
             to = options.direction.removeprefix("to_")
             self.sends = {to: self.sends[to]}
+        noise = Noise.Options(std=options.noise)
+        self.noises = nn.ModuleDict()
+        if options.noise != 0:
+            self.noises.update({to: Noise(noise, shapes[sender][:1]) for to, (sender, _) in self.sends.items()})
         self.maps = nn.ModuleDict({to: self._layer(count, shapes[to]) for to, (_sender, count) in self.sends.items()})
 
     def forward(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -61,6 +69,16 @@ class Additive(Bridge):
             to: values[to] + self._message(to, values[sender], values[to]) for to, (sender, _) in self.sends.items()
         }
         return {**values, **heard}
+
+    @property
+    def draws(self) -> bool:
+        """In training, if there is noise."""
+        return self.training and len(self.noises) > 0
+
+    @property
+    def mixes_images(self) -> bool:
+        """Through the noise, which is relative to a batch's deviation."""
+        return self.draws
 
     def _layer(self, sent: int, received: torch.Size) -> nn.Module:
         layer: nn.Module
@@ -74,6 +92,8 @@ class Additive(Bridge):
         return layer
 
     def _message(self, to: str, sent: Tensor, received: Tensor) -> Tensor:
+        if to in self.noises:
+            sent = self.noises[to](sent)
         sent = sent[:, : self.sends[to][1]]
         if sent.ndim == 4 and sent.shape[2:] != received.shape[2:]:
             sent = F.adaptive_avg_pool2d(sent, (received.shape[2], received.shape[3]))

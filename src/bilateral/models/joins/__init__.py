@@ -6,7 +6,9 @@ JOINS = Registry(
     "join",
     {
         "concat": "bilateral.models.joins.concatenation:Concatenation",
+        "confidence": "bilateral.models.joins.confidence:Confidence",
         "gate": "bilateral.models.joins.gate:Gate",
+        "novelty": "bilateral.models.joins.novelty:Novelty",
         "sum": "bilateral.models.joins.sum:Sum",
     },
 )

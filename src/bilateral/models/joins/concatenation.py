@@ -16,6 +16,6 @@ class Concatenation(Join):
         super().__init__(options, sizes)
         self.num_features = sum(sizes.values())
 
-    def forward(self, features: dict[str, Tensor]) -> Tensor:
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """Concatenate features (B, D) by side."""
         return torch.cat([features[side] for side in self.sizes], dim=1)

@@ -20,6 +20,6 @@ class Sum(Join):
             raise ConfigError(f"the sides have different numbers of features ({counts}), which cannot be added up")
         self.num_features = next(iter(sizes.values()))
 
-    def forward(self, features: dict[str, Tensor]) -> Tensor:
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """Add up features (B, D) by side."""
         return torch.stack([features[side] for side in self.sizes]).sum(0)

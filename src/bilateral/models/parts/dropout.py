@@ -3,10 +3,10 @@
 from typing import Annotated, ClassVar
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from ...base.section import Section
+from ..schedule import Varying, between
 from .base import Part
 
 
@@ -16,16 +16,16 @@ class Dropout(Part):
     class Options(Section):
         """The probability."""
 
-        p: Annotated[float, Field(ge=0, lt=1)]
+        p: Annotated[Varying, between(0, 0.99)]
 
     neutral: ClassVar = {"p": 0.0}
     example: ClassVar = {"p": 0.5}
 
     def forward(self, values: Tensor) -> Tensor:
         """Drop values."""
-        return torch.nn.functional.dropout(values, self.options.p, self.training)
+        return torch.nn.functional.dropout(values, self.now("p"), self.training)
 
     @property
     def draws(self) -> bool:
         """In training."""
-        return self.training and self.options.p > 0
+        return self.training and self.options.p != 0

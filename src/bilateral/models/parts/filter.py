@@ -1,17 +1,19 @@
 """A Gaussian filter of spatial frequencies: a hemisphere that sees coarse form alone, or fine detail alone."""
 
 import math
+from functools import lru_cache
 from typing import Annotated, ClassVar
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor
 
 from ...base.errors import ConfigError
 from ...base.section import Section
+from ..schedule import Schedule, Varying, between
 from .base import Part
 
-Cutoff = Annotated[float, Field(gt=0)]
+Cutoff = Annotated[Varying, between(0, above=True)]
 
 
 class Filter(Part):
@@ -19,7 +21,8 @@ class Filter(Part):
 
     A low-pass is a Gaussian blur which halves the power of a grating of `below` cycles per image; a high-pass takes
     away what a blur of `above` leaves. Images go on as in a mirror at their edges. In humans the right hemisphere is
-    said to prefer low frequencies, and the left high ones (Sergent 1982, 10.1037/0096-1523.8.2.253).
+    said to prefer low frequencies, and the left high ones (Sergent 1982, 10.1037/0096-1523.8.2.253). A cut-off that
+    rises over the epochs is a model of maturation: infants see blurred (Howard and Reggia 2007).
 
     >>> blur = Filter(Filter.Options(below=4), torch.Size([1, 32, 32]))
     >>> grating = torch.cos(math.pi * 8 * (torch.arange(32) + 0.5) / 32).expand(1, 1, 32, 32)  # 4 cycles
@@ -41,24 +44,24 @@ class Filter(Part):
         def _check_band(self) -> "Filter.Options":
             if self.below is None and self.above is None:
                 raise ValueError("give `below` (low-pass), `above` (high-pass) or both (band), in cycles per image")
-            if self.below is not None and self.above is not None and self.above >= self.below:
-                raise ValueError(f"above: {self.above:g} is not below {self.below:g}, so no frequency is left")
+            if self.below is not None and self.above is not None and max(_ends(self.above)) >= min(_ends(self.below)):
+                raise ValueError(
+                    f"above: {max(_ends(self.above)):g} is not below {min(_ends(self.below)):g}, so no frequency is left"
+                )
             return self
 
     example: ClassVar = {"below": 1.5}
+    needs_positions: ClassVar = True
 
     def __init__(self, options: Options, shape: torch.Size) -> None:
         super().__init__(options, shape)
-        if len(shape) != 3:
-            raise ConfigError("there are no positions at this place, so nothing to filter; choose an earlier stage")
         nyquist = min(shape[1:]) / 2
         for name in ("below", "above"):
             cutoff = getattr(options, name)
-            if cutoff is not None and cutoff > nyquist:
-                raise ConfigError(f"{name}: {cutoff:g} cycles is past the Nyquist frequency here, {nyquist:g}")
-            for axis, pixels in zip(("rows", "columns"), shape[1:]):
-                blur = None if cutoff is None else _blur(pixels, cutoff)
-                self.register_buffer(f"{name}_{axis}", blur, persistent=False)
+            if cutoff is not None and max(_ends(cutoff)) > nyquist:
+                raise ConfigError(
+                    f"{name}: {max(_ends(cutoff)):g} cycles is past the Nyquist frequency here, {nyquist:g}"
+                )
 
     def forward(self, maps: Tensor) -> Tensor:
         """Filter maps (B, C, H, W)."""
@@ -71,18 +74,24 @@ class Filter(Part):
         return filtered
 
     def _blurred(self, maps: Tensor, name: str) -> Tensor:
-        rows, columns = getattr(self, f"{name}_rows"), getattr(self, f"{name}_columns")
-        blurred: Tensor = rows.to(maps.dtype) @ maps @ columns.to(maps.dtype).T
+        rows, columns = (_blur(pixels, self.now(name), maps.device, maps.dtype) for pixels in maps.shape[2:])
+        blurred: Tensor = rows @ maps @ columns.T
         return blurred
 
 
-def _blur(pixels: int, cutoff: float) -> Tensor:
+def _ends(cutoff: float | Schedule) -> tuple[float, float]:
+    return (cutoff.start, cutoff.end) if isinstance(cutoff, Schedule) else (cutoff, cutoff)
+
+
+@lru_cache(maxsize=64)
+def _blur(pixels: int, cutoff: float, device: torch.device, dtype: torch.dtype) -> Tensor:
     """The matrix (pixels, pixels) of a Gaussian blur that halves the power of `cutoff` cycles in so many pixels.
 
     It is diagonal in the cosines that a mirrored image consists of: the discrete cosine transform.
     """
-    number = torch.arange(pixels, dtype=torch.float64, device="cpu")
-    cosines = torch.cos(math.pi * number[:, None] * (number + 0.5) / pixels)
-    cosines /= cosines.norm(dim=1, keepdim=True)
-    passed = 2 ** (-((number / 2 / cutoff) ** 2) / 2)  # a cosine of this number has half as many cycles
-    return ((cosines.T * passed) @ cosines).float()
+    with torch.inference_mode(False):  # a training may use it later
+        number = torch.arange(pixels, dtype=torch.float64, device="cpu")
+        cosines = torch.cos(math.pi * number[:, None] * (number + 0.5) / pixels)
+        cosines /= cosines.norm(dim=1, keepdim=True)
+        passed = 2 ** (-((number / 2 / cutoff) ** 2) / 2)  # a cosine of this number has half as many cycles
+        return ((cosines.T * passed) @ cosines).to(device, dtype)

@@ -2,10 +2,10 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
 from torch import Tensor
 
 from ...base.section import Section
+from ..schedule import Varying, between
 from .base import Part
 
 
@@ -21,11 +21,11 @@ class Gain(Part):
     class Options(Section):
         """The factor."""
 
-        factor: Annotated[float, Field(gt=0)]
+        factor: Annotated[Varying, between(0, above=True)]
 
     neutral: ClassVar = {"factor": 1.0}
     example: ClassVar = {"factor": 1.5}
 
     def forward(self, values: Tensor) -> Tensor:
         """Scale values."""
-        return self.options.factor * values
+        return self.now("factor") * values

@@ -22,6 +22,7 @@ class KWinnersTakeAll(Part):
     Options = SparsityConfig
     neutral: ClassVar = {"k": 1.0, "per_k": 1.0}
     example: ClassVar = {"k": 0.3, "per_k": 0.7}
+    needs_positions: ClassVar = True
 
     def forward(self, maps: Tensor) -> Tensor:
         """Sparsify feature maps (B, C, H, W)."""

@@ -3,10 +3,10 @@
 from typing import Annotated, ClassVar
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from ...base.section import Section
+from ..schedule import Varying, between
 from .base import Part
 
 MOMENTUM = 0.1
@@ -24,7 +24,7 @@ class Noise(Part):
     class Options(Section):
         """How strong, and when."""
 
-        std: Annotated[float, Field(ge=0)]
+        std: Annotated[Varying, between(0)]
         """In units of the channel's standard deviation."""
         training: bool = True
         evaluation: bool = False
@@ -52,13 +52,13 @@ class Noise(Part):
         if not self.draws:
             return values
         deviation = variance.sqrt().to(values.dtype).view(-1, *[1] * (values.ndim - 2))
-        return values + self.options.std * deviation * torch.randn_like(values)
+        return values + self.now("std") * deviation * torch.randn_like(values)
 
     @property
     def draws(self) -> bool:
         """In training, in evaluation, or both, as the options say."""
         asked = self.options.training if self.training else self.options.evaluation
-        return bool(asked and self.options.std > 0)
+        return bool(asked and self.options.std != 0)
 
     @property
     def mixes_images(self) -> bool:
