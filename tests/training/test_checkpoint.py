@@ -57,7 +57,7 @@ EXAMPLES = {
 
 @pytest.mark.parametrize(("section", "name"), EXAMPLES)
 def test_every_registered_kind_is_loaded_as_it_was_saved(tmp_path, section, name):
-    side, example = {"width": 1 / 16}, EXAMPLES[section, name]
+    side, example = {"width": 1 / 16, "own_head": {}}, EXAMPLES[section, name]
     model = {
         "parts": {"left": {**side, "parts": {"mine": {**example, "after": "conv2"}}}},
         "bridges": {"bridges": {"mine": {**example, "between": {"left": "res1", "right": "res1"}}}},

@@ -63,7 +63,7 @@ class Networks:
         if name not in self._configs:
             self._configs[name] = self._config(name, row)
         config, role = self._configs[name], self._roles.get(name, name)
-        if config.model.lesions:
+        if config.model.lesions != config.model.lesions_in_training:
             return self._lesioned(name, Run(config, seed, role))
         parents = {
             prefix: self.run(other, seed + number * SEED_STEP)
@@ -79,7 +79,7 @@ class Networks:
     def _lesioned(self, name: str, run: Run) -> Run:
         """The test, with lesions, of a network that was trained without them, as was all that it comes from."""
         if self._intact is None:
-            model = self.config.model.model_copy(update={"lesions": {}})
+            model = self.config.model.model_copy(update={"lesions": self.config.model.lesions_in_training})
             self._intact = Networks(self.config.model_copy(update={"model": model}), self.dataset)
             self._intact.published = self.published
             self._intact._roles = {row: f"{self._roles.get(row, row)}, intact" for row in ROWS}
@@ -97,9 +97,12 @@ class Networks:
         model = alone(config.model, row.side) if row.side else config.model
         model = model.model_copy(update={side: model.hemispheres[other] for side, other in row.copies.items()})
         trained = {
-            side: hemisphere.model_copy(update={"freeze": hemisphere.freeze is not False})
+            side: hemisphere.model_copy(
+                update={"freeze": frozen, "plasticity": None if frozen else hemisphere.plasticity}
+            )
             for side, hemisphere in model.hemispheres.items()
             if prefix_of(side) in row.weights
+            for frozen in [hemisphere.freeze is not False]
         }
         update = {
             "name": config.name if name in SYSTEM else f"{config.name}.{name}",

@@ -63,10 +63,3 @@ class Component(nn.Module):
 def schedules(options: Any) -> Iterator[Schedule]:
     """The schedules among the options of a component."""
     return (value for _, value in options or () if isinstance(value, Schedule))
-
-
-def enter_epoch(network: nn.Module, epoch: int) -> None:
-    """Tell all components of a network which epoch begins, counted from 0."""
-    for module in network.modules():
-        if isinstance(module, Component) and module.changes:
-            module.epoch.fill_(epoch)

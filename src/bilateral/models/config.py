@@ -216,9 +216,7 @@ class ModelConfig(Section):
             if hemisphere.own_head and self.mode_hemis == "unilateral":
                 raise ValueError(f"{side}.own_head: a unilateral network's heads hear this side alone; leave it out")
             if hemisphere.freeze and hemisphere.plasticity:
-                raise ValueError(
-                    f"{side}.plasticity: the side is frozen, so it learns nothing; leave one of the two out"
-                )
+                raise ValueError(f"{side}.plasticity: a frozen side learns nothing; leave plasticity or freeze out")
         if self.checkpoint and any(hemisphere.checkpoint for hemisphere in self.hemispheres.values()):
             raise ValueError("`checkpoint` of the whole network and of a hemisphere exclude each other")
         return self
@@ -241,10 +239,17 @@ class ModelConfig(Section):
         return [*parts, *self.bridges.values(), self.join, *self.lesions.values()]
 
     @property
+    def lesions_in_training(self) -> dict[str, LesionConfig]:
+        """Those that act in training, from an epoch on; the others are for tests alone."""
+        return {name: lesion for name, lesion in self.lesions.items() if lesion.from_epoch is not None}
+
+    @property
     def schedules(self) -> dict[str, int]:
         """The epochs that settings of the network speak of, by the settings' keys."""
         found = {}
         for side, hemisphere in self.hemispheres.items():
+            if hemisphere.freeze:
+                continue
             if plasticity := hemisphere.plasticity:
                 found |= _epochs(f"{side}.plasticity", plasticity.model_dump())
                 if plasticity.until is not None:

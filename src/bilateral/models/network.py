@@ -214,6 +214,15 @@ class Network(nn.Module):
             and not any(module.draws or module.changes for module in before if isinstance(module, Component))
         )
 
+    def enter_epoch(self, epoch: int) -> None:
+        """Begin an epoch of a training, counted from 0: schedules go on, but for those of frozen sides."""
+        trained = [hemisphere for side, hemisphere in self.hemispheres.items() if side not in self.frozen]
+        for component in (
+            each for part in (*trained, self.bridges, self.join, self.lesions) for each in part.modules()
+        ):
+            if isinstance(component, Component) and component.changes:
+                component.epoch.fill_(epoch)
+
     @contextmanager
     def lesioned(self, lesions: Mapping[str, Lesion]) -> Iterator[None]:
         """Add lesions, by what they are at (a side, a bridge, "left.noise"), for the time of a `with` block."""

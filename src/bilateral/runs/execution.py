@@ -25,6 +25,12 @@ from .plan import Run, named_weights
 def resolve(run: Run) -> Run:
     """Settle what depends on the machine or the recipe, so that the run's config says exactly what is done."""
     config = run.config
+    for key, epochs in config.model.schedules.items() if config.train else ():
+        if epochs > config.training.epochs:
+            raise ConfigError(
+                f"model.{key}: {epochs} is past the end of {run.title}, which is trained for {config.training.epochs} "
+                "epochs; shorten it, or train longer"
+            )
     precision = resolve_precision(config.training.precision, choose_device(config.training.device))
     batch_norm = True
     for side, hemisphere in config.model.hemispheres.items():
@@ -79,7 +85,8 @@ def train_run(
     """
     config, hierarchy = run.config, dataset.hierarchy
     description = describe(config, dataset)
-    whole = config.model.model_copy(update={"lesions": {}})  # these are for the test alone, not for validation
+    # The other lesions are for the test alone, not for validation.
+    whole = config.model.model_copy(update={"lesions": config.model.lesions_in_training})
     network = build_network(whole, hierarchy.fine_count, hierarchy.coarse_count, run.seed, description.image_size)
     for prefix, path in (named_weights(config.model) | {**parents}).items():
         checkpoint.load_weights(network, prefix, path)

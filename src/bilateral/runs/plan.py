@@ -53,7 +53,7 @@ class Run:
 
 def alone(model: ModelConfig, side: str) -> ModelConfig:
     """One hemisphere of a network by itself, not frozen, under heads for its own labels."""
-    hemisphere = model.hemispheres[side].model_dump() | {"freeze": False, "checkpoint": None}
+    hemisphere = model.hemispheres[side].model_dump() | {"freeze": False, "checkpoint": None, "own_head": None}
     values = {"mode_hemis": "unilateral", "mode_heads": hemisphere["level"], "dropout": model.dropout, side: hemisphere}
     return ModelConfig.model_validate(values)
 

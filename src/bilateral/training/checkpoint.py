@@ -143,14 +143,16 @@ def build(
     """Build a checkpoint's network in evaluation mode.
 
     own_code: the `package.module:Class` kinds that a file may name; a file alone never decides what code
-    is run. lesions: in place of those that it was made with. Raises ConfigError for a lesion of what there is not;
-    CheckpointError if the file names another one, describes a network that cannot be, or its tensors do
-    not fit.
+    is run. lesions: in place of those that it was made with, but not of those that it was trained with. Raises
+    ConfigError for a lesion of what there is not; CheckpointError if the file names another one, describes a
+    network that cannot be, or its tensors do not fit.
     """
     if mode_out not in (None, "pred", "feature"):
         raise ConfigError(f"mode_out: {mode_out!r} is not allowed; allowed: pred, feature")
     description = checkpoint.description
     refuse_strange(description.model.kinds, own_code, f"the checkpoint {source}", CheckpointError)
+    if lesions is not None:
+        lesions = {**description.model.lesions_in_training, **lesions}
     given = {"mode_out": mode_out, "lesions": lesions}
     model = description.model.model_copy(update={key: value for key, value in given.items() if value is not None})
     try:

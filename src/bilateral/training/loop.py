@@ -18,7 +18,6 @@ from ..base.streams import derive_seed
 from ..data.batches import shuffled_batches
 from ..data.images import HierarchicalImages
 from ..models.build import check_state, load_state, not_finite
-from ..models.component import enter_epoch
 from ..models.network import Network
 from ..models.output import Output
 from . import checkpoint, distributed
@@ -149,7 +148,7 @@ def _do_epochs(job: TrainingJob) -> None:
     ):
         for epoch in range(epochs_done, config.epochs):
             started = time.perf_counter()
-            enter_epoch(network, epoch)
+            network.enter_epoch(epoch)
             metrics = _train_epoch(job, step, training, optimisation, epoch, records).metrics("train")
             seconds = time.perf_counter() - started
             validated = (epoch + 1) % config.validate_every_epochs == 0 or epoch + 1 == config.epochs

@@ -1,5 +1,6 @@
 """Joining by confidence: the heads hear more of the hemisphere that is surer of the image."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
@@ -44,5 +45,5 @@ class Confidence(Concatenation):
 
 
 def _confidence(logits: Tensor) -> Tensor:
-    entropy = torch.distributions.Categorical(logits=logits.float()).entropy()
-    return 1 - entropy / torch.tensor(float(logits.shape[1]), device=logits.device).log()
+    logs = logits.float().log_softmax(1)
+    return 1 + (logs.exp() * logs).sum(1) / math.log(logits.shape[1])

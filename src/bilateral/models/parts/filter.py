@@ -44,10 +44,10 @@ class Filter(Part):
         def _check_band(self) -> "Filter.Options":
             if self.below is None and self.above is None:
                 raise ValueError("give `below` (low-pass), `above` (high-pass) or both (band), in cycles per image")
-            if self.below is not None and self.above is not None and max(_ends(self.above)) >= min(_ends(self.below)):
-                raise ValueError(
-                    f"above: {max(_ends(self.above)):g} is not below {min(_ends(self.below)):g}, so no frequency is left"
-                )
+            if self.below is not None and self.above is not None:
+                above, below = max(_ends(self.above)), min(_ends(self.below))
+                if above >= below:
+                    raise ValueError(f"above: {above:g} is not below {below:g}, so no frequency is left")
             return self
 
     example: ClassVar = {"below": 1.5}
