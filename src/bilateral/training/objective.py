@@ -25,10 +25,7 @@ def named_metrics(split: str, loss_by_level: dict[str, float], accuracy_by_level
     One head: {split}_loss, {split}_acc. Two heads: the same of each with _fine and _coarse, and their sums
     (accuracy up to 2).
     """
-    metrics = {
-        f"{split}_loss": sum(loss_by_level.values()),
-        f"{split}_acc": sum(accuracy_by_level.values()),
-    }
+    metrics = {f"{split}_loss": sum(loss_by_level.values()), f"{split}_acc": sum(accuracy_by_level.values())}
     if len(loss_by_level) > 1:
         for level in loss_by_level:
             metrics[f"{split}_loss_{level}"] = loss_by_level[level]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ class KernelMuon(torch.optim.Muon):
 
     def __init__(self, kernels: Iterable[Tensor], lr: float, weight_decay: float) -> None:
         self.kernels = list(kernels)
-        self.matrices = [nn.Parameter(_channels_last_view(kernel.data)) for kernel in self.kernels]
+        self.matrices = [nn.Parameter(kernel.data.permute(0, 2, 3, 1).view(len(kernel), -1)) for kernel in self.kernels]
         super().__init__(self.matrices, lr, weight_decay, ns_steps=NEWTON_SCHULZ_STEPS)
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -61,33 +62,24 @@ class Optimisation:
             kernels = [module.weight for module in convolutions if module.weight.requires_grad]
         others = [parameter for parameter in trainable if not any(parameter is kernel for kernel in kernels)]
         self.optimizers: list[torch.optim.Optimizer] = []
+        settings: dict[str, Any] = {"weight_decay": config.weight_decay, "fused": True}
         if config.optimizer == "adam":
-            self.optimizers.append(torch.optim.Adam(others, self.peak_lr, weight_decay=config.weight_decay, fused=True))
+            self.optimizers.append(torch.optim.Adam(others, self.peak_lr, **settings))
         elif others:
-            self.optimizers.append(
-                torch.optim.SGD(
-                    others,
-                    self.peak_lr,
-                    momentum=0.9,
-                    nesterov=True,
-                    weight_decay=config.weight_decay,
-                    fused=True,
-                )
-            )
+            self.optimizers.append(torch.optim.SGD(others, self.peak_lr, momentum=0.9, nesterov=True, **settings))
         if kernels:
             assert config.muon_lr is not None
             self.optimizers.append(KernelMuon(kernels, config.muon_lr, weight_decay=0))
         self.lr = 0.0
         """The learning rate of the last step (of SGD or Adam)."""
-        self._peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
+        self._peaks = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers]
 
     def step(self, number: int) -> None:
         """Do optimizer step `number` (from 0) of the whole training, and drop the gradients."""
         share = learning_rate_share(self.config, number, self.steps_per_epoch)
         self.lr = share * self.peak_lr
-        for optimizer, peaks in zip(self.optimizers, self._peaks):
-            for group, peak in zip(optimizer.param_groups, peaks):
-                group["lr"] = share * peak
+        for optimizer, peak in zip(self.optimizers, self._peaks):
+            optimizer.param_groups[0]["lr"] = share * peak
             optimizer.step()
             optimizer.zero_grad()
 
@@ -97,7 +89,7 @@ class Optimisation:
         states: list[dict[str, Tensor]] = []
         for optimizer in self.optimizers:
             own = optimizer.state_dict()["state"]
-            states += [own.get(number, {}) for number in range(_parameter_count(optimizer))]
+            states += [own.get(number, {}) for number in range(len(optimizer.param_groups[0]["params"]))]
         return {number: state for number, state in enumerate(states) if state}
 
     def check(self, state: OptimizerState, source: str) -> None:
@@ -116,7 +108,7 @@ class Optimisation:
         """Go on from a `state` that has been checked."""
         first = 0
         for optimizer in self.optimizers:
-            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            parameters = optimizer.param_groups[0]["params"]
             own = {
                 number: {name: _laid_out_as(parameter, value) for name, value in state[first + number].items()}
                 for number, parameter in enumerate(parameters)
@@ -142,14 +134,6 @@ def learning_rate_share(config: TrainingConfig, step: int, steps_per_epoch: int)
     return 1.0
 
 
-def _channels_last_view(kernel: Tensor) -> Tensor:
-    return kernel.permute(0, 2, 3, 1).view(len(kernel), -1)
-
-
 def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
     """Bring `value` into the parameter's layout in memory: fused optimizers walk through both as they lie."""
     return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
-
-
-def _parameter_count(optimizer: torch.optim.Optimizer) -> int:
-    return sum(len(group["params"]) for group in optimizer.param_groups)
