@@ -12,7 +12,6 @@ from ..base.statistics import Summary, summarise
 from ..models.config import SIDES
 from ..models.lesions.silence import Silence
 from ..models.network import Network
-from .base import Analysis
 from .study import NotApplicableError, Study
 from .style import COLOURS, INK, panels
 
@@ -85,8 +84,3 @@ def tell(table: pd.DataFrame) -> str:
         left, right = (change(table, level, side, "mean")["mean"] for side in SIDES)
         texts.append(f"the {level} head {left:+.1f} points without left and {right:+.1f} without right")
     return f"With a hemisphere's features replaced by their mean, the accuracy changes: {'; '.join(texts)}."
-
-
-ANALYSIS = Analysis(
-    "ablation", "One hemisphere silenced", "What does each head lose without each hemisphere?", compute, draw, tell
-)

@@ -11,7 +11,6 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from ..base.statistics import Summary, summarise
 from .activations import BATCH, native_precision
-from .base import Analysis
 from .gradcam import chosen_stages, class_activation_maps, scaled
 from .study import NotApplicableError, Study, System
 from .style import COLOURS, panels
@@ -166,8 +165,3 @@ def tell(table: pd.DataFrame) -> str:
         return "There is no image on which both left and right have a map."
     alone = " Left and right are of one seed, and saw the same batches in the same order." if across == TOGETHER else ""
     return f"At {table.loc[table['pair'] == across, 'stage'].iloc[-1]}, {'; '.join(texts)}.{alone}"
-
-
-ANALYSIS = Analysis(
-    "attribution", "Where the hemispheres look", "Do left and right look at the same place?", compute, draw, tell
-)

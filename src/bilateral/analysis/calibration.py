@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 
 from ..experiments.measures import CALIBRATION_BINS
 from ..runs.predictions import LEVELS
-from .base import Analysis
 from .study import Study
 from .style import COLOURS, own_rows, panels, row_style
 
@@ -87,8 +86,3 @@ def tell(table: pd.DataFrame) -> str:
             f"{level} labels {titles[own.idxmin()]} ({own.min():.1f} %) to {titles[own.idxmax()]} ({own.max():.1f} %)"
         )
     return f"Expected calibration error, best to worst: {'; '.join(texts)}."
-
-
-ANALYSIS = Analysis(
-    "calibration", "Calibration", "Does certainty say how often a network is right?", compute, draw, tell
-)

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .activations import BATCH, shuffled, spread, stage_activations
-from .base import Analysis
 from .study import NotApplicableError, Study
 from .style import COLOURS, SEQUENTIAL, no_grid, panels
 
@@ -175,8 +174,3 @@ def at_last(table: pd.DataFrame) -> list[str]:
         if value is not None:
             texts.append(words.format(f"{value:.2f}") + f" (images in another order: {chance:.2f})")
     return texts
-
-
-ANALYSIS = Analysis(
-    "cka", "Similarity of stages", "How alike are left and right, beside two seeds of one kind?", compute, draw, tell
-)

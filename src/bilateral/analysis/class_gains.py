@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..base.statistics import CONFIDENCE, holm
-from .base import Analysis
 from .study import Study
 from .style import COLOURS, LONGEST_CLASS, panels, short
 
@@ -110,13 +109,3 @@ def tell(table: pd.DataFrame) -> str:
             f"({best['gain_points']:+.1f} points); least: {worst['class']} ({worst['gain_points']:+.1f})."
         )
     return " ".join(texts)
-
-
-ANALYSIS = Analysis(
-    "class_gains",
-    "Gain by class",
-    "Which classes gain, and which lose, from the second hemisphere?",
-    compute,
-    draw,
-    tell,
-)

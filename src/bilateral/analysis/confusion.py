@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .base import Analysis
 from .study import NotApplicableError, Study
 from .style import DIVERGING, LONGEST_CLASS, SEQUENTIAL, no_grid, panels, short
 
@@ -102,6 +101,3 @@ def tell(table: pd.DataFrame) -> str:
         f"Of the fine head's mistakes {own:.1f} % stay within the right superclass{compared}. Most often confused: "
         f"{worst['true']}, taken for {worst['predicted']} ({worst['share_pct']:.0f} %)."
     )
-
-
-ANALYSIS = Analysis("confusion", "Confusion", "Which superclasses are taken for which?", compute, draw, tell)

@@ -5,7 +5,6 @@ from matplotlib.figure import Figure
 
 from ..experiments.contrasts import BETTER, EQUAL, WORSE
 from ..experiments.measures import MEASURES
-from .base import Analysis
 from .study import NotApplicableError, Study
 from .style import COLOURS, panels
 
@@ -66,6 +65,3 @@ def draw(table: pd.DataFrame) -> Figure:
 def tell(table: pd.DataFrame) -> str:
     """Give the verdict, as the experiment's files have it."""
     return str(table["answer"].iloc[0])
-
-
-ANALYSIS = Analysis("contrasts", "The answer", "Is the network in question better, and than what?", compute, draw, tell)

@@ -14,7 +14,6 @@ from torch.nn.functional import normalize
 
 from ..base.statistics import summarise
 from ..base.streams import derive_seed
-from .base import Analysis
 from .outcomes import judgements
 from .study import NotApplicableError, Study
 from .style import COLOURS, SEQUENTIAL, panels
@@ -137,8 +136,3 @@ def tell(table: pd.DataFrame) -> str:
         if own.notna().all():
             sentences.append(f"Where {name} alone was right they are {own['left']:.2f} and {own['right']:.2f} apart.")
     return " ".join(sentences)
-
-
-ANALYSIS = Analysis(
-    "cosine", "Distances within a class", "Do left and right bring the same images together?", compute, draw, tell
-)

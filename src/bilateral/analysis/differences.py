@@ -5,7 +5,6 @@ from matplotlib.figure import Figure
 
 from ..base.statistics import paired_difference
 from ..runs.predictions import LEVELS
-from .base import Analysis
 from .study import NotApplicableError, Study
 from .style import COLOURS, panels
 
@@ -104,8 +103,3 @@ def text(line: pd.Series) -> str:
         "one seed" if pd.isna(line["ci95_low"]) else f"95 % interval {line['ci95_low']:.2f} to {line['ci95_high']:.2f}"
     )
     return f"{line['difference']:+.2f} points on {line['level']} labels ({ends})"
-
-
-ANALYSIS = Analysis(
-    "differences", "Every difference", "Is the bilateral network better, and than what?", compute, draw, tell
-)

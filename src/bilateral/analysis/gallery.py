@@ -17,7 +17,6 @@ from torch.nn.functional import adaptive_avg_pool2d
 from ..models.config import SIDES
 from ..runs.predictions import Predictions
 from .activations import BATCH
-from .base import Analysis
 from .gradcam import chosen_stages, class_activation_maps, merge, resized, scaled
 from .heads import contributions
 from .outcomes import judgements, sayings
@@ -163,6 +162,3 @@ def tell(table: pd.DataFrame) -> str:
         f"{len(table)} test images with the networks of seed {table['seed'].iloc[0]}; the figure has the first of each "
         "cell: as it is, with left's Grad-CAM map for the fine head, with right's for the coarse head."
     )
-
-
-ANALYSIS = Analysis("gallery", "Examples", "What do the images look like?", compute, draw, tell)

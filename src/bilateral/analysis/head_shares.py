@@ -9,7 +9,6 @@ from torch import Tensor
 from ..base.statistics import Summary, summarise
 from ..base.streams import derive_seed
 from ..runs.predictions import LEVELS
-from .base import Analysis
 from .heads import Contributions, contributions
 from .outcomes import judgements
 from .study import Study, System
@@ -205,13 +204,3 @@ def tell(table: pd.DataFrame) -> str:
             "points."
         )
     return " ".join(texts)
-
-
-ANALYSIS = Analysis(
-    "head_shares",
-    "Who is listened to",
-    "How much of each head's logits comes from left, and does that depend on the image?",
-    compute,
-    draw,
-    tell,
-)

@@ -4,7 +4,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .base import Analysis
 from .study import NotApplicableError, Study
 from .style import panels, row_style
 
@@ -73,6 +72,3 @@ def tell(table: pd.DataFrame) -> str:
         near, title = heads.index[heads >= heads.max() - 1][0], own["title"].iloc[0]
         texts.append(f"“{title}” is within a point of its best on fine ones after epoch {near} of {heads.index[-1]}")
     return f"On validation images {'; '.join(texts)}."
-
-
-ANALYSIS = Analysis("learning_curves", "Learning curves", "How do the networks learn?", compute, draw, tell)

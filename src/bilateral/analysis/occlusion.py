@@ -10,7 +10,6 @@ from torch import Tensor
 from ..base.statistics import Summary, summarise
 from ..models.config import SIDES
 from .activations import native_precision, spread
-from .base import Analysis
 from .gradcam import chosen_stages, class_activation_maps, resized
 from .study import NotApplicableError, Study, System
 from .style import COLOURS, panels
@@ -148,8 +147,3 @@ def tell(table: pd.DataFrame) -> str:
         f"Covering parts of the image ranks its places like Grad-CAM with a rank correlation of {', '.join(texts)} "
         f"(with the map of another image {others:.2f})."
     )
-
-
-ANALYSIS = Analysis(
-    "occlusion", "A check without gradients", "Does occlusion confirm the Grad-CAM maps?", compute, draw, tell
-)

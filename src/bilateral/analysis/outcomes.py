@@ -8,7 +8,6 @@ from torch import Tensor
 
 from ..base.statistics import summarise
 from ..runs.predictions import Predictions
-from .base import Analysis
 from .study import Study, System
 from .style import COLOURS, INK, SEQUENTIAL, annotate_cells, no_grid, panels
 
@@ -143,6 +142,3 @@ def tell(table: pd.DataFrame) -> str:
     )
     coarse_spoilt = f"spoils {share('coarse spoilt')}" if "coarse spoilt" in known else "nothing of right's to spoil"
     return f"{fine_rescued} {fine_spoilt} The coarse head {coarse_rescued} and {coarse_spoilt}."
-
-
-ANALYSIS = Analysis("outcomes", "Outcome groups", "Who was right, and what do the heads change?", compute, draw, tell)

@@ -9,7 +9,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..models.build import build_network
 from ..models.config import SIDES
 from ..models.cost import step_costs
-from .base import Analysis
 from .study import Study
 from .style import COLOURS, panels
 
@@ -74,8 +73,3 @@ def tell(table: pd.DataFrame) -> str:
         f"{table['multiply_adds'].sum():,} multiply-adds an image; the largest part is {largest['part']} of "
         f"{largest['where']} ({100 * largest['parameters'] / total:.0f} % of the parameters)."
     )
-
-
-ANALYSIS = Analysis(
-    "parts", "Parameters and arithmetic", "Where do parameters and arithmetic lie?", compute, draw, tell
-)

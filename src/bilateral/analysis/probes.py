@@ -13,7 +13,6 @@ from ..base.statistics import summarise
 from ..models.config import SIDES
 from ..runs.predictions import LEVELS
 from .activations import spread, stage_means
-from .base import Analysis
 from .study import NotApplicableError, Study
 from .style import COLOURS, panels
 
@@ -94,8 +93,3 @@ def tell(table: pd.DataFrame) -> str:
         best = max(stages, key=lambda stage: mean("right", "fine", stage))
         text += f" In right, fine labels are read best at {best} ({mean('right', 'fine', best):.1f} %)."
     return text
-
-
-ANALYSIS = Analysis(
-    "probes", "Linear probes", "What can be read from each stage of each hemisphere?", compute, draw, tell
-)

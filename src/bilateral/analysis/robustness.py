@@ -14,7 +14,6 @@ from ..runs.predictions import LEVELS, Predictions
 from ..training.evaluation import EVALUATION_BATCH, evaluate
 from .activations import native_precision, spread
 from .attacks import Attacked, fgsm
-from .base import Analysis
 from .study import Study
 from .style import COLOURS, INK, own_rows, panels, row_style
 
@@ -175,13 +174,3 @@ def _compared(lost: pd.DataFrame, subject: str, row: str, title: str) -> str:
     if low <= 0 <= high:
         return f"“{title}” is not told apart ({interval})"
     return f"“{title}” loses {'more' if low > 0 else 'less'} ({interval})"
-
-
-ANALYSIS = Analysis(
-    "robustness",
-    "Robustness",
-    "What is left of accuracy on corrupted and attacked images?",
-    compute,
-    draw,
-    tell,
-)

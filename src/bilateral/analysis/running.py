@@ -216,7 +216,8 @@ def _inputs(study: Study, analysis: Analysis) -> str:
         row.name: {str(seed): [run.record.id for run in runs] for seed, runs in row.runs.items()}
         for row in study.rows.values()
     }
-    digest = hashlib.sha256(json.dumps([runs, study.subject, study.table]).encode())
+    about = f"{analysis.title} {analysis.question}"
+    digest = hashlib.sha256(json.dumps([runs, study.subject, study.table, about]).encode())
     package = Path(__file__).parents[1]
     for source in [*(package / name for name in _SHARED), Path(inspect.getfile(analysis.compute))]:
         digest.update(_syntax(source))

@@ -3,7 +3,6 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .base import Analysis
 from .study import NotApplicableError, Study
 from .style import COLOURS, panels
 
@@ -63,6 +62,3 @@ def tell(table: pd.DataFrame) -> str:
         f"Of the wrong fine predictions, the share within the right superclass goes from {within[worst]:.1f} % "
         f"({titles[worst]}) to {within[best]:.1f} % ({titles[best]})."
     )
-
-
-ANALYSIS = Analysis("severity", "Severity of mistakes", "How far from the truth are the mistakes?", compute, draw, tell)

@@ -21,7 +21,6 @@ from ..models.network import Network
 from ..runs.predictions import LEVELS
 from ..training.evaluation import evaluate
 from .activations import spread
-from .base import Analysis
 from .probes import TRAINING_IMAGES, probe
 from .study import NotApplicableError, Study
 from .style import COLOURS, INK, panels
@@ -120,6 +119,3 @@ def _told(found: Summary) -> str:
         return f"{found['mean']:+.2f} (one seed)"
     low, high = found["ci95"]
     return f"{found['mean']:+.2f} (n = {found['n']}, 95 % interval {low:+.2f} to {high:+.2f})"
-
-
-ANALYSIS = Analysis("specialisation", "Specialisation", "Which hemisphere is for which labels?", compute, draw, tell)
