@@ -22,10 +22,8 @@ def compute(study: Study) -> pd.DataFrame:
     costs, features = step_costs(network.to("meta").eval(), torch.empty(1, 3, *size, device="meta"))
     lines = []
     for step in sorted(network.steps, key=lambda step: (len(step.places), *step.places)):
-        shape, cost = (
-            " and ".join("x".join(map(str, each)) for each in costs[step.name].shapes.values()),
-            costs[step.name],
-        )
+        cost = costs[step.name]
+        shape = " and ".join("x".join(map(str, each)) for each in cost.shapes.values())
         where, part = ("bridges", step.name) if len(step.places) > 1 else step.name.split(".", 1)
         lines.append((where, part, shape, *_count(step.module), cost.flops // 2))
     with FlopCounterMode(display=False) as counter:
@@ -36,9 +34,8 @@ def compute(study: Study) -> pd.DataFrame:
         with FlopCounterMode(display=False) as counter:
             logits = head(joined)
         lines.append(("heads", level, str(logits.shape[1]), *_count(head), counter.get_total_flops() // 2))
-    return pd.DataFrame(
-        lines, columns=["where", "part", "output", "parameters", "trainable_parameters", "multiply_adds"]
-    )
+    columns = ["where", "part", "output", "parameters", "trainable_parameters", "multiply_adds"]
+    return pd.DataFrame(lines, columns=columns)
 
 
 def _count(module: nn.Module) -> tuple[int, int]:
@@ -49,13 +46,10 @@ def _count(module: nn.Module) -> tuple[int, int]:
 def draw(table: pd.DataFrame) -> Figure:
     """Parameters and multiply-adds of every part."""
     figure, axes = panels(2, height=1.0 + 0.22 * len(table), width=9.5, sharey=True)
-    labels = [
-        f"{where}: {part} ({output})" for where, part, output in zip(table["where"], table["part"], table["output"])
-    ]
+    labels = table["where"] + ": " + table["part"] + " (" + table["output"].astype(str) + ")"
     colours = [COLOURS[where] if where in SIDES else COLOURS["bilateral"] for where in table["where"]]
-    for panel, (column, title) in zip(
-        axes, (("parameters", "parameters"), ("multiply_adds", "multiply-adds of an image"))
-    ):
+    titles = {"parameters": "parameters", "multiply_adds": "multiply-adds of an image"}
+    for panel, (column, title) in zip(axes, titles.items()):
         bars = panel.barh(range(len(table)), table[column], color=colours)
         panel.bar_label(bars, [f" {value:,}" for value in table[column]], fontsize=6)
         panel.set(title=title, ylim=(len(table) - 0.5, -0.5))
