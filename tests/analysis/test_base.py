@@ -7,8 +7,8 @@ from bilateral.analysis import base
 from bilateral.analysis.base import ANALYSES, Analysis, find_analysis, own_analyses
 from bilateral.base.errors import ConfigError
 
-HELPERS = {"base", "study", "recorded", "running", "style", "fonts", "activations", "heads", "gradcam", "pictures"}
-HELPERS |= {"__init__", "attacks", "opening"}
+HELPERS = {"base", "study", "running", "style", "activations", "heads", "gradcam"}
+HELPERS |= {"__init__", "opening"}
 
 
 def test_every_file_that_is_no_helper_is_an_analysis():
