@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from bilateral.analysis.attacks import Attacked, ascent, fgsm, normalise_floats
+from bilateral.analysis.robustness import Attacked, ascent, fgsm, normalise_floats
 from bilateral.data.augment import Normalisation
 from bilateral.experiments.published import find
 from bilateral.models.network import Network
@@ -109,7 +109,7 @@ def test_the_attack_is_on_all_networks_of_a_row(images, labels, name):
 def test_batches_make_no_difference(images, labels, monkeypatch):
     row = attacked([handmade.network(seed=0)])
     (whole,) = fgsm(row, images.images, labels, [1 / 255], CPU)
-    monkeypatch.setattr("bilateral.analysis.attacks._PIXELS", 7 * 16 * 16)
+    monkeypatch.setattr("bilateral.analysis.robustness._PIXELS", 7 * 16 * 16)
     (parts,) = fgsm(row, images.images, labels, [1 / 255], CPU)
     assert len(parts.logits["fine"]) == len(images) and not parts.logits["fine"].requires_grad
     assert (parts.logits["fine"] - whole.logits["fine"]).abs().median() < 1e-3

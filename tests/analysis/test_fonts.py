@@ -4,9 +4,8 @@ from importlib.util import find_spec
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from bilateral.analysis import fonts, style
-from bilateral.analysis.fonts import families
-from bilateral.analysis.style import panels, styled
+from bilateral.analysis import style
+from bilateral.analysis.style import families, panels, styled
 
 
 def test_what_dejavu_has_looks_as_ever():
@@ -37,7 +36,7 @@ def test_chinese_japanese_and_korean_have_their_glyphs():
 
 
 def test_what_no_font_has_is_told_once_with_a_remedy(monkeypatch):
-    monkeypatch.setattr(fonts, "_candidates", lambda: iter(()))
+    monkeypatch.setattr(style, "_candidates", lambda: iter(()))
     monkeypatch.setattr(style, "_told", set())
     with pytest.warns(UserWarning, match=r"no font on this machine has 国 猫, .*pip install noto-cjk-sans-otc") as told:
         first, second = pixels("猫国"), pixels("国猫")

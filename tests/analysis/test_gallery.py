@@ -10,9 +10,8 @@ from PIL import Image
 
 from bilateral.analysis import gallery
 from bilateral.analysis.gallery import select
-from bilateral.analysis.gradcam import class_activation_maps, merge, resized, scaled
+from bilateral.analysis.gradcam import class_activation_maps, merge, resized, scaled, unpacked
 from bilateral.analysis.heads import contributions
-from bilateral.analysis.pictures import unpacked
 
 from . import handmade
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bilateral.analysis.pictures import packed, png, unpacked
+from bilateral.analysis.gradcam import packed, png, unpacked
 
 
 def test_a_picture_decodes_to_the_same_pixels():

@@ -7,8 +7,7 @@ import torch
 
 from bilateral.analysis import robustness
 from bilateral.analysis.activations import native_precision
-from bilateral.analysis.attacks import Attacked, fgsm
-from bilateral.analysis.robustness import by_condition, drops, tell
+from bilateral.analysis.robustness import Attacked, by_condition, drops, fgsm, tell
 from bilateral.analysis.style import styled
 from bilateral.data import corruptions
 from bilateral.data.corruptions import CORRUPTIONS, Corruption

@@ -125,8 +125,8 @@ def test_changed_code_is_computed_again_and_a_comment_is_no_change(own, study, t
 
 
 SHARED = (
-    *(f"analysis/{name}.py" for name in ("study", "style", "fonts", "activations", "gradcam", "heads", "outcomes")),
-    *("analysis/pictures.py", "base/statistics.py", "experiments/measures.py", "runs/predictions.py"),
+    *(f"analysis/{name}.py" for name in ("study", "style", "activations", "gradcam", "heads", "outcomes")),
+    *("base/statistics.py", "experiments/measures.py", "runs/predictions.py"),
 )
 
 

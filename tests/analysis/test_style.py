@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 import numpy as np
 from matplotlib import rcParams
 
-from bilateral.analysis.style import COLOURS, annotate_cells, no_grid, panels, short, styled, tidy
+from bilateral.analysis.style import COLOURS, annotate_cells, panels, short, styled, tidy
 
 
 def test_a_figure_has_the_panels_and_the_size_that_are_asked_for():
@@ -87,7 +87,7 @@ def test_a_matrix_is_written_into_its_cells():
     with styled():
         _, axes = panels()
         annotate_cells(axes, np.array([[1.25, 8.0], [3.0, 4.0]]), "{:.2f}", threshold=3)
-        no_grid(axes)
+        axes.grid(False)
     texts = {text.get_text(): (text.get_position(), text.get_color()) for text in axes.texts}
     assert texts["1.25"] == ((0, 0), "white") and texts["8.00"][0] == (1, 0) and texts["3.00"][0] == (0, 1)
     assert texts["8.00"][1] != "white"

@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from bilateral.base.errors import ConfigError
-from bilateral.benchmark import memory
+from bilateral.benchmark import training
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is measured on Linux")
 LEAK = """
@@ -30,13 +30,13 @@ def test_growth_is_what_is_leaked_after_the_second_epoch(small, tmp_path, monkey
     monkeypatch.syspath_prepend(tmp_path)
     left = small.model.left.model_copy(update={"arch": "leaking:Leaking"})
     leaking = small.model_copy(update={"model": small.model.model_copy(update={"left": left})})
-    measured = memory.measure_memory(leaking, 100, epochs=4)
+    measured = training.measure_memory(leaking, 100, epochs=4)
     # Two steps an epoch, in each of the last two epochs, of 10 MB each.
     assert 38e6 < measured["memory_growth_bytes"] < 60e6
     assert measured["memory_peak_bytes"] > 80e6 + measured["memory_growth_bytes"]
 
 
 def test_a_system_that_does_not_tell(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "_STATUS", tmp_path / "status")
+    monkeypatch.setattr(training, "_STATUS", tmp_path / "status")
     with pytest.raises(ConfigError, match="Linux only"):
-        memory.measure_memory(small, 100)
+        training.measure_memory(small, 100)

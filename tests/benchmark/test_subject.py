@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from bilateral.base.errors import ConfigError
-from bilateral.benchmark.subject import epoch_seconds, measured_config, random_dataset, training_job
+from bilateral.benchmark.subject import epoch_seconds, measured_config, random_dataset, training_flops, training_job
+from bilateral.models.config import ModelConfig
 from bilateral.runs.config import check_config
 from bilateral.training.loop import train
 
@@ -40,3 +41,7 @@ def test_a_job_takes_settings_and_shows_no_bar(small, tmp_path, monkeypatch, cap
     train(training_job(small, 100, tmp_path, epochs=2))
     assert len(epoch_seconds(Path(tmp_path))) == 2
     assert "epoch" not in capsys.readouterr().err
+
+
+def test_training_resnet9_takes_2_27_gflop_an_image():
+    assert training_flops(ModelConfig(mode_hemis="unilateral")) == pytest.approx(2.27e9, rel=0.005)

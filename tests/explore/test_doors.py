@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bilateral.explore.handler import Handler
+from bilateral.explore.server import Handler
 from doors import many
 
 

@@ -13,9 +13,8 @@ import pytest
 
 from bilateral.base.errors import ConfigError, OutputError
 from bilateral.cli import explore_command
-from bilateral.explore.handler import MAX_UPLOAD
 from bilateral.explore.hosts import is_loopback, is_own_name
-from bilateral.explore.server import ExploreServer
+from bilateral.explore.server import MAX_UPLOAD, ExploreServer
 
 
 def request(server, method, path, body=None, **headers):

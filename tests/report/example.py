@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from bilateral.analysis.style import COLOURS, SEQUENTIAL, no_grid, panels, styled
+from bilateral.analysis.style import COLOURS, SEQUENTIAL, panels, styled
 from bilateral.report.page import Cell, Finding, Gallery, Page, PageTable, Section
 
 ROWS = {
@@ -122,7 +122,7 @@ def curves():
 def matrix():
     with styled():
         figure, axes = panels(2)
-        no_grid(axes[0])
+        axes[0].grid(False)
         seen = axes[0].imshow(np.random.default_rng(0).random((7, 7)), cmap=SEQUENTIAL)
         figure.colorbar(seen, ax=axes[0], label="CKA")
         axes[1].bar(["left", "right"], [3, 4], color=[COLOURS["left"], COLOURS["right"]])

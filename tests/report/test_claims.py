@@ -275,7 +275,8 @@ def test_of_real_runs(tiny_analysed):
 
 
 def test_words_for_intervals():
-    assert claims.interval(None, None) == claims.interval(float("nan"), 1.0) == "one seed, no interval"
+    one_seed = claims._difference(differences(seeds=1), "fine", "left")
+    assert one_seed["n"] == 1 and claims.bounds(one_seed) == "one seed, no interval"
     assert claims.bounds(summarise([1.0])) == "one seed, no interval" and claims.points(-0.456) == "-0.46 points"
 
 

@@ -8,8 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from bilateral.report.figures import inline_svg
-from bilateral.report.page import Cell, PageTable, render
+from bilateral.report.page import Cell, PageTable, inline_svg, render
 
 from . import example
 

@@ -1,6 +1,6 @@
 """What stands after the stages of hemispheres, in batches, so that memory stays bounded."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from itertools import accumulate
 from typing import Any
@@ -13,6 +13,10 @@ from ..training.device import autocast, resolve_precision
 from .study import System
 
 BATCH = 250
+TOGETHER = "left-right, one seed"
+"""Of one seed, left and right saw the same batches and crops in the same order, as no two seeds of one kind did."""
+KINDS = ("left-right", "left-left", "right-right", TOGETHER)
+"""Kinds of pairs of hemispheres that are compared."""
 
 
 def native_precision(system: System) -> AbstractContextManager[object]:
@@ -52,14 +56,21 @@ def spatial_stages(network: Network, size: tuple[int, int]) -> dict[str, dict[st
         for side, hemisphere in network.hemispheres.items():
             found[side] = {}
             for name, module in _parts(hemisphere):
-                hooks.enter_context(module.register_forward_hook(_note_positions(found[side], name)))
+
+                def note(_: nn.Module, __: Any, output: Any, side: str = side, name: str = name) -> None:
+                    if isinstance(output, Tensor) and output.ndim == 4:
+                        found[side][name] = output.shape[2] * output.shape[3]
+
+                hooks.enter_context(module.register_forward_hook(note))
         network(torch.zeros(1, 3, *size, device=device))
-    return {side: _shrinking(places) for side, places in found.items()}
-
-
-def _shrinking(places: dict[str, int]) -> dict[str, int]:
-    least = accumulate(places.values(), min)
-    return {name: count for (name, count), smallest in zip(places.items(), least) if 1 < count <= smallest}
+    return {
+        side: {
+            name: count
+            for name, count, least in zip(places, places.values(), accumulate(places.values(), min))
+            if 1 < count <= least
+        }
+        for side, places in found.items()
+    }
 
 
 def _parts(hemisphere: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -68,14 +79,6 @@ def _parts(hemisphere: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         if isinstance(module, nn.Sequential):
             yield from ((f"{stage}.{name}", layer) for name, layer in module.named_children())
         yield stage, module
-
-
-def _note_positions(found: dict[str, int], name: str) -> Callable[[nn.Module, Any, Any], None]:
-    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-        if isinstance(output, Tensor) and output.ndim == 4:
-            found[name] = output.shape[2] * output.shape[3]
-
-    return hook
 
 
 def spread(count: int, wanted: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Attribution by hemisphere: do left and right look at the same place? Grad-CAM maps of all test images compared."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 import torch
@@ -10,15 +10,13 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from ..base.statistics import Summary, summarise
-from .activations import BATCH, native_precision
-from .base import Analysis
+from ..runs.predictions import LEVELS
+from .activations import BATCH, KINDS, TOGETHER, native_precision
 from .gradcam import chosen_stages, class_activation_maps, scaled
 from .study import NotApplicableError, Study, System
 from .style import COLOURS, panels
 
-TOGETHER = "left-right, one seed"
-"""Of one seed, left and right saw the same batches and crops in the same order, as no two seeds of one kind did."""
-PAIRS = ("left-right", "left-left", "right-right", TOGETHER, "both heads, left", "both heads, right")
+PAIRS = (*KINDS, "both heads, left", "both heads, right")
 """Compared: hemispheres of two seeds, of two sides or one; those of a network; two heads in one hemisphere."""
 
 Key = tuple[int, str, str, int]
@@ -34,9 +32,12 @@ def compute(study: Study) -> pd.DataFrame:
     if len(study.images) < 2:
         raise NotApplicableError("it needs two test images")
     maps: dict[Key, Tensor] = {}
+    height, width = study.images.images.shape[2:]
+    stages = chosen_stages(study.systems[0].network, (height, width))
     for system in study.systems:
-        maps |= test_maps(study, system)
-    stages, lines = _stages(study), []
+        maps |= test_maps(study, system, stages)
+    lines = []
+    systems = {system.seed: system for system in study.systems}
     for depth in sorted({key[3] for key in maps}):
         for level, pair, first, second in _compared([key for key in maps if key[3] == depth]):
             one, other = _alike(maps[first], maps[second])
@@ -44,7 +45,7 @@ def compute(study: Study) -> pd.DataFrame:
             another = other.roll(len(other) // 2, 0)
             own, chance = overlap(one, other), overlap(one, another)
             seen = ~(own.isnan() | chance.isnan())
-            right = _head_was_right(study, first[0], level)
+            right = systems[first[0]].bilateral.predictions.correct(level)
             stage = "/".join(dict.fromkeys(stages[key[2]][depth] for key in (first, second)))
             for outcome, among in (("all", seen), ("right", seen & right), ("wrong", seen & ~right)):
                 count = int(among.sum())
@@ -54,43 +55,30 @@ def compute(study: Study) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=[*columns, "overlap", "overlap_chance"])
 
 
-def test_maps(study: Study, system: System) -> dict[Key, Tensor]:
+def test_maps(study: Study, system: System, stages: Mapping[str, list[str]]) -> dict[Key, Tensor]:
     """The maps of both heads on every test image: (N, h, w) in float16 on the CPU, which bounds the memory."""
-    stages = _stages(study)
     parts: dict[Key, list[Tensor]] = {}
     for batch in study.images.images.split(BATCH):
         with native_precision(system):
             maps, _ = class_activation_maps(system.network, system.normalise(batch), stages)
         for (level, side, stage), values in maps.items():
-            if level in ("fine", "coarse"):
+            if level in LEVELS:
                 depth = stages[side].index(stage) - len(stages[side])
                 parts.setdefault((system.seed, level, side, depth), []).append(scaled(values).half().cpu())
     return {key: torch.cat(values) for key, values in parts.items()}
 
 
-def _stages(study: Study) -> dict[str, list[str]]:
-    shape = study.images.images.shape
-    return chosen_stages(study.systems[0].network, (shape[2], shape[3]))
-
-
 def _alike(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     """Two maps (N, h, w) at the smaller one's size, in float32."""
     size = min((first.shape[1], first.shape[2]), (second.shape[1], second.shape[2]))
-    small = [
-        values.float() if values.shape[1:] == torch.Size(size) else adaptive_avg_pool2d(values.float(), size)
-        for values in (first, second)
-    ]
-    return small[0], small[1]
+    one, other = (adaptive_avg_pool2d(values.float(), size) for values in (first, second))
+    return one, other
 
 
 def overlap(first: Tensor, second: Tensor) -> Tensor:
     """The intersection of maps (N, h, w), each scaled to a sum of 1: (N,), 0 to 1; NaN where one is 0 everywhere."""
-    return torch.minimum(_distribution(first), _distribution(second)).sum(1)
-
-
-def _distribution(maps: Tensor) -> Tensor:
-    flat = maps.flatten(1)
-    return flat / flat.sum(1, keepdim=True)
+    one, other = (maps.flatten(1) / maps.sum((1, 2))[:, None] for maps in (first, second))
+    return torch.minimum(one, other).sum(1)
 
 
 def _compared(keys: list[Key]) -> Iterator[tuple[str, str, Key, Key]]:
@@ -107,11 +95,6 @@ def _compared(keys: list[Key]) -> Iterator[tuple[str, str, Key, Key]]:
             yield level, f"both heads, {side}", first, second
 
 
-def _head_was_right(study: Study, seed: int, level: str) -> Tensor:
-    system = next(system for system in study.systems if system.seed == seed)
-    return system.bilateral.predictions.correct(level)
-
-
 def mean_overlap(table: pd.DataFrame, pair: str, level: str, column: str = "overlap") -> Summary | None:
     """Summarise a column over seeds (or pairs of seeds) at the pair's last stage; None where there is no such pair."""
     own = table[(table["pair"] == pair) & (table["level"] == level) & (table["outcome"] == "all")]
@@ -123,24 +106,22 @@ def draw(table: pd.DataFrame) -> Figure:
     """Mean overlap of each pair, every seed a dot, beside chance (maps of different images)."""
     stages = list(dict.fromkeys(table["stage"]))
     figure, axes = panels(len(stages), height=3.2, sharey=True, squeeze=False)
+    hollow = {"facecolors": "none", "edgecolors": COLOURS["other"]}
     for panel, stage in zip(axes[0], stages):
         own = table[(table["stage"] == stage) & (table["outcome"] == "all")]
         for row, pair in enumerate(PAIRS):
-            levels = ("fine", "coarse") if not pair.startswith("both") else ("fine",)
+            levels = LEVELS if not pair.startswith("both") else LEVELS[:1]
             for offset, level in enumerate(levels):
                 found = own[(own["pair"] == pair) & (own["level"] == level)]
                 place = row + (0.14 * (2 * offset - 1) if len(levels) == 2 else 0)
                 colour = COLOURS[level] if len(levels) == 2 else COLOURS["extra"]
                 panel.scatter(found["overlap"], [place] * len(found), color=colour, s=16)
-                panel.scatter(
-                    found["overlap_chance"], [place] * len(found), facecolors="none", edgecolors=COLOURS["other"], s=16
-                )
+                panel.scatter(found["overlap_chance"], [place] * len(found), s=16, **hollow)
         panel.set_yticks(range(len(PAIRS)), PAIRS)
         panel.set(title=f"maps of {stage}", xlabel="overlap of maps", xlim=(0, 1), ylim=(len(PAIRS) - 0.5, -0.5))
-    handles = [
-        axes[0][0].scatter([], [], color=COLOURS[level], s=16, label=f"{level} head") for level in ("fine", "coarse")
-    ]
-    handles.append(axes[0][0].scatter([], [], facecolors="none", edgecolors=COLOURS["other"], label="different images"))
+    first = axes[0, 0]
+    handles = [first.scatter([], [], color=COLOURS[level], s=16, label=f"{level} head") for level in LEVELS]
+    handles.append(first.scatter([], [], label="different images", **hollow))
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
 
@@ -148,15 +129,12 @@ def draw(table: pd.DataFrame) -> Figure:
 def tell(table: pd.DataFrame) -> str:
     """Say how far left's and right's maps overlap, beside two seeds of one kind, each pair beside its own chance."""
     across = PAIRS[0] if mean_overlap(table, PAIRS[0], "fine") or mean_overlap(table, PAIRS[0], "coarse") else TOGETHER
+    named = {across: "left and right", "left-left": "two left ones", "right-right": "two right ones"}
     texts = []
-    for level in ("fine", "coarse"):
+    for level in LEVELS:
         found = [
             f"{own['mean']:.2f} for {words} (different images: {chance['mean']:.2f})"
-            for pair, words in (
-                (across, "left and right"),
-                ("left-left", "two left ones"),
-                ("right-right", "two right ones"),
-            )
+            for pair, words in named.items()
             if (own := mean_overlap(table, pair, level))
             and (chance := mean_overlap(table, pair, level, "overlap_chance"))
         ]
@@ -166,8 +144,3 @@ def tell(table: pd.DataFrame) -> str:
         return "There is no image on which both left and right have a map."
     alone = " Left and right are of one seed, and saw the same batches in the same order." if across == TOGETHER else ""
     return f"At {table.loc[table['pair'] == across, 'stage'].iloc[-1]}, {'; '.join(texts)}.{alone}"
-
-
-ANALYSIS = Analysis(
-    "attribution", "Where the hemispheres look", "Do left and right look at the same place?", compute, draw, tell
-)

@@ -6,14 +6,11 @@ from matplotlib.figure import Figure
 
 from ..experiments.measures import CALIBRATION_BINS
 from ..runs.predictions import LEVELS
-from .base import Analysis
 from .study import Study
 from .style import COLOURS, own_rows, panels, row_style
 
 FEWEST = 20
 """Images below which a bin is not drawn."""
-
-
 MAIN = ("left", "right", "specialised", "unilateral_wide", "nonspecialised", "hemispheres_ensemble")
 """The published rows that are drawn."""
 
@@ -24,12 +21,12 @@ def compute(study: Study) -> pd.DataFrame:
     for name, row in study.rows.items():
         for seed, predictions in study.predictions(name).items():
             for level in [level for level in LEVELS if level in predictions.logits]:
-                certainty, predicted = predictions.logits[level].softmax(1).max(1)
-                right = (predicted == predictions.labels[level]).double().numpy()
-                bins = np.clip((certainty.double().numpy() * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
+                certainty = predictions.logits[level].softmax(1).amax(1).double().numpy()
+                right = predictions.correct(level).double().numpy()
+                bins = np.clip((certainty * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
                 for which in np.unique(bins):
                     own = bins == which
-                    values = (certainty.double().numpy()[own].mean(), right[own].mean())
+                    values = (certainty[own].mean(), right[own].mean())
                     lines.append((name, row.title, level, seed, int(which), int(own.sum()), *values))
     return pd.DataFrame(lines, columns=["row", "title", "level", "seed", "bin", "images", "certainty", "accuracy"])
 
@@ -50,23 +47,13 @@ def draw(table: pd.DataFrame) -> Figure:
         for row in shown:
             colour, line, _ = row_style(row)
             own = table[(table["row"] == row) & (table["level"] == level)]
-            if own.empty:
-                continue
-            title = own["title"].iloc[0]
             own = own[own.groupby("bin")["images"].transform("sum") >= FEWEST]
             if own.empty:
                 continue
             weighted = own.assign(c=own["certainty"] * own["images"], a=own["accuracy"] * own["images"])
             bins = weighted.groupby("bin")[["c", "a", "images"]].sum()
-            panel.plot(
-                bins["c"] / bins["images"],
-                bins["a"] / bins["images"],
-                line,
-                marker="o",
-                markersize=3,
-                color=colour,
-                label=title,
-            )
+            mean, title = bins.div(bins["images"], axis=0), own["title"].iloc[0]
+            panel.plot(mean["c"], mean["a"], line, marker="o", markersize=3, color=colour, label=title)
         panel.set(title=f"{level} labels", xlabel="certainty", xlim=(0, 1), ylim=(0, 1))
         if panel.get_legend_handles_labels()[0]:
             panel.legend(fontsize=7)
@@ -87,8 +74,3 @@ def tell(table: pd.DataFrame) -> str:
             f"{level} labels {titles[own.idxmin()]} ({own.min():.1f} %) to {titles[own.idxmax()]} ({own.max():.1f} %)"
         )
     return f"Expected calibration error, best to worst: {'; '.join(texts)}."
-
-
-ANALYSIS = Analysis(
-    "calibration", "Calibration", "Does certainty say how often a network is right?", compute, draw, tell
-)

@@ -12,16 +12,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .activations import BATCH, shuffled, spread, stage_activations
-from .base import Analysis
+from .activations import BATCH, KINDS, TOGETHER, shuffled, spread, stage_activations
 from .study import NotApplicableError, Study
-from .style import COLOURS, SEQUENTIAL, no_grid, panels
+from .style import COLOURS, SEQUENTIAL, panels
 
 IMAGES = 5000
 """Test images, at most; at even distances."""
-TOGETHER = "left-right, one seed"
-"""Of one seed, left and right saw the same batches and crops in the same order, as no two seeds of one kind did."""
-KINDS = ("left-right", "left-left", "right-right", TOGETHER)
 
 Node = tuple[int, str, str]
 """A seed, a side, a stage."""
@@ -114,10 +110,9 @@ def draw(table: pd.DataFrame) -> Figure:
     shown = matrix.imshow(means.reindex(index=left, columns=right), vmin=0, vmax=1, cmap=SEQUENTIAL, origin="lower")
     matrix.set_xticks(range(len(right)), right, rotation=60)
     matrix.set_yticks(range(len(left)), left)
-    matrix.set(
-        xlabel="right", ylabel="left", title=f"left against right, {'one seed' if kind == TOGETHER else 'two seeds'}"
-    )
-    no_grid(matrix)
+    seeds = "one seed" if kind == TOGETHER else "two seeds"
+    matrix.set(xlabel="right", ylabel="left", title=f"left against right, {seeds}")
+    matrix.grid(False)
     figure.colorbar(shown, ax=matrix, shrink=0.8, label="CKA, debiased")
     found = by_stage(table)
     stages = list(dict.fromkeys(found["stage"]))
@@ -150,33 +145,23 @@ def at_end(table: pd.DataFrame, kind: str, position: int, column: str = "cka_deb
 def tell(table: pd.DataFrame) -> str:
     """Say how alike the hemispheres are at both ends, beside two seeds of one kind, each beside its chance."""
     kind = across_kind(table)
-    begins = at_end(table, kind, 0)
     alone = (
         " There is one seed alone: left and right saw the same batches in the same order, which makes them more alike."
         if kind == TOGETHER
         else ""
     )
     return (
-        f"The debiased CKA of left and right is {begins:.2f} at the first stage; at the last one it is "
+        f"The debiased CKA of left and right is {at_end(table, kind, 0):.2f} at the first stage; at the last one it is "
         f"{'; '.join(at_last(table))}.{alone}"
     )
 
 
 def at_last(table: pd.DataFrame) -> list[str]:
     """The mean at the last stage of every kind of pair that there is, in words, with its chance."""
-    named = {
-        across_kind(table): "{} for left and right",
-        "left-left": "{} for two left ones",
-        "right-right": "{} for two right ones",
-    }
+    named = {across_kind(table): "left and right", "left-left": "two left ones", "right-right": "two right ones"}
     texts = []
     for kind, words in named.items():
         value, chance = at_end(table, kind, -1), at_end(table, kind, -1, "chance")
         if value is not None:
-            texts.append(words.format(f"{value:.2f}") + f" (images in another order: {chance:.2f})")
+            texts.append(f"{value:.2f} for {words} (images in another order: {chance:.2f})")
     return texts
-
-
-ANALYSIS = Analysis(
-    "cka", "Similarity of stages", "How alike are left and right, beside two seeds of one kind?", compute, draw, tell
-)

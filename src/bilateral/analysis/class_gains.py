@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from ..base.statistics import CONFIDENCE, holm
-from .base import Analysis
+from ..runs.predictions import LEVELS, Predictions
 from .study import Study
 from .style import COLOURS, LONGEST_CLASS, panels, short
 
@@ -26,6 +25,7 @@ def compute(study: Study) -> pd.DataFrame:
     and p say whether other images of the class would show it, not other seeds. p_holm: corrected within the level.
     """
     frames = []
+    columns = ["level", "class", "images", "alone_pct", "bilateral_pct", "gain_points", "ci95_low", "ci95_high", "p"]
     study.systems[0].check_specialised()
     study.systems[0].check_heads()
     for level, side in (("fine", "left"), ("coarse", "right")):
@@ -38,21 +38,17 @@ def compute(study: Study) -> pd.DataFrame:
             own = labels == label
             if not own.any():
                 continue
-            gain = (joined - alone)[own]
-            lines.append((name, int(own.sum()), 100 * alone[own].mean(), 100 * joined[own].mean(), *_interval(gain)))
-        columns = ["class", "images", "alone_pct", "bilateral_pct", "gain_points", "ci95_low", "ci95_high", "p"]
+            reached = (100 * alone[own].mean(), 100 * joined[own].mean())
+            lines.append((level, name, int(own.sum()), *reached, *_interval((joined - alone)[own])))
         frame = pd.DataFrame(lines, columns=columns)
-        frame["p_holm"] = holm([None if np.isnan(p) else p for p in frame["p"]])
-        frame.insert(0, "level", level)
-        frame["seeds"] = len(study.systems)
-        frames.append(frame)
+        corrected = holm([None if np.isnan(p) else p for p in frame["p"]])
+        frames.append(frame.assign(p_holm=corrected, seeds=len(study.systems)))
     return pd.concat(frames, ignore_index=True)
 
 
-def _right(predictions: list, level: str) -> "NDArray":
+def _right(predictions: list[Predictions], level: str) -> "NDArray":
     """The share of seeds that are right on each image: (N,)."""
-    every: list[Tensor] = [each.correct(level) for each in predictions]
-    return torch.stack(every).double().mean(0).numpy()
+    return torch.stack([each.correct(level) for each in predictions]).double().mean(0).numpy()
 
 
 def _interval(gains: "NDArray") -> tuple[float, float, float, float]:
@@ -70,7 +66,7 @@ def _interval(gains: "NDArray") -> tuple[float, float, float, float]:
 def draw(table: pd.DataFrame) -> Figure:
     """Every class's gain with its interval, in order; what stands out after Holm in colour and bold."""
     figure, axes = panels(1, 2, height=3.2, width=9.5)
-    for panel, level, alone in zip(axes, ("fine", "coarse"), ("left", "right")):
+    for panel, level, alone in zip(axes, LEVELS, ("left", "right")):
         own = table[table["level"] == level].sort_values("gain_points").reset_index(drop=True)
         sure = own["p_holm"].fillna(1) < SIGNIFICANT
         for chosen, colour, label in (
@@ -80,16 +76,11 @@ def draw(table: pd.DataFrame) -> Figure:
         ):
             some = own[chosen]
             ends = [some["gain_points"] - some["ci95_low"], some["ci95_high"] - some["gain_points"]]
-            panel.errorbar(
-                some.index, some["gain_points"], ends, fmt="o", markersize=3, linewidth=0.8, color=colour, label=label
-            )
+            marks = {"fmt": "o", "markersize": 3, "linewidth": 0.8}
+            panel.errorbar(some.index, some["gain_points"], ends, color=colour, label=label, **marks)
         panel.axhline(0, color=COLOURS["other"], linewidth=0.8)
-        panel.set_xticks(
-            own.index,
-            [short(name, LONGEST_CLASS) for name in own["class"]],
-            rotation=90,
-            fontsize=6 if len(own) > 40 else 7,
-        )
+        names = [short(name, LONGEST_CLASS) for name in own["class"]]
+        panel.set_xticks(own.index, names, rotation=90, fontsize=6 if len(own) > 40 else 7)
         panel.margins(x=0.01)
         panel.set_title(f"{level} classes: bilateral minus {alone} alone, points")
     axes[0].legend(fontsize=7)
@@ -110,13 +101,3 @@ def tell(table: pd.DataFrame) -> str:
             f"({best['gain_points']:+.1f} points); least: {worst['class']} ({worst['gain_points']:+.1f})."
         )
     return " ".join(texts)
-
-
-ANALYSIS = Analysis(
-    "class_gains",
-    "Gain by class",
-    "Which classes gain, and which lose, from the second hemisphere?",
-    compute,
-    draw,
-    tell,
-)

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .base import Analysis
 from .study import NotApplicableError, Study
-from .style import DIVERGING, LONGEST_CLASS, SEQUENTIAL, no_grid, panels, short
+from .style import DIVERGING, LONGEST_CLASS, SEQUENTIAL, panels, short
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -20,11 +19,8 @@ def compute(study: Study) -> pd.DataFrame:
     study.systems[0].check_heads(["fine"])
     if hierarchy.fine_count < 2:
         raise NotApplicableError("there is one class alone, so that nothing can be taken for another")
-    networks = {
-        "left": [system.left.predictions for system in study.systems],
-        "bilateral": [system.bilateral.predictions for system in study.systems],
-    }
-    for name, every in networks.items():
+    for name in ("left", "bilateral"):
+        every = [getattr(system, name).predictions for system in study.systems]
         pairs = pd.concat(
             pd.DataFrame({"true": each.labels["fine"].numpy(), "predicted": each.logits["fine"].argmax(1).numpy()})
             for each in every
@@ -74,14 +70,13 @@ def draw(table: pd.DataFrame) -> Figure:
     limit = max(np.nanmax(np.abs(difference)), 0.1)
     shown = change.imshow(difference, cmap=DIVERGING, vmin=-limit, vmax=limit)
     figure.colorbar(shown, ax=change, shrink=0.6, label="points")
-    own.set(
-        title="mistakes of the bilateral fine head", ylabel="true superclass", xlabel="superclass of the prediction"
-    )
-    change.set(title="bilateral minus left alone", xlabel="superclass of the prediction")
+    own.set(title="mistakes of the bilateral fine head", ylabel="true superclass")
+    change.set(title="bilateral minus left alone")
     for axes in (own, change):
+        axes.grid(False)
+        axes.set_xlabel("superclass of the prediction")
         axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
         axes.set_yticks(range(len(names)), names, fontsize=6)
-    no_grid(own, change)
     return figure
 
 
@@ -102,6 +97,3 @@ def tell(table: pd.DataFrame) -> str:
         f"Of the fine head's mistakes {own:.1f} % stay within the right superclass{compared}. Most often confused: "
         f"{worst['true']}, taken for {worst['predicted']} ({worst['share_pct']:.0f} %)."
     )
-
-
-ANALYSIS = Analysis("confusion", "Confusion", "Which superclasses are taken for which?", compute, draw, tell)

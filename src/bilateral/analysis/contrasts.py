@@ -5,7 +5,6 @@ from matplotlib.figure import Figure
 
 from ..experiments.contrasts import BETTER, EQUAL, WORSE
 from ..experiments.measures import MEASURES
-from .base import Analysis
 from .study import NotApplicableError, Study
 from .style import COLOURS, panels
 
@@ -23,25 +22,13 @@ def compute(study: Study) -> pd.DataFrame:
     lines = []
     for each in table["contrasts"]:
         found = each["difference"]
-        over_seeds = found["ci95_seeds"] or (None, None)
-        lines.append(
-            {
-                "measure": each["measure"],
-                "other": each["other"],
-                "title": titles.get(each["other"], each["other"]),
-                "n": found["n"],
-                "difference": found["mean"],
-                "ci95_seeds_low": over_seeds[0],
-                "ci95_seeds_high": over_seeds[1],
-                "ci95_low": found["ci95"][0],
-                "ci95_high": found["ci95"][1],
-                "p_holm": each["p_holm"],
-                "p_equivalent_holm": each["p_equivalent_holm"],
-                "verdict": each["verdict"],
-                "answer": table["answer"],
-            }
-        )
-    return pd.DataFrame(lines)
+        measured = (found["n"], found["mean"], *(found["ci95_seeds"] or (None, None)), *found["ci95"])
+        tested = (each["p_holm"], each["p_equivalent_holm"], each["verdict"])
+        title = titles.get(each["other"], each["other"])
+        lines.append((each["measure"], each["other"], title, *measured, *tested, table["answer"]))
+    intervals = ["ci95_seeds_low", "ci95_seeds_high", "ci95_low", "ci95_high"]
+    columns = ["measure", "other", "title", "n", "difference", *intervals, "p_holm", "p_equivalent_holm", "verdict"]
+    return pd.DataFrame(lines, columns=[*columns, "answer"])
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -66,6 +53,3 @@ def draw(table: pd.DataFrame) -> Figure:
 def tell(table: pd.DataFrame) -> str:
     """Give the verdict, as the experiment's files have it."""
     return str(table["answer"].iloc[0])
-
-
-ANALYSIS = Analysis("contrasts", "The answer", "Is the network in question better, and than what?", compute, draw, tell)

@@ -4,6 +4,7 @@ import bisect
 import itertools
 import math
 import random
+from statistics import fmean
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ..base.statistics import summarise
 from ..base.streams import derive_seed
-from .base import Analysis
+from ..models.config import SIDES
 from .outcomes import judgements
 from .study import NotApplicableError, Study
 from .style import COLOURS, SEQUENTIAL, panels
@@ -34,29 +34,18 @@ def compute(study: Study) -> pd.DataFrame:
     frames = []
     for system in study.systems:
         evaluation = study.evaluation(system)
+        labels = evaluation.labels["fine"]
         cells = torch.stack(list(judgements(system).values()), 1).long()
         group_of = (cells * torch.tensor([8, 4, 2, 1])).sum(1)
-        spaces = {
-            "left": evaluation.features["left"],
-            "right": evaluation.features["right"],
-            "joined": system.network.join(dict(evaluation.features)),
-        }
+        spaces = {side: evaluation.features[side] for side in SIDES}
+        spaces["joined"] = system.network.joined(dict(evaluation.features))
         unit = {name: normalize(values, dim=1) for name, values in spaces.items()}
         for group in range(16):
-            first, second = pairs(
-                group_of == group, evaluation.labels["fine"], derive_seed(system.seed, "pairs", group)
-            )
-            frame = pd.DataFrame(
-                {
-                    "seed": system.seed,
-                    "group": f"{group:04b}",
-                    "label": evaluation.labels["fine"][first].numpy(),
-                    "first_image": first.numpy(),
-                    "second_image": second.numpy(),
-                    **{name: (1 - (each[first] * each[second]).sum(1)).numpy() for name, each in unit.items()},
-                }
-            )
-            frames.append(frame)
+            first, second = pairs(group_of == group, labels, derive_seed(system.seed, "pairs", group))
+            columns = {"label": labels[first], "first_image": first, "second_image": second}
+            columns |= {name: 1 - (each[first] * each[second]).sum(1) for name, each in unit.items()}
+            begin = {"seed": system.seed, "group": f"{group:04b}"}
+            frames.append(pd.DataFrame(begin | {name: values.numpy() for name, values in columns.items()}))
     table = pd.concat(frames, ignore_index=True)
     if table.empty:
         raise NotApplicableError("no two test images of one class have one outcome")
@@ -96,7 +85,6 @@ def draw(table: pd.DataFrame) -> Figure:
     first = table[table["seed"] == table["seed"].iloc[0]]
     limit = float(max(np.ceil(10 * max(table["left"].max(), table["right"].max())), 1) / 10)
     figure, axes = panels(4, 2, height=1.9, width=9.5, gridspec_kw={"height_ratios": [0.35, 1]}, sharex=True)
-    shown = None
     for column, (name, alone) in enumerate(_PANELS.items()):
         own = first[first["group"].str.startswith(alone)]
         margin, panel = axes[0, column], axes[1, column]
@@ -104,8 +92,7 @@ def draw(table: pd.DataFrame) -> Figure:
         for side in ("left", "right"):
             counts, _ = np.histogram(own[side], bins, density=bool(len(own)))
             margin.stairs(counts, bins, color=COLOURS[side], label=side)
-        margin.set_title(f"correct alone: {name}")
-        margin.set_yticks([])
+        margin.set(title=f"correct alone: {name}", yticks=[])
         shown = panel.scatter(
             own["left"], own["right"], c=own["joined"], s=3, cmap=SEQUENTIAL, vmin=0, vmax=limit, rasterized=True
         )
@@ -119,26 +106,19 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def tell(table: pd.DataFrame) -> str:
     """Say how far images of a class are apart in each space, and how much left and right agree on that."""
-    means = {
-        space: summarise(table.groupby("seed")[space].mean().tolist())["mean"] for space in ("left", "right", "joined")
-    }
+    by_seed = table.groupby("seed")[["left", "right", "joined"]].mean()
+    left, right, joined = (fmean(by_seed[space]) for space in by_seed)
     text = (
-        f"In pairs balanced over outcome groups, two images of one class are {means['left']:.2f} apart in left, "
-        f"{means['right']:.2f} in right, "
-        f"{means['joined']:.2f} in both"
+        f"In pairs balanced over outcome groups, two images of one class are {left:.2f} apart in left, {right:.2f} in "
+        f"right, {joined:.2f} in both"
     )
     varied = [own for _, own in table.groupby("seed") if (own[["left", "right"]].nunique() > 1).all()]
     known = [own["left"].corr(own["right"], method="spearman") for own in varied]
     if known:
-        text += f"; the rank correlation of left's and right's distances is {summarise(known)['mean']:.2f}"
+        text += f"; the rank correlation of left's and right's distances is {fmean(known):.2f}"
     sentences = [f"{text}."]
     for name in ("left", "right"):
         own = table.loc[table["group"].str.startswith(_PANELS[f"{name} only"]), ["left", "right"]].mean()
         if own.notna().all():
             sentences.append(f"Where {name} alone was right they are {own['left']:.2f} and {own['right']:.2f} apart.")
     return " ".join(sentences)
-
-
-ANALYSIS = Analysis(
-    "cosine", "Distances within a class", "Do left and right bring the same images together?", compute, draw, tell
-)

@@ -10,7 +10,6 @@ from ..models.cost import network_cost
 from ..runs.estimate import training_seconds
 from ..runs.predictions import LEVELS
 from ..runs.stored import StoredRun
-from .base import Analysis
 from .study import Study
 from .style import panels, row_style
 
@@ -93,6 +92,3 @@ def tell(table: pd.DataFrame) -> str:
         texts.append(f"{level}: {', '.join(best['title'])}")
     what = "training" if cost == "training_pflops" else "an image's pass"
     return f"Not beaten by anything that costs less in {what}: {'; '.join(texts)}."
-
-
-ANALYSIS = Analysis("cost", "Cost and accuracy", "What does accuracy cost?", compute, draw, tell)

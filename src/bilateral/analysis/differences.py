@@ -5,7 +5,6 @@ from matplotlib.figure import Figure
 
 from ..base.statistics import paired_difference
 from ..runs.predictions import LEVELS
-from .base import Analysis
 from .study import NotApplicableError, Study
 from .style import COLOURS, panels
 
@@ -58,11 +57,9 @@ def draw(table: pd.DataFrame) -> Figure:
     colours = {BETTER: COLOURS["bilateral"], WORSE: COLOURS["right"], OPEN: COLOURS["other"]}
     for panel, level in zip(axes, LEVELS):
         for _, each in shown[shown["level"] == level].iterrows():
-            ends = None
-            if pd.notna(each["ci95_low"]):
-                ends = [[each["difference"] - each["ci95_low"]], [each["ci95_high"] - each["difference"]]]
-            colour = colours[each["verdict"]]
-            panel.errorbar(each["difference"], titles.index(each["title"]), xerr=ends, fmt="o", color=colour)
+            mean, low, high = (each[name] for name in ("difference", "ci95_low", "ci95_high"))
+            ends = None if pd.isna(low) else [[mean - low], [high - mean]]
+            panel.errorbar(mean, titles.index(each["title"]), xerr=ends, fmt="o", color=colours[each["verdict"]])
         panel.axvline(0, color=COLOURS["other"], linewidth=1)
         panel.set(title=f"{level} labels", xlabel="points better than ...", ylim=(len(titles) - 0.5, -0.5))
     axes[0].set_yticks(range(len(titles)), titles)
@@ -71,12 +68,9 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def tell(table: pd.DataFrame) -> str:
     """Give the verdict: against one hemisphere, and against networks of the same size."""
-    own_labels = ((table["row"] == "left") & (table["level"] == "fine")) | (
-        (table["row"] == "right") & (table["level"] == "coarse")
-    )
     single, sized = table[table["row"].isin(SINGLE)], table[table["row"].isin(SIZED)]
     if single.empty:
-        single = table[own_labels]
+        single = table.query("(row == 'left' and level == 'fine') or (row == 'right' and level == 'coarse')")
     smaller = "; ".join(f"against {title} {texts(own)}" for title, own in single.groupby("title", sort=False))
     if sized.empty:
         first = f"{smaller[0].upper()}{smaller[1:]}. " if smaller else ""
@@ -95,17 +89,9 @@ def tell(table: pd.DataFrame) -> str:
 
 def texts(table: pd.DataFrame) -> str:
     """Differences in words."""
-    return ", ".join(text(line) for _, line in table.iterrows())
-
-
-def text(line: pd.Series) -> str:
-    """One difference in words."""
-    ends = (
-        "one seed" if pd.isna(line["ci95_low"]) else f"95 % interval {line['ci95_low']:.2f} to {line['ci95_high']:.2f}"
-    )
-    return f"{line['difference']:+.2f} points on {line['level']} labels ({ends})"
-
-
-ANALYSIS = Analysis(
-    "differences", "Every difference", "Is the bilateral network better, and than what?", compute, draw, tell
-)
+    found = []
+    for _, line in table.iterrows():
+        low, high = line["ci95_low"], line["ci95_high"]
+        ends = "one seed" if pd.isna(low) else f"95 % interval {low:.2f} to {high:.2f}"
+        found.append(f"{line['difference']:+.2f} points on {line['level']} labels ({ends})")
+    return ", ".join(found)

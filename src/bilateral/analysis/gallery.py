@@ -17,13 +17,11 @@ from torch.nn.functional import adaptive_avg_pool2d
 from ..models.config import SIDES
 from ..runs.predictions import Predictions
 from .activations import BATCH
-from .base import Analysis
-from .gradcam import chosen_stages, class_activation_maps, merge, resized, scaled
+from .gradcam import chosen_stages, class_activation_maps, merge, packed, png, resized, scaled, unpacked
 from .heads import contributions
 from .outcomes import judgements, sayings
-from .pictures import packed, png, unpacked
 from .study import Study
-from .style import LONGEST_CLASS, SEQUENTIAL, no_grid, panels, short
+from .style import LONGEST_CLASS, SEQUENTIAL, panels, short
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,6 +55,7 @@ def compute(study: Study) -> pd.DataFrame:
     lines = []
     maps = _maps(study, torch.tensor(chosen))
     for image, own in zip(chosen, maps):
+        best = {judge: _best(said, level, image, names[level]) for judge, (said, level) in sayings(system).items()}
         lines.append(
             {
                 "seed": system.seed,
@@ -65,9 +64,7 @@ def compute(study: Study) -> pd.DataFrame:
                 "coarse": names["coarse"][coarse[image]],
                 "cell": cells[image],
                 "picture": png(_shrunk(study.images.images[image])),
-                "predictions": json.dumps(
-                    {j: _best(p, level, image, names[level]) for j, (p, level) in sayings(system).items()}
-                ),
+                "predictions": json.dumps(best),
                 "shares": json.dumps({level: values[image].item() for level, values in shares.items()}),
                 "maps": json.dumps(own),
             }
@@ -134,11 +131,9 @@ def draw(table: pd.DataFrame) -> Figure:
             else:
                 panel.imshow(_strip(own.iloc[0]), aspect="equal")
                 panel.set_xlabel(short(own.iloc[0]["fine"], LONGEST_CLASS), fontsize=7)
-            no_grid(panel)
-            panel.set_xticks([])
-            panel.set_yticks([])
-            for spine in panel.spines.values():
-                spine.set_visible(False)
+            panel.grid(False)
+            panel.set(xticks=[], yticks=[])
+            panel.spines[:].set_visible(False)
             if row == 0:
                 panel.set_title(f"heads: {words[column].format('fine', 'coarse')}", fontsize=8)
             if column == 0:
@@ -163,6 +158,3 @@ def tell(table: pd.DataFrame) -> str:
         f"{len(table)} test images with the networks of seed {table['seed'].iloc[0]}; the figure has the first of each "
         "cell: as it is, with left's Grad-CAM map for the fine head, with right's for the coarse head."
     )
-
-
-ANALYSIS = Analysis("gallery", "Examples", "What do the images look like?", compute, draw, tell)

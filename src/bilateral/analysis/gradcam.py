@@ -1,12 +1,18 @@
-"""Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) of each head, for each hemisphere apart."""
+"""Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) of each head, for each hemisphere apart; maps as text."""
 
-from collections.abc import Mapping, Sequence
+import base64
+import io
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
+from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from ..models.config import SIDES
 from ..models.network import Network
 from ..models.output import Output
 from ..models.steps import Step, Values
@@ -60,24 +66,19 @@ def class_activation_maps(
         fine, coarse = gradients.values()
         gradients[MERGED] = tuple(first + second for first, second in zip(fine, coarse))
     maps = {
-        (level, *key): _weighted(recorded[key].detach().float(), gradient.float().mean((2, 3)))
+        (level, *key): (recorded[key].detach().float() * gradient.float().mean((2, 3), keepdim=True)).sum(1).relu()
         for level, found in gradients.items()
         for key, gradient in zip(keys, found)
     }
     return maps, {level: logits.detach().float() for level, logits in output.logits.items()}
 
 
-def _weighted(activations: Tensor, weights: Tensor) -> Tensor:
-    """The positive part of the sum over channels, (B, C, h, w) and (B, C) -> (B, h, w); in float32 wherever it runs."""
-    return (activations * weights[:, :, None, None]).sum(1).relu()
-
-
-def merge(maps: Maps, size: tuple[int, int]) -> Tensor:
+def merge(maps: Maps, size: tuple[int, int], level: str = MERGED, sides: Collection[str] = SIDES) -> Tensor:
     """The original's one map of a network, (B, H, W), 0 to 1: the mean of all stages' and hemispheres' merged maps.
 
-    Each is brought to the size of the images and to a maximum of 1 before.
+    Each is brought to the size of the images and to a maximum of 1 before. level, sides: of whose maps else.
     """
-    found = [scaled(resized(values, size)) for (level, _, _), values in maps.items() if level == MERGED]
+    found = [scaled(resized(values, size)) for key, values in maps.items() if key[0] == level and key[1] in sides]
     return torch.stack(found).mean(0)
 
 
@@ -89,6 +90,25 @@ def resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
 def scaled(maps: Tensor) -> Tensor:
     """Maps (B, h, w) with a maximum of 1 each; those that are 0 everywhere stay so."""
     return maps / maps.amax((1, 2), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
+
+
+def png(image: Tensor) -> str:
+    """An image, uint8 (3, H, W), as a PNG in base64."""
+    file = io.BytesIO()
+    Image.fromarray(image.permute(1, 2, 0).cpu().numpy()).save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def packed(values: Tensor) -> dict[str, Any]:
+    """A map (h, w), 0 to 1, as `height`, `width` and `values`, base64 of uint8."""
+    levels = (255 * values.clamp(0, 1)).round().to(torch.uint8).cpu().numpy()
+    return {"height": values.shape[0], "width": values.shape[1], "values": base64.b64encode(levels.tobytes()).decode()}
+
+
+def unpacked(found: dict[str, Any]) -> Tensor:
+    """The map (h, w), 0 to 1, of what `packed` gave."""
+    values = np.frombuffer(base64.b64decode(found["values"]), np.uint8).reshape(found["height"], found["width"])
+    return torch.from_numpy(values.copy()) / 255
 
 
 def _record(

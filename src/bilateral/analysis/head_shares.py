@@ -9,7 +9,6 @@ from torch import Tensor
 from ..base.statistics import Summary, summarise
 from ..base.streams import derive_seed
 from ..runs.predictions import LEVELS
-from .base import Analysis
 from .heads import Contributions, contributions
 from .outcomes import judgements
 from .study import Study, System
@@ -18,6 +17,17 @@ from .style import COLOURS, panels
 CONSTANTS = [percent / 100 for percent in range(5, 100, 2)]
 """Shares of left of which the best constant one is chosen."""
 PERMUTATIONS = 5
+_WORDS = {
+    # measure (see `weighting`): what is said of it where it is known
+    "logit_pct": "Of the logit that the {level} head decides by, {logit_pct:.0f} % comes from left, and of",
+    "share_right_pct": "{share_right_pct:.0f} % where it is right",
+    "share_wrong_pct": "{share_wrong_pct:.0f} % where it is wrong",
+    "norm_pct": "; left has {norm_pct:.0f} % of the weights' norm",
+    "between_classes_pct": "Over images that share has a deviation of {deviation_pct:.0f} points, of whose variance "
+    "the class explains {between_classes_pct:.0f} %",
+    "auc": "the share tells which hemisphere is correct with an AUC of {auc:.2f} (0.5: not at all)",
+    "constant_points": "the best constant share changes its accuracy by {constant_points:+.2f} points, and ",
+}
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -42,7 +52,7 @@ def compute(study: Study) -> pd.DataFrame:
             held = torch.full((len(labels),), torch.nan)
             if constant is not None:
                 held = (parts.at_share(constant).argmax(1) == labels).float()
-            columns = {
+            columns: dict[str, Tensor] = {
                 "label": labels,
                 "predicted": predicted,
                 "right": (predicted == labels).int(),
@@ -58,11 +68,8 @@ def compute(study: Study) -> pd.DataFrame:
                 "left_right": alone["left"].int(),
                 "right_right": alone["right"].int(),
             }
-            frame = pd.DataFrame({name: values.numpy() for name, values in columns.items()})
-            frame.insert(0, "image", range(len(frame)))
-            frame.insert(0, "level", level)
-            frame.insert(0, "seed", system.seed)
-            frames.append(frame)
+            begin = {"seed": system.seed, "level": level, "image": range(len(labels))}
+            frames.append(pd.DataFrame(begin | {name: values.numpy() for name, values in columns.items()}))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -154,16 +161,11 @@ def draw(table: pd.DataFrame) -> Figure:
     images.set(xlabel="left's share", ylabel="% of images", title="over images", xlim=(0, 1))
     images.legend()
     groups.set_xticks(range(len(named)), list(named.values()), fontsize=8)
-    groups.set(
-        xlabel="who was correct alone (± deviation over seeds)",
-        ylabel="left's mean share",
-        title="follows who is correct?",
-    )
+    who = "who was correct alone (± deviation over seeds)"
+    groups.set(xlabel=who, ylabel="left's mean share", title="follows who is correct?")
     classes.set(xlabel="classes by share, %", ylabel="left's share", title="by class (± deviation of images)")
-    for axes in (images, groups, classes):
-        axes.axvline(0.5, color=COLOURS["other"], linewidth=0.8) if axes is images else axes.axhline(
-            0.5, color=COLOURS["other"], linewidth=0.8
-        )
+    for draw_line in (images.axvline, groups.axhline, classes.axhline):
+        draw_line(0.5, color=COLOURS["other"], linewidth=0.8)
     return figure
 
 
@@ -172,46 +174,13 @@ def tell(table: pd.DataFrame) -> str:
     texts = []
     for level in LEVELS:
         found = {name: summary["mean"] for name, summary in weighting(table, level).items()}
-        outcomes = [
-            f"{found[f'share_{outcome}_pct']:.0f} % where it is {outcome}"
-            for outcome in ("right", "wrong")
-            if f"share_{outcome}_pct" in found
-        ]
-        follows = (
-            f"the share tells which hemisphere is correct with an AUC of {found['auc']:.2f} (0.5: not at all)"
-            if "auc" in found
-            else "no image tells which hemisphere it follows"
-        )
-        logit = (
-            f"Of the logit that the {level} head decides by, {found['logit_pct']:.0f} % comes from left, and of"
-            if "logit_pct" in found
-            else "Of"
-        )
-        norms = f"; left has {found['norm_pct']:.0f} % of the weights' norm" if "norm_pct" in found else ""
-        spread = (
-            f"Over images that share has a deviation of {found['deviation_pct']:.0f} points, of whose variance the "
-            f"class explains {found['between_classes_pct']:.0f} %"
-            if "between_classes_pct" in found
-            else "There is one image alone"
-        )
-        held = (
-            f"the best constant share changes its accuracy by {-found['constant_points']:+.2f} points, and "
-            if "constant_points" in found
-            else ""
-        )
+        found |= {name: -found[name] for name in ("constant_points", "permuted_points") if name in found}
+        parts = [words.format(level=level, **found) if key in found else "" for key, words in _WORDS.items()]
+        logit, right, wrong, norms, spread, follows, held = parts
+        outcomes = ", ".join(filter(None, (right, wrong)))
         texts.append(
-            f"{logit} what sets its classes apart {found['share_pct']:.0f} % ({', '.join(outcomes)}{norms}). {spread}; "
-            f"{follows}; {held}another image's share changes the head's accuracy by {-found['permuted_points']:+.2f} "
-            "points."
+            f"{logit or 'Of'} what sets its classes apart {found['share_pct']:.0f} % ({outcomes}{norms}). "
+            f"{spread or 'There is one image alone'}; {follows or 'no image tells which hemisphere it follows'}; {held}"
+            f"another image's share changes the head's accuracy by {found['permuted_points']:+.2f} points."
         )
     return " ".join(texts)
-
-
-ANALYSIS = Analysis(
-    "head_shares",
-    "Who is listened to",
-    "How much of each head's logits comes from left, and does that depend on the image?",
-    compute,
-    draw,
-    tell,
-)

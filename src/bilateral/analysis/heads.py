@@ -2,14 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..models.joins.concatenation import Concatenation
+from ..models.lesions.silence import Silence
 from ..models.network import Network
 from ..models.parts.dropout import Dropout
+from ..training.evaluation import Evaluation
 from .study import NotApplicableError
+
+Replacement = Literal["zero", "mean"]
+"""What features are replaced by: zeros, or their mean over the images."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +79,21 @@ def contributions(network: Network, level: str, features: Mapping[str, Tensor]) 
 def head_layer(network: Network, level: str) -> nn.Linear | None:
     """The one layer of a head that computes, if it is linear."""
     head = network.heads[level]
-    layers = [
-        layer for layer in (head if isinstance(head, nn.Sequential) else [head]) if not isinstance(layer, Dropout)
-    ]
+    parts = head if isinstance(head, nn.Sequential) else [head]
+    layers = [layer for layer in parts if not isinstance(layer, Dropout)]
     return layers[0] if len(layers) == 1 and isinstance(layers[0], nn.Linear) else None
+
+
+@torch.no_grad()
+def accuracies(
+    network: Network, said: Evaluation, silenced: str | None = None, replacement: Replacement = "mean"
+) -> dict[str, float]:
+    """The accuracy (0 to 1) of each head on the features in `said`, those of the side `silenced` replaced."""
+    device = next(network.parameters()).device
+    lesion = Silence(Silence.Options(replacement=replacement))
+    heard = {side: lesion(values) if side == silenced else values for side, values in said.features.items()}
+    logits = network.classify({side: values.to(device) for side, values in heard.items()}).logits
+    return {level: (own.argmax(1).cpu() == said.labels[level]).double().mean().item() for level, own in logits.items()}
 
 
 def _centred(logits: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .base import Analysis
 from .study import NotApplicableError, Study
 from .style import panels, row_style
 
@@ -50,9 +49,8 @@ def draw(table: pd.DataFrame) -> Figure:
             panel.plot(curve.index, curve["mean"], line, color=colour, label=title)
             panel.fill_between(curve.index, curve["min"], curve["max"], color=colour, alpha=0.15, linewidth=0)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-        panel.set(
-            title=f"{level} labels (band: lowest to highest seed)", xlabel="epoch", ylabel="validation accuracy, %"
-        )
+        title = f"{level} labels (band: lowest to highest seed)"
+        panel.set(title=title, xlabel="epoch", ylabel="validation accuracy, %")
     handles = {label: line for panel in axes for line, label in zip(*panel.get_legend_handles_labels())}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=7)
     return figure
@@ -66,13 +64,9 @@ def tell(table: pd.DataFrame) -> str:
         means = last.groupby("title").mean()
         if not means.empty:
             texts.append(f"{means.idxmax()} ends highest on {level} labels ({means.max():.1f} %)")
-    heads = accuracies(table, "fine")
-    own = heads[heads["subject"] == 1]
+    own = accuracies(table, "fine").query("subject == 1")
     heads = own.groupby("epoch")["value"].mean()
     if not heads.empty:
         near, title = heads.index[heads >= heads.max() - 1][0], own["title"].iloc[0]
         texts.append(f"“{title}” is within a point of its best on fine ones after epoch {near} of {heads.index[-1]}")
     return f"On validation images {'; '.join(texts)}."
-
-
-ANALYSIS = Analysis("learning_curves", "Learning curves", "How do the networks learn?", compute, draw, tell)

@@ -1,5 +1,6 @@
 """Occlusion (Zeiler and Fergus 2013, arXiv 1311.2901), which needs no gradient, as a check of the Grad-CAM maps."""
 
+import itertools
 from collections.abc import Iterator
 
 import pandas as pd
@@ -10,7 +11,6 @@ from torch import Tensor
 from ..base.statistics import Summary, summarise
 from ..models.config import SIDES
 from .activations import native_precision, spread
-from .base import Analysis
 from .gradcam import chosen_stages, class_activation_maps, resized
 from .study import NotApplicableError, Study, System
 from .style import COLOURS, panels
@@ -116,40 +116,29 @@ def draw(table: pd.DataFrame) -> Figure:
     """The correlations, every seed a dot, beside those with maps of other images."""
     figure, axes = panels(height=2.6, width=6.0)
     labels = []
-    for place, (level, side) in enumerate((level, side) for level in table["level"].unique() for side in SIDES):
+    for place, (level, side) in enumerate(itertools.product(table["level"].unique(), SIDES)):
         own = table[(table["level"] == level) & (table["side"] == side)]
         axes.scatter(own["correlation"], [place] * len(own), color=COLOURS[side])
-        axes.scatter(
-            own["correlation_other"],
-            [place] * len(own),
-            facecolors="none",
-            edgecolors=COLOURS["other"],
-            label="other image",
-        )
+        hollow = {"facecolors": "none", "edgecolors": COLOURS["other"]}
+        axes.scatter(own["correlation_other"], [place] * len(own), **hollow)
         labels.append(f"{level} head, {side}")
     axes.set_yticks(range(len(labels)), labels)
     axes.axvline(0, color=COLOURS["other"], linewidth=0.8)
-    axes.set(
-        xlim=(-0.3, 1), ylim=(len(labels) - 0.5, -0.5), xlabel="rank correlation (○: with the map of another image)"
-    )
+    label = "rank correlation (○: with the map of another image)"
+    axes.set(xlim=(-0.3, 1), ylim=(len(labels) - 0.5, -0.5), xlabel=label)
     return figure
 
 
 def tell(table: pd.DataFrame) -> str:
     """Say whether the check bears the maps out."""
-    found = {
-        f"{level} head, {side}": agreement(table, level, side) for level in table["level"].unique() for side in SIDES
-    }
-    texts = [f"{name} {summary['mean']:.2f}" for name, summary in found.items() if summary]
+    texts = [
+        f"{level} head, {side} {summary['mean']:.2f}"
+        for level, side in itertools.product(table["level"].unique(), SIDES)
+        if (summary := agreement(table, level, side))
+    ]
     if not texts:
         return "No image has a Grad-CAM map to compare with."
-    others = table["correlation_other"].mean()
     return (
         f"Covering parts of the image ranks its places like Grad-CAM with a rank correlation of {', '.join(texts)} "
-        f"(with the map of another image {others:.2f})."
+        f"(with the map of another image {table['correlation_other'].mean():.2f})."
     )
-
-
-ANALYSIS = Analysis(
-    "occlusion", "A check without gradients", "Does occlusion confirm the Grad-CAM maps?", compute, draw, tell
-)

@@ -1,10 +1,18 @@
-"""Opens finished runs as a study, by their folders."""
+"""Opens finished runs as a study, by their folders.
 
+What an experiment or a system wrote of itself lies in files that anybody may have changed since.
+"""
+
+import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from ..base.errors import ConfigError, OutputError
+from ..base.files import read_text
+from ..experiments.measures import MEASURES
 from ..experiments.networks import settings_of
 from ..experiments.published import ROWS, SYSTEM, SYSTEM_TITLES
 from ..experiments.rows import find_row
@@ -14,8 +22,90 @@ from ..runs.overrides import override
 from ..runs.plan import prefix_of
 from ..runs.predictions import LEVELS
 from ..runs.stored import StoredRun, beside, read_stored_config, trusted
-from .recorded import Provenance, SystemTable, Table, read_json
 from .study import Study, StudyRow, hemispheres_of
+
+Kept = TypeVar("Kept")
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Seed = Annotated[str, Field(pattern=r"^(?:0|[1-9][0-9]{0,17})$")]
+Level = Literal["fine", "coarse"]
+Measure = Annotated[str, Field(pattern=rf"^(?:{'|'.join(MEASURES)})$")]
+
+
+class _Part(BaseModel):
+    """A part of a file, in which more may stand than is read."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+class Provenance(_Part):
+    """Of an experiment's provenance.json: its config, and by row and seed the folders of its runs."""
+
+    config: dict[str, Any]
+    runs: dict[str, dict[Seed, Annotated[list[str], Field(min_length=1)]]]
+
+
+class _Row(_Part):
+    name: str
+    title: str
+    training_pflops: Annotated[Number, Field(ge=0)] | None = None
+    by_seed: dict[Seed, dict[Measure, Number]] = {}
+
+
+Interval = Annotated[list[Number], Field(min_length=2, max_length=2)]
+
+
+class _Difference(_Part):
+    n: int
+    mean: Number
+    ci95_seeds: Interval | None
+    ci95: Interval
+    p: Number | None
+    p_equivalent: Number | None
+
+
+class _Contrast(_Part):
+    row: str
+    other: str
+    measure: Measure
+    difference: _Difference
+    p_holm: Number | None
+    p_equivalent_holm: Number | None
+    verdict: str
+
+
+class _Gain(_Part):
+    row: str
+    title: str
+    seed: int
+    once_pct: dict[Level, Number]
+    twice_pct: dict[Level, Number]
+
+    @model_validator(mode="after")
+    def _check_levels(self) -> "_Gain":
+        if self.once_pct.keys() != self.twice_pct.keys():
+            raise ValueError("its accuracies are not of the same levels once and twice")
+        return self
+
+
+class Table(_Part):
+    """Of an experiment's table.json, what analyses and the page read; older ones have no contrasts."""
+
+    rows: list[_Row]
+    answer: str = ""
+    doubts: list[str] = []
+    contrasts: list[_Contrast] = []
+    gains: list[_Gain] = []
+
+
+class _SystemRun(_Part):
+    row: str
+    folder: str
+
+
+class SystemTable(_Part):
+    """Of a system's table.json, the folders of its runs."""
+
+    runs: list[_SystemRun] = []
 
 
 def open_study(
@@ -138,19 +228,12 @@ def _study_of_runs(runs: Sequence[StoredRun], path: Path, overrides: Sequence[st
             )
     pairs = {seed: [*hemispheres_of(run).values()] for seed, run in by_seed.items()}
     apart = all(len(pair) == len(SIDES) for pair in pairs.values())
-    runs_of: dict[str, dict[int, list[StoredRun]]] = {
-        "left": {seed: pair[:1] for seed, pair in pairs.items()},
-        "right": {seed: pair[1:] for seed, pair in pairs.items()},
-        "side_by_side": pairs,
-        "specialised": {seed: [run] for seed, run in by_seed.items()},
-        "hemispheres_ensemble": pairs,
-    }
-    made = {
-        name: StudyRow(name, ROWS[name].title, found, ROWS[name].combine)
-        for name, found in runs_of.items()
-        if apart or name == "specialised"
-    }
-    made["specialised"] = replace(made["specialised"], title=SYSTEM_TITLES["specialised"])
+    runs_of = {"specialised": {seed: [run] for seed, run in by_seed.items()}}
+    if apart:
+        left, right = ({seed: [pair[place]] for seed, pair in pairs.items()} for place in (0, 1))
+        runs_of = {"left": left, "right": right, "side_by_side": pairs, **runs_of, "hemispheres_ensemble": pairs}
+    titles = {name: ROWS[name].title for name in runs_of} | {"specialised": SYSTEM_TITLES["specialised"]}
+    made = {name: StudyRow(name, titles[name], found, ROWS[name].combine) for name, found in runs_of.items()}
     config = read_stored_config(runs[0].folder / "config.yaml", overrides, own_code)
     return Study(config.name, path, made, "specialised", config)
 
@@ -183,3 +266,21 @@ def _is_of_two_sides(runs: Sequence[StoredRun]) -> bool:
     # Nothing that the config names is opened, so it may name anything.
     joined = set(runs[0].record.parents) & set(map(prefix_of, SIDES))
     return bool(joined) or read_config(runs[0].folder / "config.yaml").model.mode_hemis == "bilateral"
+
+
+def read_json(path: Path, kind: type[Kept]) -> dict[str, Any]:
+    """Read a JSON object that is `kind`. Raises OutputError that says where it is not."""
+    try:
+        found = json.loads(read_text(path))
+        TypeAdapter(kind).validate_json(json.dumps(found))
+    except (OSError, TypeError, ValueError, RecursionError) as error:
+        raise OutputError(f"cannot read {path}: {_reason(error)}; run the command that made it again") from error
+    return dict(found)
+
+
+def _reason(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return getattr(error, "strerror", None) or str(error) or "it is nested too deeply"
+    problem = error.errors(include_input=False)[0]
+    place = ".".join(map(str, problem["loc"]))
+    return f"{place}: {problem['msg']}" if place else str(problem["msg"])

@@ -1,19 +1,13 @@
 """Outcome groups, as in the original code: who was right, of left, right, and the bilateral network's two heads."""
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..base.statistics import summarise
+from ..base.statistics import Summary, summarise
 from ..runs.predictions import Predictions
-from .base import Analysis
 from .study import Study, System
-from .style import COLOURS, INK, SEQUENTIAL, annotate_cells, no_grid, panels
-
-if TYPE_CHECKING:
-    from ..base.statistics import Summary
+from .style import COLOURS, INK, SEQUENTIAL, annotate_cells, panels
 
 JUDGES = ("left", "right", "fine", "coarse")
 """Left alone (on fine labels), right alone (on coarse ones), the bilateral network's fine and coarse head."""
@@ -23,6 +17,20 @@ _RATES = {
     "fine spoilt": ("fine", "left", 1, "right", 0),
     "coarse rescued": ("coarse", "right", 0, "left", 1),
     "coarse spoilt": ("coarse", "right", 1, "left", 0),
+}
+_WORDS = {
+    # rate: (its share of all images, of those where the other hemisphere was right, and wrong; where there is no image)
+    "fine rescued": (
+        "Of what left alone gets wrong, the fine head gets {} right: {} where right knew the superclass, {} where it "
+        "did not.",
+        "Left alone gets no image wrong for the fine head to rescue.",
+    ),
+    "fine spoilt": ("Of what left gets right it spoils {}.", "Left gets no image right for it to spoil."),
+    "coarse rescued": (
+        "rescues {} of right's mistakes ({} where left knew the fine class, {} where not)",
+        "has no mistake of right's to rescue",
+    ),
+    "coarse spoilt": ("spoils {}", "nothing of right's to spoil"),
 }
 
 
@@ -75,7 +83,7 @@ def rates(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["seed", "rate", "other", "pct"])
 
 
-def rate_summary(table: pd.DataFrame, rate: str, other: int) -> "Summary | None":
+def rate_summary(table: pd.DataFrame, rate: str, other: int) -> Summary | None:
     """Summarise one of `rates` over the seeds that have such images; None where none has."""
     found = rates(table)
     values = found.loc[(found["rate"] == rate) & (found["other"] == other), "pct"].dropna().tolist()
@@ -93,10 +101,9 @@ def draw(table: pd.DataFrame) -> Figure:
     words = ["both", "{0} only", "{1} only", "neither"]
     cells.set_xticks(range(4), [word.format("fine", "coarse") for word in words])
     cells.set_yticks(range(4), [word.format("left", "right") for word in words])
-    cells.set_xlabel("correct in the bilateral network")
-    cells.set_ylabel("correct alone")
-    cells.set_title("share of the test images, %")
-    no_grid(cells)
+    title = "share of the test images, %"
+    cells.set(xlabel="correct in the bilateral network", ylabel="correct alone", title=title)
+    cells.grid(False)
     found = rates(table)
     for offset, (condition, label, colour) in enumerate(
         ((1, "other hemisphere correct", COLOURS["bilateral"]), (0, "other hemisphere wrong", COLOURS["other"]))
@@ -108,41 +115,18 @@ def draw(table: pd.DataFrame) -> Figure:
         for place in [place for place, mean in zip(places, means) if pd.isna(mean)]:
             bars.text(place, 2, "no image", rotation=90, ha="center", fontsize=6)
     bars.set_xticks(range(len(_RATES)), [rate.replace(" ", "\n") for rate in _RATES])
-    bars.set_ylabel("% of such images")
-    bars.set_title("what the heads change (± deviation over seeds)")
-    bars.set_ylim(0, 118)
-    bars.set_yticks(range(0, 101, 20))
+    title = "what the heads change (± deviation over seeds)"
+    bars.set(ylabel="% of such images", title=title, ylim=(0, 118), yticks=range(0, 101, 20))
     bars.legend(loc="upper left", fontsize=8)
     return figure
 
 
 def tell(table: pd.DataFrame) -> str:
     """Say how much is rescued and spoilt, and whether the other hemisphere makes the difference."""
-
-    def share(rate: str, other: int = -1) -> str:
-        found = rate_summary(table, rate, other)
-        return "no image" if found is None else f"{found['mean']:.1f} %"
-
-    known = {rate for rate in _RATES if rate_summary(table, rate, -1)}
-    fine_rescued = (
-        f"Of what left alone gets wrong, the fine head gets {share('fine rescued')} right: {share('fine rescued', 1)} "
-        f"where right knew the superclass, {share('fine rescued', 0)} where it did not."
-        if "fine rescued" in known
-        else "Left alone gets no image wrong for the fine head to rescue."
-    )
-    fine_spoilt = (
-        f"Of what left gets right it spoils {share('fine spoilt')}."
-        if "fine spoilt" in known
-        else "Left gets no image right for it to spoil."
-    )
-    coarse_rescued = (
-        f"rescues {share('coarse rescued')} of right's mistakes ({share('coarse rescued', 1)} where left knew the "
-        f"fine class, {share('coarse rescued', 0)} where not)"
-        if "coarse rescued" in known
-        else "has no mistake of right's to rescue"
-    )
-    coarse_spoilt = f"spoils {share('coarse spoilt')}" if "coarse spoilt" in known else "nothing of right's to spoil"
+    told = []
+    for rate, (words, otherwise) in _WORDS.items():
+        found = [rate_summary(table, rate, other) for other in (-1, 1, 0)]
+        shares = [f"{each['mean']:.1f} %" if each else "no image" for each in found]
+        told.append(words.format(*shares) if found[0] else otherwise)
+    fine_rescued, fine_spoilt, coarse_rescued, coarse_spoilt = told
     return f"{fine_rescued} {fine_spoilt} The coarse head {coarse_rescued} and {coarse_spoilt}."
-
-
-ANALYSIS = Analysis("outcomes", "Outcome groups", "Who was right, and what do the heads change?", compute, draw, tell)

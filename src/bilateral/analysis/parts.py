@@ -9,7 +9,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..models.build import build_network
 from ..models.config import SIDES
 from ..models.cost import step_costs
-from .base import Analysis
 from .study import Study
 from .style import COLOURS, panels
 
@@ -23,23 +22,20 @@ def compute(study: Study) -> pd.DataFrame:
     costs, features = step_costs(network.to("meta").eval(), torch.empty(1, 3, *size, device="meta"))
     lines = []
     for step in sorted(network.steps, key=lambda step: (len(step.places), *step.places)):
-        shape, cost = (
-            " and ".join("x".join(map(str, each)) for each in costs[step.name].shapes.values()),
-            costs[step.name],
-        )
+        cost = costs[step.name]
+        shape = " and ".join("x".join(map(str, each)) for each in cost.shapes.values())
         where, part = ("bridges", step.name) if len(step.places) > 1 else step.name.split(".", 1)
         lines.append((where, part, shape, *_count(step.module), cost.flops // 2))
     with FlopCounterMode(display=False) as counter:
-        joined = network.join(features)
+        joined = network.joined(features)
     if any(True for _ in network.join.parameters()):
         lines.append(("join", "join", str(joined.shape[1]), *_count(network.join), counter.get_total_flops() // 2))
     for level, head in network.heads.items():
         with FlopCounterMode(display=False) as counter:
             logits = head(joined)
         lines.append(("heads", level, str(logits.shape[1]), *_count(head), counter.get_total_flops() // 2))
-    return pd.DataFrame(
-        lines, columns=["where", "part", "output", "parameters", "trainable_parameters", "multiply_adds"]
-    )
+    columns = ["where", "part", "output", "parameters", "trainable_parameters", "multiply_adds"]
+    return pd.DataFrame(lines, columns=columns)
 
 
 def _count(module: nn.Module) -> tuple[int, int]:
@@ -50,13 +46,10 @@ def _count(module: nn.Module) -> tuple[int, int]:
 def draw(table: pd.DataFrame) -> Figure:
     """Parameters and multiply-adds of every part."""
     figure, axes = panels(2, height=1.0 + 0.22 * len(table), width=9.5, sharey=True)
-    labels = [
-        f"{where}: {part} ({output})" for where, part, output in zip(table["where"], table["part"], table["output"])
-    ]
+    labels = table["where"] + ": " + table["part"] + " (" + table["output"].astype(str) + ")"
     colours = [COLOURS[where] if where in SIDES else COLOURS["bilateral"] for where in table["where"]]
-    for panel, (column, title) in zip(
-        axes, (("parameters", "parameters"), ("multiply_adds", "multiply-adds of an image"))
-    ):
+    titles = {"parameters": "parameters", "multiply_adds": "multiply-adds of an image"}
+    for panel, (column, title) in zip(axes, titles.items()):
         bars = panel.barh(range(len(table)), table[column], color=colours)
         panel.bar_label(bars, [f" {value:,}" for value in table[column]], fontsize=6)
         panel.set(title=title, ylim=(len(table) - 0.5, -0.5))
@@ -74,8 +67,3 @@ def tell(table: pd.DataFrame) -> str:
         f"{table['multiply_adds'].sum():,} multiply-adds an image; the largest part is {largest['part']} of "
         f"{largest['where']} ({100 * largest['parameters'] / total:.0f} % of the parameters)."
     )
-
-
-ANALYSIS = Analysis(
-    "parts", "Parameters and arithmetic", "Where do parameters and arithmetic lie?", compute, draw, tell
-)

@@ -4,16 +4,16 @@ Linear discriminant analysis of the stage's maps averaged over their positions, 
 Wolf (2004): a linear classifier in closed form, without a setting to choose.
 """
 
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..base.statistics import summarise
+from ..data.images import HierarchicalImages
 from ..models.config import SIDES
 from ..runs.predictions import LEVELS
 from .activations import spread, stage_means
-from .base import Analysis
 from .study import NotApplicableError, Study
 from .style import COLOURS, panels
 
@@ -29,11 +29,7 @@ def compute(study: Study) -> pd.DataFrame:
 
     A level is left out where the training images have one of its labels alone.
     """
-    train, test = study.dataset.train, study.images
-    chosen = train.select(spread(len(train), TRAINING_IMAGES))
-    levels = [level for level in LEVELS if 1 < len(getattr(chosen, level).unique()) < len(chosen)]
-    if not levels:
-        raise NotApplicableError("the training images have one label alone, or one image for each label")
+    (chosen, levels), test = learnable(study), study.images
     lines = []
     for system in study.systems:
         learnt, tested = (stage_means(system, images.images) for images in (chosen, test))
@@ -43,6 +39,15 @@ def compute(study: Study) -> pd.DataFrame:
                 accuracy = probe(values.numpy(), labels[0], tested[side, stage].numpy(), labels[1])
                 lines.append((system.seed, side, stage, level, values.shape[1], 100 * accuracy))
     return pd.DataFrame(lines, columns=["seed", "side", "stage", "level", "channels", "accuracy_pct"])
+
+
+def learnable(study: Study) -> tuple[HierarchicalImages, list[str]]:
+    """The training images that are learnt from, and the levels for which that can be."""
+    chosen = study.dataset.train.select(spread(len(study.dataset.train), TRAINING_IMAGES))
+    levels = [level for level in LEVELS if 1 < len(getattr(chosen, level).unique()) < len(chosen)]
+    if not levels:
+        raise NotApplicableError("the training images have one label alone, or one image for each label")
+    return chosen, levels
 
 
 def probe(train: "NDArray", train_labels: "NDArray", test: "NDArray", test_labels: "NDArray") -> float:
@@ -62,9 +67,8 @@ def draw(table: pd.DataFrame) -> Figure:
             own = table[(table["side"] == side) & (table["level"] == level)]
             by_stage = own.groupby("stage", sort=False)["accuracy_pct"].agg(["mean", "min", "max"])
             panel.plot(by_stage.index, by_stage["mean"], marker="o", color=COLOURS[side], label=side)
-            panel.fill_between(
-                by_stage.index, by_stage["min"], by_stage["max"], color=COLOURS[side], alpha=0.2, linewidth=0
-            )
+            band = {"color": COLOURS[side], "alpha": 0.2, "linewidth": 0}
+            panel.fill_between(by_stage.index, by_stage["min"], by_stage["max"], **band)
         panel.set(title=f"{level} labels (band: lowest to highest seed)", ylim=(0, None))
         panel.tick_params(axis="x", rotation=60)
     axes[0, 0].set_ylabel("accuracy of a linear probe, %")
@@ -74,15 +78,11 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def tell(table: pd.DataFrame) -> str:
     """Say what can be read from each hemisphere's last stage, and where the other one's labels are read best."""
-
-    def mean(side: str, level: str, stage: str) -> float:
-        chosen = (table["side"] == side) & (table["level"] == level) & (table["stage"] == stage)
-        return summarise(table.loc[chosen, "accuracy_pct"].tolist())["mean"]
-
+    means = table.groupby(["side", "level", "stage"])["accuracy_pct"].agg(fmean)
     last = {side: table.loc[table["side"] == side, "stage"].iloc[-1] for side in SIDES}
     texts: list[str] = []
     for level in table["level"].unique():
-        left, right = (mean(side, level, last[side]) for side in SIDES)
+        left, right = (means[side, level, last[side]] for side in SIDES)
         texts.append(
             f"coarse ones to {left:.1f} % and {right:.1f} %"
             if texts
@@ -90,12 +90,6 @@ def tell(table: pd.DataFrame) -> str:
         )
     text = f"From the last stage a linear probe reads {', '.join(texts)}."
     if "fine" in set(table["level"]):
-        stages = list(dict.fromkeys(table.loc[table["side"] == "right", "stage"]))
-        best = max(stages, key=lambda stage: mean("right", "fine", stage))
-        text += f" In right, fine labels are read best at {best} ({mean('right', 'fine', best):.1f} %)."
+        in_right = means["right", "fine"].loc[table.loc[table["side"] == "right", "stage"].unique()]
+        text += f" In right, fine labels are read best at {in_right.idxmax()} ({in_right.max():.1f} %)."
     return text
-
-
-ANALYSIS = Analysis(
-    "probes", "Linear probes", "What can be read from each stage of each hemisphere?", compute, draw, tell
-)

@@ -1,20 +1,27 @@
-"""Robustness: what is left of every row's accuracy when the test images are corrupted, or changed to mislead it."""
+"""Robustness: what is left of every row's accuracy when the test images are corrupted, or changed to mislead it.
 
-from collections.abc import Iterator
+The attack is the fast gradient sign method (Goodfellow et al. 2015, arXiv 1412.6572), on all networks of a row at once.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from ..base.statistics import Summary, paired_difference, summarise
+from ..data.augment import Normalisation
 from ..data.corruptions import CORRUPTIONS, corrupt
+from ..data.hierarchy import LabelHierarchy
 from ..data.images import HierarchicalImages
-from ..runs.predictions import LEVELS, Predictions
+from ..models.network import Network
+from ..runs.predictions import LEVELS, Combination, Predictions
 from ..training.evaluation import EVALUATION_BATCH, evaluate
+from ..training.out_of_memory import memory_errors
 from .activations import native_precision, spread
-from .attacks import Attacked, fgsm
-from .base import Analysis
 from .study import Study
 from .style import COLOURS, INK, own_rows, panels, row_style
 
@@ -28,6 +35,8 @@ COMPARED = ("unilateral", "unilateral_long", "unilateral_wide", "nonspecialised"
 _ACROSS = 3
 _KEYS = ["corruption", "severity", "unit"]
 _Condition = tuple[str, float, str]
+_PIXELS = 128 * 32 * 32
+"""Of the images of one batch, for which all activations of all networks are kept."""
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -79,6 +88,67 @@ def _corrupted(images: HierarchicalImages, numbers: Tensor) -> Iterator[tuple[_C
             yield (name, severity, corruption.unit), HierarchicalImages(changed, images.fine, images.coarse)
 
 
+@dataclass(frozen=True)
+class Attacked:
+    """The networks of a row in evaluation mode, each with its normalisation, and how their answers are combined."""
+
+    networks: Sequence[tuple[Network, Normalisation]]
+    combine: Combination
+    hierarchy: LabelHierarchy
+
+    def predict(self, pixels: Tensor, labels: Mapping[str, Tensor]) -> Predictions:
+        """What the row says of pixels (B, 3, H, W), 0 to 1; gradients pass through."""
+        outputs = [network(normalise_floats(normalise, pixels)) for network, normalise in self.networks]
+        logits = [{level: values.float() for level, values in output.logits.items()} for output in outputs]
+        return self.combine([Predictions(each, dict(labels)) for each in logits], self.hierarchy)
+
+
+def normalise_floats(normalise: Normalisation, pixels: Tensor) -> Tensor:
+    """Do what `normalise` does with uint8 images to floats (B, 3, H, W) from 0 to 1, so that gradients pass through."""
+    mean, std = (pixels.new_tensor(values).view(1, -1, 1, 1) for values in (normalise.mean, normalise.std))
+    return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def ascent(attacked: Attacked, pixels: Tensor, labels: Mapping[str, Tensor]) -> Tensor:
+    """The sign of the gradient of the row's loss by each pixel of (B, 3, H, W): the same shape.
+
+    The loss is the sum of the cross-entropies of the levels that the row predicts.
+    """
+    pixels = pixels.detach().requires_grad_()
+    with torch.enable_grad():
+        said = attacked.predict(pixels, labels)
+        loss = torch.stack(
+            [cross_entropy(logits, labels[level], reduction="sum") for level, logits in said.logits.items()]
+        ).sum()
+    (gradient,) = torch.autograd.grad(loss, pixels)
+    return gradient.sign()
+
+
+def fgsm(
+    attacked: Attacked, images: Tensor, labels: Mapping[str, Tensor], epsilons: Sequence[float], device: torch.device
+) -> list[Predictions]:
+    """What a row says of uint8 images (N, 3, H, W) after one step up its loss, for each size of the step.
+
+    epsilons: on the pixel scale 0 to 1. labels: int64 (N,) by level. Raises OutOfMemoryError.
+    """
+    size = max(1, min(EVALUATION_BATCH, _PIXELS // (images.shape[2] * images.shape[3])))
+    parts: list[list[dict[str, Tensor]]] = [[] for _ in epsilons]
+    with memory_errors("attacking networks"):
+        for indices in torch.arange(len(images)).split(size):
+            pixels = images[indices].to(device).float() / 255
+            own = {level: values[indices].to(device) for level, values in labels.items()}
+            signs = ascent(attacked, pixels, own)
+            for part, epsilon in zip(parts, epsilons):
+                with torch.inference_mode():
+                    said = attacked.predict((pixels + epsilon * signs).clamp(0, 1), own)
+                part.append({level: logits.cpu() for level, logits in said.logits.items()})
+    return [Predictions(_joined(part), dict(labels)) for part in parts]
+
+
+def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {level: torch.cat([part[level] for part in parts]) for level in parts[0]}
+
+
 def by_condition(table: pd.DataFrame, level: str = "fine") -> dict[str, dict[str, Summary]]:
     """Accuracy (%) over seeds of each row that predicts `level`: by the row's title, then by condition in words."""
     own = table[table["level"] == level]
@@ -107,25 +177,19 @@ def draw(table: pd.DataFrame) -> Figure:
     figure, axes = panels(
         _ACROSS, -(-len(conditions) // _ACROSS), 0.8 + 0.17 * len(rows), 9.5, sharex=True, sharey=True, squeeze=False
     )
+    marks = {"elinewidth": 0.8, "markeredgewidth": 0.8, "ecolor": INK, "capsize": 0, "markersize": 5}
     for panel, condition in zip(axes.flat, conditions):
         for place, (name, title) in enumerate(zip(rows["row"], titles)):
             colour, _, marker = row_style(name)
             for level, face in (("coarse", "none"), ("fine", colour)):
                 summary = found[level].get(title, {}).get(condition)
                 if summary is not None:
-                    bars = {
-                        "xerr": summary["std"] or 0,
-                        "elinewidth": 0.8,
-                        "markeredgewidth": 0.8,
-                        "ecolor": INK,
-                        "capsize": 0,
-                    }
-                    panel.errorbar(summary["mean"], place, fmt=marker, color=colour, mfc=face, markersize=5, **bars)
+                    look = {"fmt": marker, "color": colour, "mfc": face, "xerr": summary["std"] or 0}
+                    panel.errorbar(summary["mean"], place, **look, **marks)
         panel.set_title(condition.replace(", ", "\n", 1), fontsize=9)
     for panel in list(axes.flat)[len(conditions) :]:
         panel.set_visible(False)
-    axes[0, 0].set(yticks=range(len(rows)), ylim=(len(rows) - 0.5, -0.5))
-    axes[0, 0].set_yticklabels(titles)
+    axes[0, 0].set(yticks=range(len(rows)), ylim=(len(rows) - 0.5, -0.5), yticklabels=titles)
     for panel in axes[:, 0]:
         panel.tick_params(axis="y", labelsize=7)
     for panel in axes[-1]:
@@ -175,13 +239,3 @@ def _compared(lost: pd.DataFrame, subject: str, row: str, title: str) -> str:
     if low <= 0 <= high:
         return f"“{title}” is not told apart ({interval})"
     return f"“{title}” loses {'more' if low > 0 else 'less'} ({interval})"
-
-
-ANALYSIS = Analysis(
-    "robustness",
-    "Robustness",
-    "What is left of accuracy on corrupted and attacked images?",
-    compute,
-    draw,
-    tell,
-)

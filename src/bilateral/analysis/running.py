@@ -30,11 +30,8 @@ PNG_DPI = 150
 FORMS = ("csv", "svg", "png")
 """Endings of the files that an analysis leaves beside NAME.json."""
 _SHARED = (
-    *(
-        f"analysis/{name}.py"
-        for name in ("activations", "attacks", "fonts", "gradcam", "heads", "outcomes", "pictures")
-    ),
-    *("analysis/opening.py", "analysis/study.py", "analysis/style.py"),
+    *(f"analysis/{each}.py" for each in ("activations", "gradcam", "heads", "opening", "outcomes", "probes")),
+    *("analysis/study.py", "analysis/style.py"),
     *("base/statistics.py", "data/corruptions.py", "experiments/measures.py", "runs/predictions.py"),
 )
 """The code that analyses share."""
@@ -85,14 +82,8 @@ def analyse(study: Study, analyses: Iterable[Analysis], folder: Path) -> list[An
         result = _stored(folder, analysis, inputs)
         if result is None:
             result = _do(study, analysis, folder, inputs)
-            told = result.reason or result.sentence
-            log.log(
-                logging.WARNING if result.failed else logging.INFO,
-                "%s: %s (%.1f s)",
-                analysis.name,
-                told,
-                result.seconds,
-            )
+            level = logging.WARNING if result.failed else logging.INFO
+            log.log(level, "%s: %s (%.1f s)", analysis.name, result.reason or result.sentence, result.seconds)
         results.append(result)
     return results
 
@@ -166,7 +157,8 @@ def _write(analysis: Analysis, table: pd.DataFrame, folder: Path) -> None:
     text = "".join("".join(table[column].dropna().unique()) for column in _text_columns(table))
     with style.styled(text):
         figure = analysis.draw(table)
-        own = style.texts(figure)  # such as labels of an analysis of the user's own
+        # Such as labels of an analysis of the user's own; but for what is written at ticks.
+        own = "".join(label.get_text() for label in figure.findobj(style.Text))
     with style.styled(text + own):
         if style.families(text + own) != style.families(text):
             figure = analysis.draw(table)
@@ -216,7 +208,8 @@ def _inputs(study: Study, analysis: Analysis) -> str:
         row.name: {str(seed): [run.record.id for run in runs] for seed, runs in row.runs.items()}
         for row in study.rows.values()
     }
-    digest = hashlib.sha256(json.dumps([runs, study.subject, study.table]).encode())
+    about = f"{analysis.title} {analysis.question}"
+    digest = hashlib.sha256(json.dumps([runs, study.subject, study.table, about]).encode())
     package = Path(__file__).parents[1]
     for source in [*(package / name for name in _SHARED), Path(inspect.getfile(analysis.compute))]:
         digest.update(_syntax(source))

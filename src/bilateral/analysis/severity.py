@@ -3,7 +3,6 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .base import Analysis
 from .study import NotApplicableError, Study
 from .style import COLOURS, panels
 
@@ -21,14 +20,11 @@ def compute(study: Study) -> pd.DataFrame:
         for seed, predictions in study.predictions(name).items():
             if "fine" not in predictions.logits:
                 continue
-            predicted, labels = predictions.logits["fine"].argmax(1), predictions.labels
-            right = predicted == labels["fine"]
-            within = ~right & (study.hierarchy.roll_up(predicted) == labels["coarse"])
-            shares = (right, within, ~right & ~within)
-            lines += [
-                (name, row.title, seed, outcome, 100 * chosen.double().mean().item())
-                for outcome, chosen in zip(OUTCOMES, shares)
-            ]
+            right = predictions.correct("fine")
+            rolled_up = study.hierarchy.roll_up(predictions.logits["fine"].argmax(1))
+            within = ~right & (rolled_up == predictions.labels["coarse"])
+            for outcome, chosen in zip(OUTCOMES, (right, within, ~right & ~within)):
+                lines.append((name, row.title, seed, outcome, 100 * chosen.double().mean().item()))
     if not lines:
         raise NotApplicableError("no network has a fine head")
     return pd.DataFrame(lines, columns=["row", "title", "seed", "outcome", "share_pct"])
@@ -63,6 +59,3 @@ def tell(table: pd.DataFrame) -> str:
         f"Of the wrong fine predictions, the share within the right superclass goes from {within[worst]:.1f} % "
         f"({titles[worst]}) to {within[best]:.1f} % ({titles[best]})."
     )
-
-
-ANALYSIS = Analysis("severity", "Severity of mistakes", "How far from the truth are the mistakes?", compute, draw, tell)

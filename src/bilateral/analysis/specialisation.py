@@ -7,23 +7,17 @@ network in which nothing tells the sides to differ is the yardstick.
 """
 
 import math
-from collections.abc import Mapping
 
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from ..base.statistics import Summary, summarise
 from ..models.config import SIDES
-from ..models.lesions.silence import Silence
-from ..models.network import Network
 from ..runs.predictions import LEVELS
 from ..training.evaluation import evaluate
-from .activations import spread
-from .base import Analysis
-from .probes import TRAINING_IMAGES, probe
-from .study import NotApplicableError, Study
+from .heads import accuracies
+from .probes import learnable, probe
+from .study import Study
 from .style import COLOURS, INK, panels
 
 LATERALISED = 0.2
@@ -37,14 +31,12 @@ def compute(study: Study) -> pd.DataFrame:
     TRAINING_IMAGES training images; `silencing`, what the head of the network loses with the side's features replaced
     by their mean. Neither is below 0. What a bridge brings from the other side counts for the side that hears it.
     """
-    chosen = study.dataset.train.select(spread(len(study.dataset.train), TRAINING_IMAGES))
-    levels = [level for level in LEVELS if 1 < len(getattr(chosen, level).unique()) < len(chosen)]
-    if not levels:
-        raise NotApplicableError("the training images have one label alone, or one image for each label")
+    chosen, levels = learnable(study)
     lines = []
     for system in study.systems:
         learnt = evaluate(system.network, chosen, system.bilateral.description.normalise)
         tested = study.evaluation(system)
+        heard = {side: accuracies(system.network, tested, side) for side in (None, *SIDES)}
         for level in levels:
             chance = 1 / len(getattr(chosen, level).unique())
             for side in SIDES:
@@ -52,21 +44,9 @@ def compute(study: Study) -> pd.DataFrame:
                 known = probe(features[0], learnt.labels[level].numpy(), features[1], tested.labels[level].numpy())
                 lines.append((system.seed, level, "readout", side, max(0.0, 100 * (known - chance))))
                 if level in tested.logits:
-                    lost = _lost(system.network, level, side, tested.features, tested.labels[level])
+                    lost = 100 * (heard[None][level] - heard[side][level])
                     lines.append((system.seed, level, "silencing", side, max(0.0, lost)))
     return pd.DataFrame(lines, columns=["seed", "level", "measure", "side", "points"])
-
-
-@torch.no_grad()
-def _lost(network: Network, level: str, side: str, features: Mapping[str, Tensor], labels: Tensor) -> float:
-    """The points of accuracy that a head loses without a side."""
-    device = next(network.parameters()).device
-    silenced = {**features, side: Silence(Silence.Options(replacement="mean"))(features[side])}
-    whole, damaged = (
-        network.classify({each: values.to(device) for each, values in given.items()}).logits[level].argmax(1).cpu()
-        for given in (features, silenced)
-    )
-    return 100 * float(((whole == labels).double().mean() - (damaged == labels).double().mean()).item())
 
 
 def laterality(table: pd.DataFrame, measure: str, level: str) -> pd.Series:
@@ -120,6 +100,3 @@ def _told(found: Summary) -> str:
         return f"{found['mean']:+.2f} (one seed)"
     low, high = found["ci95"]
     return f"{found['mean']:+.2f} (n = {found['n']}, 95 % interval {low:+.2f} to {high:+.2f})"
-
-
-ANALYSIS = Analysis("specialisation", "Specialisation", "Which hemisphere is for which labels?", compute, draw, tell)

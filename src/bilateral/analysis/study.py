@@ -100,7 +100,6 @@ class Study:
     config: Config
     table: Mapping[str, Any] | None = None
     _evaluations: dict[int, Evaluation] = field(default_factory=dict, init=False, repr=False, compare=False)
-
     _held_out: dict[int, Evaluation] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
@@ -129,10 +128,8 @@ class Study:
     def systems(self) -> list[System]:
         """The bilateral networks under study with their hemispheres, by seed."""
         device = choose_device(self.config.training.device)
-        systems = []
-        for seed, (bilateral,) in self.rows[self.subject].runs.items():
-            systems.append(System(seed, bilateral, hemispheres_of(bilateral), device))
-        return systems
+        runs = {seed: run for seed, (run,) in self.rows[self.subject].runs.items()}
+        return [System(seed, run, hemispheres_of(run), device) for seed, run in runs.items()]
 
     def predictions(self, row: str) -> dict[int, Predictions]:
         """What a row says of the test images, by seed."""
@@ -165,9 +162,8 @@ class Study:
     def evaluation(self, system: System) -> Evaluation:
         """Features and logits of the test images in float32, computed once."""
         if system.seed not in self._evaluations:
-            self._evaluations[system.seed] = evaluate(
-                system.network, self.images, system.bilateral.description.normalise
-            )
+            images, normalise = self.images, system.bilateral.description.normalise
+            self._evaluations[system.seed] = evaluate(system.network, images, normalise)
         return self._evaluations[system.seed]
 
 

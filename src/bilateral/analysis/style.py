@@ -1,25 +1,41 @@
-"""How all figures look: sizes, and colours that colour-blind people can tell apart, each with one meaning."""
+"""How all figures look: sizes, and colours that colour-blind people can tell apart, each with one meaning.
+
+Fonts are for text of any script: DejaVu Sans first, then whatever on this machine has the characters that it lacks.
+"""
 
 import logging
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from matplotlib import rc_context
+import numpy as np
+from matplotlib import font_manager, ft2font, get_data_path, rc_context
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.category import StrCategoryFormatter
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.text import Text
-from matplotlib.ticker import FixedFormatter, Formatter, FuncFormatter, LogFormatterMathtext, LogFormatterSciNotation
+from matplotlib.ticker import FixedFormatter, FuncFormatter, LogFormatterMathtext, LogFormatterSciNotation
 
 from ..base.text import shown
 from ..experiments.published import find
-from .fonts import FIRST, families
+
+FIRST = "DejaVu Sans"
+READERS = (
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Source Han Sans", "WenQuanYi Micro Hei"),
+    *("IPAexGothic", "Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Yu Gothic", "Microsoft YaHei"),
+    *("Malgun Gothic", "Arial Unicode MS", "Noto Emoji", "Segoe UI Emoji"),
+)
+"""Families that other machines have: a figure as SVG holds text, which its reader's machine draws."""
+_PACKAGE, _FILE = "noto_cjk_sans_otc", "NotoSansCJK-Regular.ttc"
+"""Where a font for Chinese, Japanese and Korean comes from, on a machine that has none."""
 
 INK = "#2b2b33"
 """Of all text and axes. A page with a dark theme replaces it, and it alone."""
@@ -78,13 +94,56 @@ _SETTINGS: dict[str, Any] = {
         ("text.color", "axes.labelcolor", "axes.edgecolor", "axes.titlecolor", "xtick.color", "ytick.color"), INK
     ),
 }
-
-
 LONGEST_NAME, LONGEST_LINE = 48, 120
 """Of a tick's or a legend's text, and of any other; in letters, of which Chinese characters count two."""
 LONGEST_CLASS = 32
 """Of the name of a class, beside many others."""
 _told: set[str] = set()
+
+
+def families(text: str) -> tuple[list[str], set[str]]:
+    """The families that `text` is drawn with, in order, and those of its characters that none of them has.
+
+    Text that DejaVu Sans has is drawn with it, which is what `sans-serif` means in our figures.
+    """
+    # Joiners and choices of a variant need no glyph.
+    drawn = {c for c in text if not c.isascii() and unicodedata.category(c) not in ("Cf", "Mn", "Zl", "Zp", "Zs")}
+    missing = drawn - _characters(str(font_manager.findfont(FIRST)))
+    if not missing:
+        return ["sans-serif"], set()
+    found = []
+    for family, path in _candidates():
+        if covered := missing & _characters(path):
+            found.append(family)
+            missing = missing - covered
+        if not missing:
+            break
+    return list(dict.fromkeys([FIRST, *found, *READERS, "sans-serif"])), missing
+
+
+@cache
+def _characters(path: str) -> frozenset[str]:
+    try:
+        return frozenset(map(chr, ft2font.FT2Font(path).get_charmap()))
+    except (OSError, RuntimeError):  # a font that cannot be read here, such as one of pictures
+        return frozenset()
+
+
+def _candidates() -> Iterator[tuple[str, str]]:
+    """Upright fonts by family and file: those with the known names first, then the package's, then all others."""
+    # Beside DejaVu, those that come with matplotlib are for mathematics, and one has boxes for all.
+    others = [font for font in font_manager.fontManager.ttflist if not Path(font.fname).is_relative_to(get_data_path())]
+    regular = (400, "normal", "regular", "book")
+    fonts = {font.name: font.fname for font in others if font.style == "normal" and font.weight in regular}
+    yield from ((name, fonts[name]) for name in READERS if name in fonts)
+    package = find_spec(_PACKAGE)
+    file = Path(package.origin).parent / _FILE if package and package.origin else None
+    if file is not None and file.is_file():
+        name = ft2font.FT2Font(str(file)).family_name
+        if name not in fonts:
+            font_manager.fontManager.addfont(file)
+        yield name, str(file)
+    yield from ((name, path) for name, path in fonts.items() if name not in READERS)
 
 
 @contextmanager
@@ -125,14 +184,9 @@ def tidy(figure: Figure) -> None:
         if isinstance(formatter, LogFormatterMathtext):
             axis.set_major_formatter(PowersFormatter(base))
         elif isinstance(formatter, FixedFormatter | FuncFormatter | StrCategoryFormatter):
-            axis.set_major_formatter(FuncFormatter(_shortened(formatter)))
+            axis.set_major_formatter(FuncFormatter(lambda value, place, write=formatter: short(write(value, place))))
         if isinstance(axis.get_minor_formatter(), LogFormatterMathtext):
             axis.set_minor_formatter(PowersFormatter(base))
-
-
-def texts(figure: Figure) -> str:
-    """All text that a figure shows, but for what it writes at ticks."""
-    return "".join(text.get_text() for text in figure.findobj(Text))
 
 
 def short(text: str, most: int = LONGEST_NAME) -> str:
@@ -149,13 +203,6 @@ def _cut(line: str, most: int) -> str:
         if width > most:
             return f"{line[: place - 1]}…"
     return line
-
-
-def _shortened(formatter: Formatter) -> Callable[[float, int | None], str]:
-    def write(value: float, position: int | None = None) -> str:
-        return short(formatter(value, position))
-
-    return write
 
 
 class PowersFormatter(LogFormatterSciNotation):
@@ -186,20 +233,8 @@ def own_rows(rows: Iterable[str]) -> list[str]:
     return [row for row in rows if find(row) is None]
 
 
-def no_grid(*axes: Axes) -> None:
-    """Leave out the grid, as for a matrix."""
-    for each in axes:
-        each.grid(False)
-
-
 def annotate_cells(axes: Axes, values: Any, form: str = "{:.1f}", threshold: float | None = None) -> None:
     """Write each value of a matrix into its cell, light where the cell is dark (below `threshold`)."""
-    for (row, column), value in _cells(values):
+    for (row, column), value in np.ndenumerate(values):
         dark = threshold is not None and value < threshold
         axes.text(column, row, form.format(value), ha="center", va="center", color="white" if dark else "#1a1a1a")
-
-
-def _cells(values: Any) -> Iterable[tuple[tuple[int, int], float]]:
-    for row, line in enumerate(values):
-        for column, value in enumerate(line):
-            yield (row, column), float(value)

@@ -8,16 +8,11 @@ from ..base.errors import BilateralError, ConfigError
 from ..runs.config import Config
 from ..runs.runner import commit
 from ..training.device import choose_device, describe_machine
-from .at_once import measure_at_once
-from .beside import measure_beside
-from .compiled import measure_compiled
-from .head_stage import measure_head_stage
-from .loading import measure_loading
-from .memory import measure_memory
-from .peak import measure_peak
+from .company import measure_at_once, measure_beside
+from .machine import measure_loading, measure_peak
 from .plain import measure_plain
 from .subject import measured_config
-from .training import measure_training
+from .training import measure_compiled, measure_head_stage, measure_memory, measure_training
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +51,21 @@ def measure(config: Config, count: int, only: Collection[str] = ()) -> dict[str,
             measured |= MEASUREMENTS[name](config, count)
         except (BilateralError, RuntimeError) as error:  # such as no memory on a GPU
             failures[name] = str(error)
-    precision = config.training.precision
+    hemispheres, training = config.model.hemispheres, config.training
     return {
         "commit": commit(),
-        "machine": describe_machine(choose_device(config.training.device)),
-        "settings": _settings(config, count),
-        "measurements": measured | comparisons(measured, precision),
+        "machine": describe_machine(choose_device(training.device)),
+        "settings": {
+            "arch": {side: hemisphere.arch for side, hemisphere in hemispheres.items()},
+            "width": {side: hemisphere.width for side, hemisphere in hemispheres.items()},
+            "mode_heads": config.model.mode_heads,
+            "batch_size": training.batch_size,
+            "precision": training.precision,
+            "images": count,
+            "data": config.data.name,
+            "num_workers": config.data.num_workers,
+        },
+        "measurements": measured | comparisons(measured, training.precision),
         "failures": failures,
     }
 
@@ -87,17 +91,3 @@ def comparisons(measured: Measured, precision: str) -> dict[str, float]:
         if isinstance(numerator, int | float) and isinstance(denominator, int | float):
             related[name] = numerator / denominator
     return related
-
-
-def _settings(config: Config, count: int) -> dict[str, Any]:
-    hemispheres = config.model.hemispheres
-    return {
-        "arch": {side: hemisphere.arch for side, hemisphere in hemispheres.items()},
-        "width": {side: hemisphere.width for side, hemisphere in hemispheres.items()},
-        "mode_heads": config.model.mode_heads,
-        "batch_size": config.training.batch_size,
-        "precision": config.training.precision,
-        "images": count,
-        "data": config.data.name,
-        "num_workers": config.data.num_workers,
-    }

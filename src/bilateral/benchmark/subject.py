@@ -1,22 +1,26 @@
 """What is measured: a config's network with fresh weights, on random images shaped and labelled like CIFAR-100's."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..base.errors import ConfigError
+from ..base.files import read_json_lines
 from ..data import cifar100
 from ..data.hierarchy import LabelHierarchy
 from ..data.images import HierarchicalDataset, HierarchicalImages
 from ..models.build import build_network
+from ..models.config import ModelConfig
+from ..models.cost import network_cost
 from ..runs.checks import check_network
 from ..runs.config import Config
 from ..runs.execution import describe, resolve
 from ..runs.plan import Run
 from ..training.config import CheckpointConfig
+from ..training.cost import FORWARD_AND_BACKWARD
 from ..training.loop import TrainingJob
+from ..training.progress import TerminalProgress
 
 IMAGE_SIZE = (32, 32)
 HIERARCHY = LabelHierarchy(
@@ -24,21 +28,6 @@ HIERARCHY = LabelHierarchy(
     tuple(f"coarse {label}" for label in range(20)),
     tuple(label // 5 for label in range(100)),
 )
-
-
-class Unseen:
-    """A progress display that shows nothing: the measurements print a report of their own."""
-
-    def start(self, key: str, title: str, epochs: int, epochs_done: int, images_per_epoch: int) -> None:
-        """Show nothing."""
-
-    def advance(
-        self, key: str, images: int, epoch: int, loss: float, accuracies: dict[str, float], speed: float
-    ) -> None:
-        """Show nothing."""
-
-    def stop(self, key: str) -> None:
-        """Show nothing."""
 
 
 def measured_config(config: Config, count: int) -> Config:
@@ -80,14 +69,24 @@ def training_job(config: Config, count: int, folder: Path, **settings: Any) -> T
         checkpoints=config.checkpoints,
         seed=0,
         folder=folder,
-        progress=Unseen(),
+        progress=TerminalProgress(watched=False),  # the measurements print a report of their own
     )
 
 
 def epoch_seconds(folder: Path) -> list[float]:
     """Give how long each epoch of a training took, validation and checkpoints left out."""
-    lines = (folder / "timing.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line)["train_s"] for line in lines]
+    return [line["train_s"] for line in timings(folder)]
+
+
+def timings(folder: Path) -> list[dict[str, float]]:
+    """Give what a training timed, epoch by epoch."""
+    return read_json_lines(folder / "timing.jsonl")
+
+
+def training_flops(model: ModelConfig) -> int:
+    """Give the useful FLOPs of training the whole network on one image: a pass forward, and two back."""
+    cost = network_cost(model, HIERARCHY.fine_count, HIERARCHY.coarse_count, IMAGE_SIZE)
+    return FORWARD_AND_BACKWARD * cost.forward_flops
 
 
 def _random_images(count: int, seed: int) -> HierarchicalImages:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from .report import MEASUREMENTS
 
@@ -25,10 +25,8 @@ def report_table(report: dict[str, Any]) -> Table:
     settings = report["settings"]
     what = " and ".join(f"{arch} of width {settings['width'][side]:g}" for side, arch in settings["arch"].items())
     title = f"{what}, batches of {settings['batch_size']}, {settings['precision']}"
-    table = Table(title=title, title_justify="left", min_width=len(title))
-    table.add_column("measurement")
-    table.add_column("of")
-    table.add_column("figure", justify="right")
+    columns = ("measurement", "of", Column("figure", justify="right"))
+    table = Table(*columns, title=title, title_justify="left", min_width=len(title))
     for measurement in MEASUREMENTS:
         shown = measurement.replace("_", " ")
         for key, value in report["measurements"].items():

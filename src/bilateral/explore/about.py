@@ -45,10 +45,8 @@ def _kinds(description: Description) -> list[dict[str, Any]] | None:
     hierarchy = description.hierarchy
     if hierarchy is None:
         return None
+    classes = list(zip(hierarchy.fine_names, hierarchy.coarse_of_fine))
     return [
-        {
-            "coarse": name,
-            "fine": [fine for fine, own in zip(hierarchy.fine_names, hierarchy.coarse_of_fine) if own == coarse],
-        }
+        {"coarse": name, "fine": [fine for fine, own in classes if own == coarse]}
         for coarse, name in enumerate(hierarchy.coarse_names)
     ]

@@ -1,15 +1,15 @@
 """What a trained network says of one picture, where it looks, and what changes when a hemisphere is silenced."""
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..analysis.gradcam import MERGED, Maps, chosen_stages, class_activation_maps, merge, resized, scaled
+from ..analysis.gradcam import MERGED, chosen_stages, class_activation_maps, merge, packed, png
 from ..analysis.heads import contributions
-from ..analysis.pictures import packed, png
 from ..analysis.study import NotApplicableError
 from ..base.errors import CheckpointError, ConfigError
 from ..base.memory import check_memory
@@ -41,19 +41,13 @@ class Explorer:
         self.image_size = side_length(description)
         self.levels = [level for level in ("fine", "coarse") if level in network.heads]
         self.sides = list(network.hemispheres)
+        self.silenceable = self.sides if len(self.sides) > 1 else []
+        """The sides that can be silenced: none where there is one hemisphere alone."""
         self._stages = _stages(network, description.image_size)
+        self.has_maps = bool(self._stages)
+        """Whether the hemispheres have stages with positions to make maps of."""
         self._silence = Silence()
         self._one_at_a_time = threading.Lock()
-
-    @property
-    def silenceable(self) -> list[str]:
-        """The sides that can be silenced: none where there is one hemisphere alone."""
-        return self.sides if len(self.sides) > 1 else []
-
-    @property
-    def has_maps(self) -> bool:
-        """Whether the hemispheres have stages with positions to make maps of."""
-        return bool(self._stages)
 
     def answer(self, content: bytes, silenced: Collection[str] = (), what: str = "") -> dict[str, Any]:
         """Say all about the picture in the bytes of an image file, as plain values for JSON.
@@ -92,7 +86,10 @@ class Explorer:
         before = self.network.classify(intact).logits if silenced else None
         for level, values in found.items():
             values["changes"] = before and self._changes(level, before[level][0], logits[level][0])
-            values["left_share"] = self._left_share(level, heard) if set(self.sides) - set(silenced) else None
+            values["left_share"] = None
+            if set(self.sides) - set(silenced):
+                with suppress(NotApplicableError):
+                    values["left_share"] = round(contributions(self.network, level, heard).share.item(), 6)
         return found
 
     def _changes(self, level: str, before: Tensor, after: Tensor) -> dict[str, Any]:
@@ -112,12 +109,6 @@ class Explorer:
             "before": [round(probability, 6) for probability in old[shown].tolist()],
         }
 
-    def _left_share(self, level: str, features: Mapping[str, Tensor]) -> float | None:
-        try:
-            return round(contributions(self.network, level, features).share.item(), 6)
-        except NotApplicableError:
-            return None
-
     def _maps(self, images: Tensor, silenced: Collection[str]) -> dict[str, dict[str, Tensor]]:
         """Maps (H, W), 0 to 1, by level and side, and by MERGED and "both" if there are two heads; or none."""
         if not self.has_maps:
@@ -125,9 +116,7 @@ class Explorer:
         with self.network.lesioned(dict.fromkeys(silenced, self._silence)):
             found, _ = class_activation_maps(self.network, images, self._stages)
         size = self.description.image_size
-        maps = {
-            level: {side: _mean_over_stages(found, level, side, size) for side in self.sides} for level in self.levels
-        }
+        maps = {level: {side: merge(found, size, level, [side])[0] for side in self.sides} for level in self.levels}
         if len(self.levels) == 2:
             maps[MERGED] = {"both": merge(found, size)[0]}
         return maps
@@ -145,9 +134,3 @@ def _stages(network: Network, size: tuple[int, int]) -> dict[str, list[str]]:
             return {}
 
     return call(find, "the network", CheckpointError)
-
-
-def _mean_over_stages(maps: Maps, level: str, side: str, size: tuple[int, int]) -> Tensor:
-    """One hemisphere's map for one head, (H, W), made as `merge` makes that of both."""
-    own = [scaled(resized(values, size)) for key, values in maps.items() if key[:2] == (level, side)]
-    return torch.stack(own).mean(0)[0]

@@ -246,7 +246,7 @@ class ModelConfig(Section):
     @property
     def schedules(self) -> dict[str, int]:
         """The epochs that settings of the network speak of, by the settings' keys."""
-        found = {}
+        found: dict[str, int] = {}
         for side, hemisphere in self.hemispheres.items():
             if hemisphere.freeze:
                 continue

@@ -31,6 +31,8 @@ class ConnectionsConfig(Section):
 class Mask(nn.Module):
     """Keeps a random share of the weights, the same for all time; the others are 0, and so are their gradients."""
 
+    mask: Tensor
+
     def __init__(self, weight: Tensor, share: float) -> None:
         super().__init__()
         kept = torch.rand(weight.shape, device="cpu").flatten().argsort()[: max(1, round(share * weight.numel()))]

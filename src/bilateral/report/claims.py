@@ -13,6 +13,8 @@ from .page import FAILS, HOLDS, OPEN, PARTLY, UNSHOWN, Finding
 
 COMPLEMENTARY = "The features of the two hemispheres are complementary"
 ATTENTION = "The heads act as a weighted attention over the hemispheres"
+_NEEDED = ("differences", "ablation", "outcomes", "cka")
+"""The tables that the first claim is judged by."""
 _OWN = {"fine": ("left", "right"), "coarse": ("right", "left")}
 """Of each head: the hemisphere that was trained on its labels, and the other one."""
 PAIRS = {"two_left": "two left hemispheres", "two_right": "two right hemispheres"}
@@ -25,27 +27,17 @@ def findings(tables: Mapping[str, pd.DataFrame]) -> list[Finding]:
     A claim that cannot be judged by them, as they are, is OPEN.
     """
     found = []
-    if {"differences", "ablation", "outcomes", "cka"} <= set(tables):
-        found.append(
-            _judged(
-                COMPLEMENTARY,
-                lambda: complementary(
-                    tables["differences"],
-                    tables["ablation"],
-                    tables["outcomes"],
-                    tables["cka"],
-                    tables.get("attribution"),
-                ),
-            )
-        )
+    if set(_NEEDED) <= set(tables):
+        given = [tables[name] for name in _NEEDED]
+        found.append(_judged(COMPLEMENTARY, complementary, *given, tables.get("attribution")))
     if "head_shares" in tables:
-        found.append(_judged(ATTENTION, lambda: weighted_attention(tables["head_shares"])))
+        found.append(_judged(ATTENTION, weighted_attention, tables["head_shares"]))
     return found
 
 
-def _judged(claim: str, judge: Callable[[], Finding]) -> Finding:
+def _judged(claim: str, judge: Callable[..., Finding], *tables: pd.DataFrame | None) -> Finding:
     try:
-        return judge()
+        return judge(*tables)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         return Finding(claim, OPEN, [f"It cannot be judged by the tables of these runs ({describe(error)})."])
 
@@ -70,22 +62,19 @@ def complementary(
         if gain is None:
             return Finding(COMPLEMENTARY, OPEN, [f"There is no row of {own} alone to compare with."])
         evidence.append(
-            f"The {level} head is {points(gain['difference'])} better than {own} alone "
-            f"({interval(gain['ci95_low'], gain['ci95_high'])}), and changes by {points(loss['mean'])} "
-            f"({bounds(loss)}) when {other}'s features are replaced by their mean."
+            f"The {level} head is {points(gain['mean'])} better than {own} alone ({bounds(gain)}), and changes by "
+            f"{points(loss['mean'])} ({bounds(loss)}) when {other}'s features are replaced by their mean."
         )
-        signs = [_sign_of(gain), sign(*_negative(loss), n=loss["n"])]
+        signs = [sign(gain), sign(loss, wanted=-1)]
         for row, title in PAIRS.items():
             beyond = _difference(differences, level, row)
             if beyond is None:
                 evidence.append(f"There is no row of {title} ({row}): what the {level} head gains may be due to size.")
                 signs.append(None)
             else:
-                evidence.append(
-                    f"Beside the {level} head on {title} it is {points(beyond['difference'])} better "
-                    f"({interval(beyond['ci95_low'], beyond['ci95_high'])})."
-                )
-                signs.append(_sign_of(beyond))
+                better = f"{points(beyond['mean'])} better ({bounds(beyond)})"
+                evidence.append(f"Beside the {level} head on {title} it is {better}.")
+                signs.append(sign(beyond))
         heads.append(signs)
         evidence.append(_rescued(cells, level, own, other))
     alike = cka.at_last(similarity)
@@ -100,14 +89,13 @@ def complementary(
     return Finding(COMPLEMENTARY, judge(heads), evidence)
 
 
-def _difference(differences: pd.DataFrame, level: str, row: str) -> "pd.Series | None":
+def _difference(differences: pd.DataFrame, level: str, row: str) -> Summary | None:
     """The bilateral network minus a row at a level, if there is that row."""
     found = differences[(differences["level"] == level) & (differences["row"] == row)]
-    return None if found.empty else found.iloc[0]
-
-
-def _sign_of(difference: pd.Series) -> int | None:
-    return sign(difference["ci95_low"], difference["ci95_high"], n=int(difference["n"]))
+    if found.empty:
+        return None
+    n, mean, low, high = found.iloc[0][["n", "difference", "ci95_low", "ci95_high"]]
+    return Summary(n=int(n), mean=mean, std=None, ci95=None if pd.isna(low) else (low, high))
 
 
 def _rescued(cells: pd.DataFrame, level: str, own: str, other: str) -> str:
@@ -146,13 +134,7 @@ def weighted_attention(shares: pd.DataFrame) -> Finding:
             f"apart{deviation}. AUC by which that share tells the hemisphere that is correct: {told}. {held}; another "
             f"image's share costs {points(permuted['mean'])} ({bounds(permuted)})."
         )
-        heads.append(
-            [
-                sign(*_ends(follows), n=follows["n"], threshold=0.5) if follows else 0,
-                sign(*_ends(constant), n=constant["n"]) if constant else None,
-                sign(*_ends(permuted), n=permuted["n"]),
-            ]
-        )
+        heads.append([sign(follows, 0.5) if follows else 0, sign(constant) if constant else None, sign(permuted)])
     evidence.append(
         "The heads are linear, so their weights are the same for every image: what varies is how strongly each "
         "hemisphere's features speak. A hemisphere speaks louder where it is certain, so an AUC above 0.5 is no "
@@ -171,20 +153,15 @@ def judge(heads: Sequence[Sequence[int | None]]) -> str:
     return FAILS if all(-1 in head for head in heads) else UNSHOWN
 
 
-def sign(low: float | None, high: float | None, n: int, threshold: float = 0.0) -> int | None:
-    """On which side of the threshold an interval lies: 1 above, -1 below, 0 on both; None of fewer than three seeds."""
-    if n < FEWEST_FOR_P or low is None or high is None or pd.isna(low):
+def sign(found: Summary, threshold: float = 0.0, wanted: int = 1) -> int | None:
+    """Whether an interval is on the wanted side (1: above, -1: below) of the threshold.
+
+    1: it is, -1: it is on the other one, 0: it is on both; None of fewer than three seeds.
+    """
+    if found["n"] < FEWEST_FOR_P or found["ci95"] is None:
         return None
-    return 1 if low > threshold else -1 if high < threshold else 0
-
-
-def _ends(summary: Summary) -> tuple[float | None, float | None]:
-    return summary["ci95"] or (None, None)
-
-
-def _negative(summary: Summary) -> tuple[float | None, float | None]:
-    low, high = _ends(summary)
-    return (None, None) if low is None or high is None else (-high, -low)
+    low, high = found["ci95"]
+    return wanted if low > threshold else -wanted if high < threshold else 0
 
 
 def points(value: float) -> str:
@@ -192,13 +169,9 @@ def points(value: float) -> str:
     return f"{value:+.2f} points"
 
 
-def interval(low: float | None, high: float | None) -> str:
-    """A 95 % interval, in words where there is none."""
-    if low is None or high is None or pd.isna(low):
-        return "one seed, no interval"
-    return f"95 % interval {low:.2f} to {high:.2f}"
-
-
 def bounds(summary: Summary) -> str:
-    """The interval of a summary."""
-    return interval(*_ends(summary))
+    """The 95 % interval of a summary, in words where there is none."""
+    if summary["ci95"] is None:
+        return "one seed, no interval"
+    low, high = summary["ci95"]
+    return f"95 % interval {low:.2f} to {high:.2f}"

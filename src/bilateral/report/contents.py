@@ -14,7 +14,7 @@ from ..analysis.running import AnalysisResult, read_table
 from ..analysis.study import Study
 from ..base.files import read_text
 from ..base.own_code import describe
-from ..base.statistics import Summary, summarise
+from ..base.statistics import summarise
 from ..experiments.measures import MEASURES, measure
 from ..experiments.tables import (
     ACCURACY_NOTE,
@@ -31,11 +31,7 @@ from .page import Cell, Gallery, Page, PageTable, Section
 
 Made = TypeVar("Made")
 QUESTION = "Do two specialised hemispheres help, and against what?"
-HEROES = ("contrasts", "differences")
-"""The analyses that answer the question, the best first."""
-MAIN = ("fine_pct", "coarse_pct", "joint_fine_pct", "joint_coarse_pct")
-"""The measures of the first table; the second one has all others."""
-_HERO_NOTES = {
+HEROES = {
     "contrasts": (
         "Accuracy minus that of each other network, mean and 95 % intervals, the thick ones over seeds, the thin ones "
         "over seeds and images: right of the line it is better."
@@ -45,9 +41,10 @@ _HERO_NOTES = {
         "the line it is better."
     ),
 }
+"""The analyses that answer the question, the best first, and what is said of their figures."""
+MAIN = ("fine_pct", "coarse_pct", "joint_fine_pct", "joint_coarse_pct")
+"""The measures of the first table; the second one has all others."""
 _SHARE_NOTE = "Of what sets the classes apart, over the test images of a class and all seeds."
-
-
 _OF_THIS_MACHINE: dict[str, Any] = {
     "save_dir": True,
     "data": {"root", "train_dir", "val_dir", "test_dir", "raw_data_dir"},
@@ -94,7 +91,7 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
         question=QUESTION,
         answer=[hero.sentence or f"No answer, for {hero.skipped}.", *(study.table or {}).get("doubts", [])],
         main_table=_measure_table(study, measures, "Accuracy on the test images, %", MAIN, ACCURACY_NOTE),
-        hero=replace(hero, sentence=_HERO_NOTES[hero.name]),
+        hero=replace(hero, sentence=HEROES[hero.name]),
         findings=findings(tables),
         sections=sections,
         tables=[
@@ -119,12 +116,11 @@ def _measures(study: Study) -> dict[str, list[Mapping[str, float]]]:
     table = study.table or {}
     if table.get("contrasts"):
         return {row["name"]: list(row["by_seed"].values()) for row in table["rows"]}
-    return {
-        name: [
-            measure(each, study.hierarchy, study.exponent(name, seed)) for seed, each in study.predictions(name).items()
-        ]
-        for name in study.rows
-    }
+    measures: dict[str, list[Mapping[str, float]]] = {}
+    for name in study.rows:
+        said = study.predictions(name)
+        measures[name] = [measure(each, study.hierarchy, study.exponent(name, seed)) for seed, each in said.items()]
+    return measures
 
 
 def _titles(study: Study) -> dict[str, str]:
@@ -139,15 +135,11 @@ def _measure_table(
     for name, own in measures.items():
         cells = [Cell(_titles(study)[name]), Cell(str(len(own)), len(own))]
         for column in names:
-            summary = _summary(own, column)
+            values = [each[column] for each in own if column in each]
+            summary = summarise(values) if values else None
             cells.append(Cell(summary_text(column, summary), summary and summary["mean"]))
         rows.append(cells)
     return PageTable(title, note, ["network", "n", *(MEASURES[name] for name in names)], rows)
-
-
-def _summary(measures: Sequence[Mapping[str, float]], name: str) -> Summary | None:
-    values = [each[name] for each in measures if name in each]
-    return summarise(values) if values else None
 
 
 def _recorded_tables(study: Study) -> list[PageTable]:
@@ -158,16 +150,11 @@ def _recorded_tables(study: Study) -> list[PageTable]:
         rows = []
         for each in table["contrasts"]:
             found = each["difference"]
-            ends = [interval_text(found[key] and tuple(found[key])) for key in ("ci95_seeds", "ci95")]
-            numbers = [
-                Cell(str(found["n"]), found["n"]),
-                Cell(f"{found['mean']:+.2f}", found["mean"]),
-                *(Cell(text) for text in ends),
-                _p(each["p_holm"]),
-                _p(each["p_equivalent_holm"]),
-            ]
             words = [titles.get(each["other"], each["other"]), MEASURES[each["measure"]]]
-            rows.append([*map(Cell, words), *numbers, Cell(each["verdict"])])
+            numbers = [Cell(str(found["n"]), found["n"]), Cell(f"{found['mean']:+.2f}", found["mean"])]
+            ends = [interval_text(found[key] and tuple(found[key])) for key in ("ci95_seeds", "ci95")]
+            tested = [_p(each["p_holm"]), _p(each["p_equivalent_holm"]), Cell(each["verdict"])]
+            rows.append([*map(Cell, words), *numbers, *map(Cell, ends), *tested])
         title = f"{titles.get(table['contrasts'][0]['row'], 'The row')}, minus each other network, points"
         tables.append(PageTable(title, CONTRASTS_NOTE, CONTRAST_HEADINGS, rows, words=2))
     if table.get("gains"):
@@ -226,18 +213,16 @@ def _p(value: float | None) -> Cell:
 
 
 def _section(result: AnalysisResult, folder: Path) -> Section:
-    figure, table = "", None
-    if not result.reason:
-        figure = read_text(folder / f"{result.name}.svg")
-        table = read_text(folder / f"{result.name}.csv")
     machine = result.machine
     provenance = (
         f"Computed {result.finished} in {result.seconds:.1f} s on {machine.get('device')}, {machine.get('threads')} "
         f"threads, torch {machine.get('torch')}; code {result.commit or 'outside a checkout'}."
     )
-    return Section(
-        result.name, result.title, result.question, result.sentence, result.reason, figure, table, provenance
-    )
+    told = (result.name, result.title, result.question, result.sentence, result.reason)
+    if result.reason:
+        return Section(*told, "", None, provenance)
+    figure, table = (read_text(folder / f"{result.name}.{form}") for form in ("svg", "csv"))
+    return Section(*told, figure, table, provenance)
 
 
 def _gallery(study: Study, table: pd.DataFrame) -> Gallery:
@@ -246,9 +231,8 @@ def _gallery(study: Study, table: pd.DataFrame) -> Gallery:
         line |= {key: json.loads(line[key]) for key in ("predictions", "shares", "maps")}
         images.append({str(key): value for key, value in line.items() if key != "seed"})
     hierarchy = study.hierarchy
-    return Gallery(
-        int(table["seed"].iloc[0]), hierarchy.fine_names, hierarchy.coarse_names, hierarchy.coarse_of_fine, images
-    )
+    labels = (hierarchy.fine_names, hierarchy.coarse_names, hierarchy.coarse_of_fine)
+    return Gallery(int(table["seed"].iloc[0]), *labels, images)
 
 
 def _provenance(study: Study, results: Sequence[AnalysisResult], with_images: bool) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""What the report's page shows, and how it becomes HTML."""
+"""What the report's page shows, and how it becomes HTML.
+
+Matplotlib's SVG files become parts of it: they follow its theme, scale with it, and share its ids with no other.
+"""
 
 import base64
 import hashlib
@@ -12,9 +15,9 @@ from xml.etree import ElementTree
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ..analysis.style import INK
 from ..base.errors import OutputError
 from ..base.text import shown, shown_all
-from .figures import inline_svg
 
 EMBEDDED_BYTES = 200_000
 """A larger table is not embedded in the page."""
@@ -25,6 +28,12 @@ OPEN = "not decided"
 """Verdicts on a claim. FAILS: an interval lies on the wrong side. UNSHOWN: it leaves both sides open. OPEN: it takes
 more seeds or rows than there are."""
 _MARKS = {HOLDS: "✓", PARTLY: "~", FAILS: "✗"}
+# Black is what matplotlib takes where nobody chose a colour, as for error bars.
+_INK = re.compile(rf"{INK}|#000000|#000(?![0-9a-f])|\bblack\b", re.IGNORECASE)
+_REFERENCE = re.compile(r"url\(\s*['\"]?#([^'\")]+)['\"]?\s*\)")
+_PAINT = ("style", "fill", "stroke", "color")
+_DROPPED = ("metadata", "style", "script", "title", "foreignObject")
+"""Elements that would show, style or do something beyond their figure."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,10 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
         finalize=_plain,
     )
-    environment.filters |= {"data_link": _data_link, "mark": lambda verdict: _MARKS.get(verdict, "?")}
+    environment.filters |= {
+        "data_link": lambda text: f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}",
+        "mark": lambda verdict: _MARKS.get(verdict, "?"),
+    }
     script = _joined(environment, _SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     anchors = _anchors([section.name for section in page.sections])
@@ -164,5 +176,38 @@ def _json(content: Any) -> Markup:
     return Markup(text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e"))
 
 
-def _data_link(text: str) -> str:
-    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode()).decode()
+def inline_svg(svg: str, prefix: str, label: str) -> Markup:
+    """Give an SVG file as an element of a page, named `label`, with `prefix` before all its ids."""
+    root = ElementTree.fromstring(svg)
+    for element in list(root.iter()):
+        for child in [child for child in element if not isinstance(child.tag, str) or _local(child.tag) in _DROPPED]:
+            element.remove(child)
+    for element in root.iter():
+        element.tag = _local(element.tag)
+        element.attrib = _attributes(element.attrib, prefix)
+    for name in ("width", "height", "version", "id"):
+        root.attrib.pop(name, None)
+    width = float(root.get("viewBox", "0 0 576 360").split()[2])
+    # A fill that is left out is black, and so is to be ink.
+    root.attrib |= {"role": "img", "aria-label": label, "fill": "currentColor", "style": f"--width: {width:g}"}
+    return Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+def _attributes(given: dict[str, str], prefix: str) -> dict[str, str]:
+    attributes = {}
+    for name, value in given.items():
+        name = _local(name)
+        if name.startswith("on"):
+            continue
+        if name == "id":
+            value = prefix + value
+        elif name == "href" and value.startswith("#"):
+            value = f"#{prefix}{value[1:]}"
+        elif name in _PAINT:
+            value = _INK.sub("currentColor", value)
+        attributes[name] = _REFERENCE.sub(rf"url(#{prefix}\1)", value)
+    return attributes
+
+
+def _local(name: str) -> str:
+    return name.rpartition("}")[2]

@@ -44,6 +44,8 @@ _DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
+_MEANING = ("fine_count", "coarse_count", "hierarchy", "normalise")
+"""Of a description, what a network's inputs and outputs mean."""
 _MOST_HEADER = 2**24
 """Bytes of the longest header that is read."""
 
@@ -220,14 +222,13 @@ def load_ensemble(
             raise CheckpointError(
                 f"{path} has a {description.model.mode_heads} head only; an ensemble's members need mode_heads: both"
             )
-        if _meaning(description) != _meaning(first):
+        if any(getattr(description, name) != getattr(first, name) for name in _MEANING):
             raise CheckpointError(
                 f"{path} was trained on other labels or another normalisation than {paths[0]}; "
                 "an ensemble needs the same"
             )
-    return Ensemble(
-        [build(checkpoint, path, own_code=own_code) for path, checkpoint in zip(paths, checkpoints)], average
-    ), first
+    members = [build(checkpoint, path, own_code=own_code) for path, checkpoint in zip(paths, checkpoints)]
+    return Ensemble(members, average), first
 
 
 def load_weights(network: Network, prefix: str, path: Path, replace: bool = False) -> None:
@@ -299,10 +300,6 @@ def _read_original(path: Path) -> Checkpoint:
         original.config, original.fine_count, original.coarse_count, None, normalise, (32, 32), original.notes
     )
     return Checkpoint(description, original.state)
-
-
-def _meaning(description: Description) -> tuple[object, ...]:
-    return (description.fine_count, description.coarse_count, description.hierarchy, description.normalise)
 
 
 def _optimizer_state(tensors: dict[str, Tensor]) -> OptimizerState:

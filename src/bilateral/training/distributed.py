@@ -121,6 +121,8 @@ def parallel(step: nn.Module) -> nn.Module:
 
 
 class _SumOverProcesses(torch.autograd.Function):
+    """Adds up over all processes, and lets gradients flow back to all."""
+
     @staticmethod
     def forward(context: Any, own: Tensor) -> Tensor:
         return add_up(own)
@@ -128,11 +130,6 @@ class _SumOverProcesses(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:
         return add_up(gradient)
-
-
-def _sum(own: Tensor) -> Tensor:
-    """Add up over all processes, and let gradients flow back to all."""
-    return _SumOverProcesses.apply(own)
 
 
 class _SynchronisedBatchNorm2d(nn.BatchNorm2d):
@@ -143,17 +140,15 @@ class _SynchronisedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(input)
         values = input.to(torch.promote_types(input.dtype, torch.float32))
         count = torch.full((1,), values.numel() / values.shape[1], dtype=values.dtype, device=values.device)
-        total, number = _sum(torch.cat([values.sum((0, 2, 3)), count])).split([self.num_features, 1])
+        add_up_with_gradient = _SumOverProcesses.apply
+        total, number = add_up_with_gradient(torch.cat([values.sum((0, 2, 3)), count])).split([self.num_features, 1])
         centred = values - (total / number)[:, None, None]
-        variance = _sum(centred.square().sum((0, 2, 3))) / number
-        self._follow((total / number).detach(), (variance * number / (number - 1)).detach())
+        variance = add_up_with_gradient(centred.square().sum((0, 2, 3))) / number
+        with torch.no_grad():
+            assert self.running_mean is not None and self.running_var is not None
+            assert self.num_batches_tracked is not None and self.momentum is not None
+            self.running_mean.lerp_(total / number, self.momentum)
+            self.running_var.lerp_(variance * number / (number - 1), self.momentum)
+            self.num_batches_tracked += 1
         scale = self.weight * (variance + self.eps).rsqrt()
         return (centred * scale[:, None, None] + self.bias[:, None, None]).to(input.dtype)
-
-    @torch.no_grad()
-    def _follow(self, mean: Tensor, variance: Tensor) -> None:
-        assert self.running_mean is not None and self.running_var is not None
-        assert self.num_batches_tracked is not None and self.momentum is not None
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance, self.momentum)
-        self.num_batches_tracked += 1

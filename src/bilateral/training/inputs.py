@@ -3,7 +3,6 @@
 import logging
 import time
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -20,16 +19,6 @@ from .kept_tensors import KeptTensors
 from .out_of_memory import free_bytes
 
 log = logging.getLogger(__name__)
-
-
-class Inputs(Protocol):
-    """Runs the network on chosen images, for training (augmented) or for validation (as they are)."""
-
-    def training_output(self, indices: Tensor, epoch: int) -> Output:
-        """Output on training images `indices` (B,), augmented as this epoch has it."""
-
-    def validation_output(self, indices: Tensor) -> Output:
-        """Output on validation images `indices` (B,)."""
 
 
 class LiveImages:
@@ -121,6 +110,10 @@ class FrozenFeatures:
     def validation_output(self, indices: Tensor) -> Output:
         """Output of the heads on the validation images' features."""
         return self.network.classify(self.validation.rows(indices))
+
+
+Inputs = LiveImages | FrozenFeatures
+"""Runs the network on chosen images, for training (augmented as an epoch has it) or for validation (as they are)."""
 
 
 def build_inputs(live: LiveImages, folder: Path) -> Inputs:

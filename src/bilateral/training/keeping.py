@@ -21,17 +21,9 @@ class KeptCheckpoints:
 
     def __init__(self, folder: Path, config: CheckpointConfig) -> None:
         self.folder, self.config = folder, config
+        self.last_path, self.best_path = folder / "last.safetensors", folder / "best.safetensors"
+        """The last epoch's checkpoint, with all that resuming needs, and the best epoch's."""
         self.scores: dict[str, float] = {}
-
-    @property
-    def last_path(self) -> Path:
-        """The last epoch's checkpoint, with all that resuming needs."""
-        return self.folder / "last.safetensors"
-
-    @property
-    def best_path(self) -> Path:
-        """The best epoch's checkpoint."""
-        return self.folder / "best.safetensors"
 
     def offer(self, epoch: int, metrics: dict[str, float], network: Network, description: Description) -> None:
         """Keep this epoch's network if it is among the best; drop what it displaces.
@@ -47,7 +39,8 @@ class KeptCheckpoints:
             return
         score = metrics[config.monitor]
         name = f"epoch={epoch:03d}-{config.monitor}={score:.3f}.safetensors"
-        ranked = sorted({**self.scores, name: score}.items(), key=self._rank)
+        sign = -1 if config.mode == "max" else 1
+        ranked = sorted({**self.scores, name: score}.items(), key=lambda item: (sign * item[1], item[0]))
         kept = ranked if config.save_top_k == -1 else ranked[: config.save_top_k]
         if name == ranked[0][0]:
             checkpoint.save(self.best_path, network, description)
@@ -74,7 +67,3 @@ class KeptCheckpoints:
             for path in self.folder.iterdir():
                 if path == self.best_path or re.match(KEPT_NAME, path.name):
                     path.unlink()
-
-    def _rank(self, item: tuple[str, float]) -> tuple[float, str]:
-        name, score = item
-        return (-score if self.config.mode == "max" else score), name

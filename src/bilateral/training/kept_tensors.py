@@ -27,7 +27,11 @@ class KeptTensors:
     def append(self, rows: dict[str, Tensor]) -> None:
         """Fill the next rows: by name, (n, D). Raises OutputError where the file does not fit on the disk."""
         if not self.columns:
-            self._allocate(rows)
+            self.size = sum(self.count * values[0].numel() * values.element_size() for values in rows.values())
+            self.in_memory = self.size <= self.budget_bytes
+            for name, values in rows.items():
+                shape = (self.count, *values.shape[1:])
+                self.columns[name] = values.new_empty(shape) if self.in_memory else self._map(shape, values.dtype)
         start, self._filled = self._filled, self._filled + len(next(iter(rows.values())))
         for name, values in rows.items():
             self.columns[name][start : self._filled] = values
@@ -36,13 +40,6 @@ class KeptTensors:
         """Rows at `indices` (B,) by column, float32 (B, D), on the device of the indices."""
         chosen = indices.to(next(iter(self.columns.values())).device)
         return {name: values[chosen].to(indices.device).float() for name, values in self.columns.items()}
-
-    def _allocate(self, rows: dict[str, Tensor]) -> None:
-        self.size = sum(self.count * values[0].numel() * values.element_size() for values in rows.values())
-        self.in_memory = self.size <= self.budget_bytes
-        for name, values in rows.items():
-            shape = (self.count, *values.shape[1:])
-            self.columns[name] = values.new_empty(shape) if self.in_memory else self._map(shape, values.dtype)
 
     def _map(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         numel = torch.Size(shape).numel()

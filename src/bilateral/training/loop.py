@@ -4,8 +4,7 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from .keeping import KeptCheckpoints
 from .objective import correct, losses, named_metrics, objective
 from .optimisation import Optimisation
 from .out_of_memory import memory_errors
-from .progress import ProgressDisplay, TerminalProgress, shown
+from .progress import ProgressDisplay, TerminalProgress
 from .records import RunRecords
 
 log = logging.getLogger(__name__)
@@ -74,10 +73,7 @@ class Tally:
     def over_all_processes(self) -> "Tally":
         """The sums over the images of all processes that train together."""
         count = distributed.add_up(torch.tensor(self.count, device=next(iter(self.loss.values())).device))
-        sums = [
-            {level: distributed.add_up(value) for level, value in values.items()}
-            for values in (self.loss, self.correct)
-        ]
+        sums = [{level: distributed.add_up(each) for level, each in own.items()} for own in (self.loss, self.correct)]
         return Tally(int(count), *sums)
 
     def mean_loss(self) -> float:
@@ -111,8 +107,12 @@ def train(job: TrainingJob) -> None:
 
 
 def _train(job: TrainingJob) -> None:
-    with memory_errors(f"{job.title} in {job.folder}"), _compiler_errors():
-        _do_epochs(job)
+    with memory_errors(f"{job.title} in {job.folder}"):
+        try:
+            _do_epochs(job)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ConfigError(f"training.compile: this network does not compile on this machine: {reason}") from error
 
 
 def _do_epochs(job: TrainingJob) -> None:
@@ -140,12 +140,12 @@ def _do_epochs(job: TrainingJob) -> None:
     preparation = {"preparation_s": time.perf_counter() - started}
     if config.compile and inputs is live:
         network.compile()
-    key = str(job.folder)
-    bar = shown(job.progress, key, job.title, config.epochs, epochs_done, len(training))
-    with (
-        bar if distributed.is_first() else nullcontext(),
-        closing(records) if records is not None else nullcontext(),
-    ):
+    with ExitStack() as at_the_end:
+        if records is not None:
+            key = str(job.folder)
+            job.progress.start(key, job.title, config.epochs, epochs_done, len(training))
+            at_the_end.callback(job.progress.stop, key)
+            at_the_end.callback(records.close)
         for epoch in range(epochs_done, config.epochs):
             started = time.perf_counter()
             network.enter_epoch(epoch)
@@ -162,13 +162,8 @@ def _do_epochs(job: TrainingJob) -> None:
             preparation = {}
             if validated:
                 kept.offer(epoch + 1, metrics, network, job.description)
-            checkpoint.save(
-                kept.last_path,
-                network,
-                job.description,
-                optimisation.state,
-                TrainingState(epoch + 1, kept.scores, torch.get_num_threads()),
-            )
+            state = TrainingState(epoch + 1, kept.scores, torch.get_num_threads())
+            checkpoint.save(kept.last_path, network, job.description, optimisation.state, state)
 
 
 class _Step(nn.Module):
@@ -182,15 +177,6 @@ class _Step(nn.Module):
         return self.inputs.training_output(indices, epoch)
 
 
-@contextmanager
-def _compiler_errors() -> Iterator[None]:
-    try:
-        yield
-    except torch._dynamo.exc.TorchDynamoException as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ConfigError(f"training.compile: this network does not compile on this machine: {reason}") from error
-
-
 def _train_epoch(
     job: TrainingJob,
     forward: nn.Module,
@@ -199,7 +185,7 @@ def _train_epoch(
     epoch: int,
     records: RunRecords | None,
 ) -> Tally:
-    config, rank = job.config, distributed.rank()
+    config, at_once, rank = job.config, job.config.accumulate_batches, distributed.rank()
     own = {side: each.own_head for side, each in job.description.model.hemispheres.items() if each.own_head}
     job.network.train()
     batches = shuffled_batches(len(images), config.batch_size, job.seed, epoch, images.fine.device)
@@ -211,13 +197,11 @@ def _train_epoch(
         seed_everything(images.fine.device, derive_seed(job.seed, "dropout", epoch, step) + rank)
         output = forward(indices, epoch)
         loss_by_level = losses(output, labels, config.label_smoothing)
-        group = min(
-            config.accumulate_batches, len(batches) - step // config.accumulate_batches * config.accumulate_batches
-        )
+        group = min(at_once, len(batches) - step // at_once * at_once)
         factor = distributed.loss_factor(len(indices), len(batch)) / group
         (objective(output, loss_by_level, config.loss_weights, own) * factor).backward()
-        if (step + 1) % config.accumulate_batches == 0 or step + 1 == len(batches):
-            optimisation.step(epoch * optimisation.steps_per_epoch + step // config.accumulate_batches)
+        if (step + 1) % at_once == 0 or step + 1 == len(batches):
+            optimisation.step(epoch * optimisation.steps_per_epoch + step // at_once)
         tally.add(output, labels, loss_by_level)
         if (step + 1) % config.log_every_steps == 0 or step + 1 == len(batches):
             loss = tally.mean_loss()

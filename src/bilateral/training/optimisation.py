@@ -1,7 +1,8 @@
 """Optimizers and learning rate."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ class KernelMuon(torch.optim.Muon):
 
     def __init__(self, kernels: Iterable[Tensor], lr: float, weight_decay: float) -> None:
         self.kernels = list(kernels)
-        self.matrices = [nn.Parameter(_channels_last_view(kernel.data)) for kernel in self.kernels]
+        self.matrices = [nn.Parameter(kernel.data.permute(0, 2, 3, 1).view(len(kernel), -1)) for kernel in self.kernels]
         super().__init__(self.matrices, lr, weight_decay, ns_steps=NEWTON_SCHULZ_STEPS)
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -65,7 +66,8 @@ class Optimisation:
         self.optimizers: list[torch.optim.Optimizer] = []
         self._plasticity: list[Plasticity] = []
         plasticity: dict[str, Plasticity] = getattr(network, "plasticity", {})
-        own = {side: {id(each) for each in network.hemispheres[side].parameters()} for side in plasticity}
+        hemispheres: Mapping[str, nn.Module] = getattr(network, "hemispheres", {})
+        own = {side: {id(each) for each in hemispheres[side].parameters()} for side in plasticity}
         rest = {id(each) for each in trainable}.difference(*own.values())
         for learner, ids in [(Plasticity(), rest), *((plasticity[side], own[side]) for side in own)]:
             mine = [kernel for kernel in kernels if id(kernel) in ids]
@@ -75,27 +77,28 @@ class Optimisation:
             self._plasticity += [learner] * len(made)
         self.lr = 0.0
         """The learning rate of the last step (of SGD or Adam)."""
-        self._peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
+        self._peaks = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers]
 
     def step(self, number: int) -> None:
         """Do optimizer step `number` (from 0) of the whole training, and drop the gradients."""
         share = learning_rate_share(self.config, number, self.steps_per_epoch)
         self.lr = share * self.peak_lr
         epoch = number // self.steps_per_epoch
-        for optimizer, peaks, plasticity in zip(self.optimizers, self._peaks, self._plasticity):
-            for group, peak in zip(optimizer.param_groups, peaks):
-                group["lr"] = share * plasticity.rate_in(epoch) * peak
+        for optimizer, peak, plasticity in zip(self.optimizers, self._peaks, self._plasticity):
+            optimizer.param_groups[0]["lr"] = share * plasticity.rate_in(epoch) * peak
             optimizer.step()
             optimizer.zero_grad()
 
-    def _made(self, others: list[Tensor], kernels: list[Tensor], weight_decay: float) -> list[torch.optim.Optimizer]:
+    def _made(
+        self, others: Sequence[Tensor], kernels: Sequence[Tensor], weight_decay: float
+    ) -> list[torch.optim.Optimizer]:
         """The optimizers of what learns alike."""
         made: list[torch.optim.Optimizer] = []
+        settings: dict[str, Any] = {"weight_decay": weight_decay, "fused": True}
         if self.config.optimizer == "adam":
-            made.append(torch.optim.Adam(others, self.peak_lr, weight_decay=weight_decay, fused=True))
+            made.append(torch.optim.Adam(others, self.peak_lr, **settings))
         elif others:
-            sgd = {"momentum": 0.9, "nesterov": True, "weight_decay": weight_decay, "fused": True}
-            made.append(torch.optim.SGD(others, self.peak_lr, **sgd))
+            made.append(torch.optim.SGD(others, self.peak_lr, momentum=0.9, nesterov=True, **settings))
         if kernels:
             assert self.config.muon_lr is not None
             made.append(KernelMuon(kernels, self.config.muon_lr, weight_decay=0))
@@ -107,7 +110,7 @@ class Optimisation:
         states: list[dict[str, Tensor]] = []
         for optimizer in self.optimizers:
             own = optimizer.state_dict()["state"]
-            states += [own.get(number, {}) for number in range(_parameter_count(optimizer))]
+            states += [own.get(number, {}) for number in range(len(optimizer.param_groups[0]["params"]))]
         return {number: state for number, state in enumerate(states) if state}
 
     def check(self, state: OptimizerState, source: str) -> None:
@@ -126,7 +129,7 @@ class Optimisation:
         """Go on from a `state` that has been checked."""
         first = 0
         for optimizer in self.optimizers:
-            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            parameters = optimizer.param_groups[0]["params"]
             own = {
                 number: {name: _laid_out_as(parameter, value) for name, value in state[first + number].items()}
                 for number, parameter in enumerate(parameters)
@@ -159,14 +162,6 @@ def _weight(layer: nn.Conv2d) -> Tensor:
     return layer.weight
 
 
-def _channels_last_view(kernel: Tensor) -> Tensor:
-    return kernel.permute(0, 2, 3, 1).view(len(kernel), -1)
-
-
 def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
     """Bring `value` into the parameter's layout in memory: fused optimizers walk through both as they lie."""
     return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
-
-
-def _parameter_count(optimizer: torch.optim.Optimizer) -> int:
-    return sum(len(group["params"]) for group in optimizer.param_groups)

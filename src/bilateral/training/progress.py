@@ -1,8 +1,6 @@
 """How far trainings are: a bar each, with loss, accuracy, images/s and time left. Silent where nobody watches."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
@@ -27,9 +25,9 @@ class ProgressDisplay(Protocol):
 
 
 class TerminalProgress:
-    """Bars on standard error, if that is a terminal."""
+    """Bars on standard error, if that is a terminal. watched: False shows none in any case."""
 
-    def __init__(self) -> None:
+    def __init__(self, watched: bool = True) -> None:
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -37,7 +35,7 @@ class TerminalProgress:
             TextColumn("loss {task.fields[loss]:.3f}  acc {task.fields[accuracy]}  {task.fields[speed]:,.0f} img/s"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
+            disable=not (watched and sys.stderr.isatty()),
         )
         self.bars: dict[str, TaskID] = {}
 
@@ -77,15 +75,3 @@ class TerminalProgress:
         self.progress.stop()
         for bar in self.progress.task_ids:
             self.progress.remove_task(bar)
-
-
-@contextmanager
-def shown(
-    display: ProgressDisplay, key: str, title: str, epochs: int, epochs_done: int, images_per_epoch: int
-) -> Iterator[ProgressDisplay]:
-    """Show a bar for the time of a block."""
-    display.start(key, title, epochs, epochs_done, images_per_epoch)
-    try:
-        yield display
-    finally:
-        display.stop(key)

@@ -19,7 +19,12 @@ class RunRecords:
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         for name in ("metrics.jsonl", "timing.jsonl"):
-            self._keep_epochs(folder / name, epochs_done)
+            path = folder / name
+            if path.exists():
+                # One line an epoch; what follows, perhaps cut short by a kill, is of epochs that were not done.
+                with writing(path), open_plain(path) as file:
+                    lines = file.read().decode("utf-8", errors="replace").splitlines(keepends=True)
+                write_text(path, "".join(lines[:epochs_done]))
         self.events = EventFile(folder / "tensorboard", forget_from=steps_done + 1)
 
     def step(self, step: int, values: dict[str, float]) -> None:
@@ -40,12 +45,3 @@ class RunRecords:
     def _append(self, name: str, line: dict[str, Any]) -> None:
         with writing(self.folder / name), (self.folder / name).open("a", encoding="utf-8") as file:
             file.write(to_json(line) + "\n")
-
-    @staticmethod
-    def _keep_epochs(path: Path, epochs_done: int) -> None:
-        if not path.exists():
-            return
-        # One line an epoch; what follows, perhaps cut short by a kill, is of epochs that were not done.
-        with writing(path), open_plain(path) as file:
-            lines = file.read().decode("utf-8", errors="replace").splitlines(keepends=True)
-        write_text(path, "".join(lines[:epochs_done]))

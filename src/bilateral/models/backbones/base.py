@@ -1,6 +1,5 @@
 """What a backbone is: named stages, run one after another."""
 
-from collections.abc import Callable
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -20,8 +19,6 @@ class Backbone(nn.Module):
     reads: ClassVar[frozenset[str]] = frozenset({"width", "batch_norm_momentum"})
     """The settings of HemisphereConfig that shape it; any other one that is given is refused."""
     original_batch_norm_momentum: ClassVar[float] = TORCH_MOMENTUM
-    initialise: ClassVar[Callable[[nn.Module], None]] = staticmethod(lambda module: None)
-    """Draws the weights of a layer that `connections` change, where they are not drawn as PyTorch does."""
     num_features: int
 
     def forward(self, images: Tensor) -> Tensor:
@@ -30,6 +27,10 @@ class Backbone(nn.Module):
         for stage in self.stages:
             values = getattr(self, stage)(values)
         return values
+
+    @staticmethod
+    def initialise(module: nn.Module) -> None:
+        """Draw the weights of a layer that `connections` changed, where this is not as PyTorch does."""
 
     @classmethod
     def batch_norm_momentum(cls, config: HemisphereConfig) -> float:

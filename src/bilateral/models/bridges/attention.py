@@ -61,7 +61,7 @@ class Attention(Bridge):
         if self.options.over == "positions":
             queries, keys = self.queries[to](received).flatten(2), self.keys[to](sent).flatten(2)
             return (queries.transpose(1, 2) @ keys / self.options.size**0.5).softmax(2)
-        grid = [min(8, *sizes) for sizes in zip(received.shape[2:], sent.shape[2:])]
+        grid = min(8, received.shape[2], sent.shape[2]), min(8, received.shape[3], sent.shape[3])
         asking, asked = (F.normalize(F.adaptive_avg_pool2d(maps, grid).flatten(2), dim=2) for maps in (received, sent))
         return (asking @ asked.transpose(1, 2) * asking.shape[2] ** 0.5).softmax(2)
 

@@ -1,4 +1,4 @@
-"""Training beside another busy process, which PyTorch's waiting threads must not hold up."""
+"""Training in company: several seeds at the same time, and one beside another busy process."""
 
 import os
 import statistics
@@ -7,13 +7,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
+import numpy as np
+import torch
+
+from ..base.errors import WorkerError
 from ..base.openmp import DEFAULT_SPINS
 from ..base.temporary import temporary_folder
 from ..runs.config import Config
-from ..training.loop import train
+from ..runs.plan import Run
+from ..runs.runner import Runner
+from ..runs.workers import run_all
 from .child import in_child
-from .subject import epoch_seconds, training_job
+from .subject import random_dataset, timings
+from .training import timed_epochs
 
+AT_ONCE_EPOCHS, MOST_WORKERS = 6, 4
 EPOCHS = 3
 # Works until we end it, or have ended.
 _BUSY = """
@@ -22,6 +30,37 @@ threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).st
 while True:
     pass
 """
+
+
+def measure_at_once(
+    config: Config, count: int, workers: int | None = None, epochs: int = AT_ONCE_EPOCHS
+) -> dict[str, float]:
+    """Train the network of a `measured_config` with as many seeds at once as there are `workers`.
+
+    workers: None for one a thread, 2 to 4. Keys: `at_once_images_per_s`, of all workers together, while all of them
+    trained; `at_once_trainings_count`. Raises what a training raises; WorkerError where they never trained together.
+    """
+    workers = workers or min(MOST_WORKERS, max(2, torch.get_num_threads()))
+    with temporary_folder() as folder:
+        training = config.training.model_copy(update={"epochs": epochs, "warmup_epochs": 0, "compile": False})
+        update = {"save_dir": folder, "training": training, "evaluate": False, "protocol": "original"}
+        seeds = [Run(config.model_copy(update=update), seed) for seed in range(workers)]
+        results = run_all(Runner(random_dataset(count)), seeds, workers)
+        ends = [[line["ended_unix_s"] for line in timings(result.folder)] for result in results]
+    return {"at_once_images_per_s": count * epochs_per_s(ends), "at_once_trainings_count": workers}
+
+
+def epochs_per_s(ends: list[list[float]]) -> float:
+    """Give the epochs a second of all trainings together, from the times at which each one's epochs ended.
+
+    Only the time counts in which all of them trained, from the end of their first epochs on. Raises WorkerError where
+    there is none.
+    """
+    first, last = max(times[0] for times in ends), min(times[-1] for times in ends)
+    if first >= last:
+        raise WorkerError("the trainings did not go on at the same time; measure with more --images")
+    done = [np.interp([first, last], times, np.arange(len(times))) for times in ends]
+    return float(sum(end - start for start, end in done) / (last - first))
 
 
 def measure_beside(config: Config, count: int, epochs: int = EPOCHS) -> dict[str, float]:
@@ -37,7 +76,8 @@ def measure_beside(config: Config, count: int, epochs: int = EPOCHS) -> dict[str
     for name, work in (("alone", nullcontext), ("beside", _busy_process)):
         for setting, environment in (("set", nullcontext), ("unset", _unset)):
             with work(), environment():
-                seconds[name, setting] = in_child(_epoch_seconds, config, count, epochs)
+                timed = in_child(timed_epochs, config, count, epochs=epochs, compile=False)
+                seconds[name, setting] = statistics.median(timed)
     return {
         "beside_images_per_s": count / seconds["beside", "set"],
         "beside_slower_ratio": seconds["beside", "set"] / seconds["alone", "set"],
@@ -45,12 +85,6 @@ def measure_beside(config: Config, count: int, epochs: int = EPOCHS) -> dict[str
         "beside_over_unset_ratio": seconds["beside", "unset"] / seconds["beside", "set"],
         "beside_alone_over_unset_ratio": seconds["alone", "unset"] / seconds["alone", "set"],
     }
-
-
-def _epoch_seconds(config: Config, count: int, epochs: int) -> float:
-    with temporary_folder() as folder:
-        train(training_job(config, count, folder, epochs=epochs, compile=False))
-        return statistics.median(epoch_seconds(folder))
 
 
 @contextmanager

@@ -1,9 +1,12 @@
-"""The rate of matrix products: what the processor can do at best."""
+"""What the machine does without training: products of matrices at its best rate, and opening the data set."""
 
 import time
 from collections.abc import Sequence
 
 import torch
+
+from ..data import sources
+from ..data.config import DataConfig
 
 SIZES = {"cpu": (1024, 2048), "mps": (2048, 4096), "cuda": (8192, 16384)}
 
@@ -37,3 +40,24 @@ def _best_rate(device: torch.device, dtype: torch.dtype, size: int, seconds: flo
 def _wait(device: torch.device) -> None:
     if device.type != "cpu":
         torch.accelerator.synchronize()
+
+
+def measure_loading(config: DataConfig) -> dict[str, float]:
+    """Load the config's data set once.
+
+    Keys: `loading_s`, `loading_images_per_s`, `loading_bytes` (of its tensors in memory).
+    Raises ConfigError or DataError where it cannot be loaded.
+    """
+    source = sources.SOURCES.get(config.name)
+    if source is not None and "num_workers" not in source.reads:
+        # The plain baseline reads it, so it may well be set; the source would refuse it.
+        config = config.model_copy(update={"num_workers": DataConfig().num_workers})
+    started = time.perf_counter()
+    splits = sources.load(config).splits().values()
+    seconds = time.perf_counter() - started
+    tensors = [tensor for split in splits for tensor in (split.images, split.fine, split.coarse)]
+    return {
+        "loading_s": seconds,
+        "loading_images_per_s": sum(len(split) for split in splits) / seconds,
+        "loading_bytes": sum(tensor.nbytes for tensor in tensors),
+    }
