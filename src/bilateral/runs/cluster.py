@@ -177,14 +177,12 @@ async def _scheduler_fault(address: str) -> str | None:
     try:
         answer = await asyncio.wait_for(ask(), PATIENCE_S + 1)
     except Exception as error:  # no address, nobody there, or an answer of another kind of server
-        root = _root(error)
+        root: BaseException = error
+        while root.__cause__ is not None:
+            root = root.__cause__
         return _SILENT if isinstance(root, TimeoutError) else describe(root)
     kind = answer.get("type") if isinstance(answer, dict) else None
     return None if kind == "Scheduler" else f"it is a {kind}" if kind else _SILENT
-
-
-def _root(error: BaseException) -> BaseException:
-    return error if error.__cause__ is None else _root(error.__cause__)
 
 
 @contextmanager
