@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..analysis.base import ANALYSES, Analysis, find_analysis, own_analyses
 from ..analysis.opening import open_study
-from ..analysis.running import AnalysisResult, check_none_failed
 from ..analysis.running import analyse as run_analyses
+from ..analysis.running import check_none_failed
 from ..analysis.study import Study
 from ..base.errors import ConfigError, OutputError
 from ..base.files import check_place, to_json, write_text, writing
@@ -28,7 +28,8 @@ def analyse(
     if json:
         echo(to_json([asdict(result) for result in results], indent=1))
     else:
-        _print(results)
+        for result in results:
+            echo(f"{result.title}: {result.sentence or f'not computed: {result.reason}'}\n")
     log.info("tables and figures: %s", folder)
     check_none_failed(results, folder)
 
@@ -81,8 +82,3 @@ def _open(arguments: tuple[str, ...], row: str | None, own_code: list[str]) -> S
         if not path.is_dir():
             raise ConfigError(f"{path} is no folder; give that of an experiment, a system or a bilateral run")
     return open_study(paths, overrides, row, own_code)
-
-
-def _print(results: list[AnalysisResult]) -> None:
-    for result in results:
-        echo(f"{result.title}: {result.sentence or f'not computed: {result.reason}'}\n")
