@@ -63,10 +63,7 @@ class Tasks:
         """Wait until a worker is there. Raises ConfigError if none has what a task takes, or none comes in time."""
         begun = said = time.monotonic()
         told = False
-        while True:
-            workers = self._workers()
-            if self._able(workers):
-                return
+        while not self._able(workers := self._workers()):
             if workers:
                 demand = " ".join(f"{name}={number:g}" for name, number in self.resources.items())
                 raise ConfigError(
