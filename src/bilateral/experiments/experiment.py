@@ -115,13 +115,9 @@ class Experiment:
     def _row(self, row: Row, results: Mapping[str, RunResult]) -> RowResult:
         first = next(iter(row.runs.values()))
         own = [self.costs.run(run) for run in first]
-        trainings = [self.costs.run(run) for run in with_parents(self.runner, first).values()]
-        costs: dict[str, float] = {
-            "parameters": sum(cost.parameters for cost in own),
-            "trainable_parameters": sum(cost.trainable_parameters for cost in own),
-            "multiply_adds": sum(cost.multiply_adds for cost in own),
-            "training_pflops": sum(cost.training_flops for cost in trainings) / 1e15,
-        }
+        flops = sum(self.costs.run(run).training_flops for run in with_parents(self.runner, first).values())
+        names = ("parameters", "trainable_parameters", "multiply_adds")
+        costs = {name: sum(getattr(cost, name) for cost in own) for name in names} | {"training_pflops": flops / 1e15}
         seeds = {seed: found for seed, runs in row.runs.items() if (found := self._seed(row, runs, results))}
         return RowResult(row.name, row.title, costs, self.kinds(row), seeds)
 
