@@ -114,25 +114,19 @@ class Runner:
             return None
         try:
             record = read_record(folder)
+            wrong = None if record is None else _checkpoint_damage(run.config, folder, record)
         except OutputError as error:
-            self._say_again(run, str(error))
-            return None
-        if record is None:
-            return None
-        wrong = _checkpoint_damage(run.config, folder, record)
-        if wrong is None and run.config.evaluate:
-            wrong = _test_damage(run.config, folder, record)
+            record, wrong = None, str(error)
+        if record and not wrong and run.config.evaluate:
             if not record.metrics:
                 return None  # trained by a command that was not to test
-        if wrong is not None:
-            self._say_again(run, wrong)
+            wrong = _test_damage(run.config, folder, record)
+        if wrong and (run.title, wrong) not in self._told:
+            self._told.add((run.title, wrong))
+            log.warning("%s: %s; so this is made again", run.title, wrong)
+        if record is None or wrong:
             return None
         return RunResult(run, folder, _tested(run.config, folder), record.metrics)
-
-    def _say_again(self, run: Run, why: str) -> None:
-        if (run.title, why) not in self._told:
-            self._told.add((run.title, why))
-            log.warning("%s: %s; so this is made again", run.title, why)
 
     def _run_alone(self, run: Run, identity: str, parents: dict[str, RunResult]) -> RunResult:
         group = run.config.save_dir / run.group

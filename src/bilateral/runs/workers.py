@@ -101,18 +101,17 @@ def _worker_processes(runner: Runner, count: int) -> Iterator[Submit]:
             with _uninterrupted():
                 return pool.submit(run)
 
-        finished = False
         try:
             yield submit
-            finished = True
-        except BrokenProcessPool as error:
+        except BaseException as error:
+            lifeline.close()
+            if not isinstance(error, BrokenProcessPool):
+                raise
             raise pool.loss() or WorkerError(
                 "a worker process was killed, perhaps for want of memory; the same command goes on from the last "
                 "checkpoints, and with workers=1 it needs less"
             ) from error
         finally:
-            if not finished:
-                lifeline.close()
             pool.shutdown()
 
 
