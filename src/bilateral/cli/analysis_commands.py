@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from ..analysis.base import ANALYSES, Analysis, find_analysis, own_analyses
+from ..analysis.base import ANALYSES, find_analysis, own_analyses
 from ..analysis.opening import open_study
 from ..analysis.running import AnalysisResult, check_none_failed
 from ..analysis.running import analyse as run_analyses
@@ -21,14 +21,12 @@ def analyse(
     *runs: str, only: list[str] | None, row: str | None, output: Path | None, own_code: list[str] | None, json: bool
 ) -> None:
     """Do `bilateral analyse`."""
-    analyses = _analyses(only or ANALYSES, own_code or [])
-    study = _open(runs, row, own_code or [])
-    folder = _folder(study, output)
-    results = run_analyses(study, analyses, folder)
+    _, folder, results = _look_into(runs, row, only or ANALYSES, own_code or [], output)
     if json:
         echo(to_json([asdict(result) for result in results], indent=1))
     else:
-        _print(results)
+        for result in results:
+            echo(f"{result.title}: {result.sentence or f'not computed: {result.reason}'}\n")
     log.info("tables and figures: %s", folder)
     check_none_failed(results, folder)
 
@@ -43,36 +41,26 @@ def report(*runs: str, output: Path, images: bool, row: str | None, own_code: li
     if is_folder:
         raise ConfigError(f"--output: {output} is a folder; give a file, such as {output / 'report.html'}")
     check_place(output)
-    analyses = _analyses([name for name in ANALYSES if images or name != "gallery"], own_code or [])
-    study = _open(runs, row, own_code or [])
-    folder = _folder(study, None)
-    results = run_analyses(study, analyses, folder)
+    names = [name for name in ANALYSES if images or name != "gallery"]
+    study, folder, results = _look_into(runs, row, names, own_code or [], None)
     write_text(output, render(contents(study, results, folder, images)))
     echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
     check_none_failed(results, folder)
 
 
-def _analyses(names: Sequence[str], own_code: list[str]) -> list[Analysis]:
-    """The analyses of these names, then those of the user's own."""
+def _look_into(
+    arguments: tuple[str, ...], row: str | None, names: Sequence[str], own_code: list[str], output: Path | None
+) -> tuple[Study, Path, list[AnalysisResult]]:
+    """Do the analyses of these names, then the user's own; give also the study, and where their files are.
+
+    Raises OutputError for a place that cannot be written.
+    """
     own = own_analyses(own_code)
     chosen = [name for name in names if name not in {analysis.name for analysis in own}]
     found = {analysis.name: analysis for analysis in map(find_analysis, chosen)}
     for analysis in own:
         if found.setdefault(analysis.name, analysis) is not analysis:
             raise ConfigError(f"--own: two analyses are called {analysis.name!r}; rename one")
-    return list(found.values())
-
-
-def _folder(study: Study, output: Path | None) -> Path:
-    """Where the results go. Raises OutputError for a place that cannot be written."""
-    folder = output or study.folder / "analysis"
-    if output is None and folder.is_symlink():
-        raise OutputError(f"{folder} is a link that leads elsewhere; remove it, or make it a folder")
-    check_place(folder / "analysis.json")
-    return folder
-
-
-def _open(arguments: tuple[str, ...], row: str | None, own_code: list[str]) -> Study:
     paths = [Path(text) for text in arguments if "=" not in text]
     overrides = [text for text in arguments if "=" in text]
     if not paths:
@@ -80,9 +68,9 @@ def _open(arguments: tuple[str, ...], row: str | None, own_code: list[str]) -> S
     for path in paths:
         if not path.is_dir():
             raise ConfigError(f"{path} is no folder; give that of an experiment, a system or a bilateral run")
-    return open_study(paths, overrides, row, own_code)
-
-
-def _print(results: list[AnalysisResult]) -> None:
-    for result in results:
-        echo(f"{result.title}: {result.sentence or f'not computed: {result.reason}'}\n")
+    study = open_study(paths, overrides, row, own_code)
+    folder = output or study.folder / "analysis"
+    if output is None and folder.is_symlink():
+        raise OutputError(f"{folder} is a link that leads elsewhere; remove it, or make it a folder")
+    check_place(folder / "analysis.json")
+    return study, folder, run_analyses(study, list(found.values()), folder)

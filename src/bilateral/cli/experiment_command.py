@@ -119,40 +119,22 @@ def _elsewhere(name: str, address: str | None, demand: list[str], jobs: int | No
 def _print_plan(planned: list[PlannedRun], as_json_text: bool) -> None:
     total = sum(each.seconds for each in planned)
     console = wide(120)
-    if as_json_text:
-        console.print_json(
-            data={
-                "runs": [
-                    {
-                        "id": each.identity,
-                        "role": each.run.role,
-                        "seed": each.run.seed,
-                        "state": each.state,
-                        "parents": [parent.title for parent in each.run.parents.values()],
-                        "training_pflops": each.cost.training_flops / 1e15,
-                        "left_s": each.seconds,
-                    }
-                    for each in planned
-                ],
-                "left_s": total,
-            }
-        )
-        return
     table = RichTable(title="what an experiment of this config runs", title_justify="left")
     for heading in ("run", "seed", "needs", "state"):
         table.add_column(heading)
     for heading in ("parameters", "PFLOPs", "time left"):
         table.add_column(heading, justify="right")
+    runs = []
     for each in planned:
-        table.add_row(
-            each.run.role,
-            str(each.run.seed),
-            ", ".join(parent.title for parent in each.run.parents.values()),
-            each.state,
-            f"{each.cost.parameters:,}",
-            f"{each.cost.training_flops / 1e15:.3g}",
-            _duration(each.seconds),
-        )
+        run, pflops = each.run, each.cost.training_flops / 1e15
+        parents = [parent.title for parent in run.parents.values()]
+        said = {"id": each.identity, "role": run.role, "seed": run.seed, "state": each.state, "parents": parents}
+        runs.append({**said, "training_pflops": pflops, "left_s": each.seconds})
+        costs = [f"{each.cost.parameters:,}", f"{pflops:.3g}", _duration(each.seconds)]
+        table.add_row(run.role, str(run.seed), ", ".join(parents), each.state, *costs)
+    if as_json_text:
+        console.print_json(data={"runs": runs, "left_s": total})
+        return
     console.print(table)
     left = sum(each.state != "finished" for each in planned)
     console.print(

@@ -12,7 +12,7 @@ from ..explore.hosts import is_loopback
 from ..explore.server import ExploreServer
 from ..training import checkpoint
 from .terminal import echo
-from .use_commands import tell
+from .use_commands import read_and_tell
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +21,7 @@ def explore(path: Path, *, host: str, port: int, open: bool, own_code: list[str]
     """Do `bilateral explore`."""
     if (path / "table.json").is_file():
         raise ConfigError(f"{path} has the table of many runs; give the folder of one run, which its table.json names")
-    read = checkpoint.read(path)
-    tell(read.description)
+    read = read_and_tell(path)
     explorer = Explorer(checkpoint.build(read, path, own_code=own_code or []), read.description)
     with ExploreServer(explorer, describe(explorer, path), host, port) as server:
         if not is_loopback(host):

@@ -65,16 +65,14 @@ def _prepare_output() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Shown())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    warnings.showwarning = _show_warning
+    warnings.showwarning = lambda message, *_, **__: print(
+        f"warning: {shown(str(message), lines=True)}", file=sys.stderr
+    )
 
 
 class _Shown(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return shown(super().format(record), lines=True)
-
-
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"warning: {shown(str(message), lines=True)}", file=sys.stderr)
 
 
 def _run(command: Callable[[], object]) -> int:

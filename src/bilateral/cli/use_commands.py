@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from .. import __version__
 from ..base.errors import ConfigError, DataError
-from ..base.files import to_json, whole_file
+from ..base.files import to_json
 from ..base.own_code import is_own
 from ..base.yaml_files import to_yaml
 from ..data import sources
-from ..data.images import HierarchicalDataset
 from ..data.prepare import prepare_cifar100
 from ..models.backbones import BACKBONES
 from ..runs.answers import images_in, predictions, read_pixels, side_length
@@ -25,11 +23,11 @@ from ..runs.config import Config, dump_config, read_config
 from ..runs.execution import resolve
 from ..runs.export import export as export_run
 from ..runs.plan import Run
+from ..runs.predictions import save_arrays
 from ..runs.stored import StoredRun, read_stored_config
 from ..training import checkpoint
-from ..training.checkpoint import Checkpoint, Description
+from ..training.checkpoint import Checkpoint
 from ..training.device import choose_device, describe_machine, resolve_precision
-from ..training.evaluation import Evaluation
 from ..training.evaluation import evaluate as run_over
 from ..training.run_record import CHECKPOINTS, read_record
 from .terminal import echo
@@ -48,20 +46,31 @@ def export(folder: Path, path: Path, *, own_code: list[str] | None) -> None:
 
 def evaluate(path: Path, *arguments: str, features: Path | None, own_code: list[str] | None, json: bool) -> None:
     """Do `bilateral evaluate`."""
-    read = checkpoint.read(path)
-    tell(read.description)
+    read = read_and_tell(path)
     lesions = read_config(None, [text for text in arguments if text.startswith(LESIONS)]).model.lesions
     overrides = [text for text in arguments if not text.startswith(LESIONS)]
-    config = _data_config(path, overrides, own_code or [])
+    file = checkpoint.find(path)
+    folder = file.parent.parent if file.parent.name == CHECKPOINTS else None  # of the run that it belongs to
+    config = _data_config(path, folder, overrides, own_code or [])
     network = checkpoint.build(read, path, own_code=own_code or [], lesions=lesions or None)
     network.to(choose_device(config.training.device))
     dataset = sources.load(config.data)
     check_labels(read.description, dataset, str(path))
-    _compare_images(path, dataset, overrides)
+    record = folder and read_record(folder)
+    if record and record.data.fingerprint != dataset.fingerprint:
+        what = f"the data set {dataset.name} is not the one that {folder} was trained and tested on"
+        if not any(text.startswith("data.") for text in overrides):
+            raise DataError(
+                f"{what}: its images have changed; give those by data.KEY=VALUE, or test on these by data.name="
+            )
+        warnings.warn(what, stacklevel=1)
     evaluation = run_over(network, dataset.test, read.description.normalise)
     metrics = evaluation.metrics("test", dataset.hierarchy)
     if features is not None:
-        _write_npz(features, evaluation)
+        arrays = {f"logits_{level}": values.numpy() for level, values in evaluation.logits.items()}
+        arrays |= {f"features_{side}": values.numpy() for side, values in evaluation.features.items()}
+        arrays |= {f"labels_{level}": values.numpy() for level, values in evaluation.labels.items()}
+        save_arrays(features, arrays)
     if json:
         echo(to_json({"checkpoint": str(path), "data": dataset.name, "images": len(dataset.test), **metrics}))
     else:
@@ -73,8 +82,7 @@ def predict(path: Path, images: Sequence[Path], *, top: int, own_code: list[str]
     """Do `bilateral predict`."""
     if top < 1:
         raise ConfigError(f"--top: must be 1 or more, not {top}")
-    read = checkpoint.read(path)
-    tell(read.description)
+    read = read_and_tell(path)
     network = checkpoint.build(read, path, own_code=own_code or [])
     answers: list[dict[str, Any]] = []
     every = images_in(images)
@@ -114,21 +122,17 @@ def info(what: Path | None, *overrides: str) -> None:
             config = resolve(Run(config, config.seeds[0])).config
         echo(dump_config(config).rstrip())
     else:
-        _describe(what)
-
-
-def _describe(path: Path) -> None:
-    read = checkpoint.read(path)
-    description = read.description
-    echo(f"checkpoint: {checkpoint.find(path)}")
-    echo(f"labels: {description.fine_count} fine, {description.coarse_count} coarse")
-    echo(f"image size: {description.image_size[0]}x{description.image_size[1]}")
-    echo(_parameters(read, path))
-    if read.training is not None:
-        echo(f"epochs done: {read.training.epochs_done}")
-    for note in description.notes:
-        echo(f"note: {note}")
-    echo(to_yaml({"model": description.model.model_dump(mode="json", exclude_none=True)}).rstrip())
+        read = checkpoint.read(what)
+        description = read.description
+        echo(f"checkpoint: {checkpoint.find(what)}")
+        echo(f"labels: {description.fine_count} fine, {description.coarse_count} coarse")
+        echo(f"image size: {description.image_size[0]}x{description.image_size[1]}")
+        echo(_parameters(read, what))
+        if read.training is not None:
+            echo(f"epochs done: {read.training.epochs_done}")
+        for note in description.notes:
+            echo(f"note: {note}")
+        echo(to_yaml({"model": description.model.model_dump(mode="json", exclude_none=True)}).rstrip())
 
 
 def _parameters(read: Checkpoint, path: Path) -> str:
@@ -142,48 +146,21 @@ def _parameters(read: Checkpoint, path: Path) -> str:
     return f"parameters: {parameters:,}, of which {trainable:,} trainable"
 
 
-def _data_config(path: Path, overrides: list[str], own_code: list[str]) -> Config:
-    """The config of the run that `path` belongs to, with other data where the overrides name some."""
+def _data_config(path: Path, folder: Path | None, overrides: list[str], own_code: list[str]) -> Config:
+    """The config of the run (`folder`) that `path` belongs to, with other data where the overrides name some."""
     for text in overrides:
         if not text.startswith(("data.", "training.device=")):
             raise ConfigError(f"{text}: evaluate takes data.KEY=VALUE, model.lesions and training.device=NAME only")
     if any(text.startswith("data.name=") for text in overrides):
         return read_config(None, overrides)
-    folder = _run_folder(path)
     if folder is None or not (folder / "config.yaml").exists():
         raise ConfigError(f"{path} has no config.yaml that names its data; add data.name=... data.root=...")
     return read_stored_config(folder / "config.yaml", overrides, own_code)
 
 
-def _run_folder(path: Path) -> Path | None:
-    """The folder of the run that a checkpoint belongs to; None for a file that stands alone."""
-    file = checkpoint.find(path)
-    return file.parent.parent if file.parent.name == CHECKPOINTS else None
-
-
-def _compare_images(path: Path, dataset: HierarchicalDataset, overrides: list[str]) -> None:
-    """Say if these are not the images that a run was tested on; refuse them unless others were asked for."""
-    folder = _run_folder(path)
-    record = folder and read_record(folder)
-    if not record or record.data.fingerprint == dataset.fingerprint:
-        return
-    what = f"the data set {dataset.name} is not the one that {folder} was trained and tested on"
-    if not any(text.startswith("data.") for text in overrides):
-        raise DataError(
-            f"{what}: its images have changed; give those by data.KEY=VALUE, or test on these by data.name="
-        )
-    warnings.warn(what, stacklevel=1)
-
-
-def tell(description: Description) -> None:
-    """Say on the log what was changed on reading a checkpoint."""
-    for note in description.notes:
+def read_and_tell(path: Path) -> Checkpoint:
+    """Read a checkpoint, and say on the log what was changed on reading it."""
+    read = checkpoint.read(path)
+    for note in read.description.notes:
         log.info("note: %s", note)
-
-
-def _write_npz(path: Path, evaluation: Evaluation) -> None:
-    arrays: dict[str, Any] = {f"logits_{level}": values.numpy() for level, values in evaluation.logits.items()}
-    arrays |= {f"features_{side}": values.numpy() for side, values in evaluation.features.items()}
-    arrays |= {f"labels_{level}": values.numpy() for level, values in evaluation.labels.items()}
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+    return read

@@ -1,6 +1,6 @@
 """The published experiment: every row of its table, planned, done, measured and compared."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..data.images import HierarchicalDataset
@@ -101,53 +101,37 @@ class Experiment:
         results: dict[str, RunResult] = {key: each for key, each in done.items() if isinstance(each, RunResult)}
         rows = join([self._row(row, results) for row in self.rows], self.given)
         correct = {row.name: {seed: found.correct for seed, found in row.seeds.items()} for row in rows}
-        there = {row.name for row in rows if row.seeds}
         kinds = {row.name: row.kinds for row in rows}
         current = [gain for gain in gains if kinds.get(gain.row) == gain.kinds]
         family = self.settings.contrasts
-        return Table(
-            rows,
-            contrast_rows(correct, family),
-            [
-                *without(self.settings, there),
-                *doubts([row for row in rows if self._must_be_trained(row.name)], current, self.dataset.hierarchy),
-            ],
-            [each for identity in self.plan if isinstance(each := done[identity], Failure)],
-            current,
-            bool(family.against),
-        )
-
-    def _must_be_trained(self, name: str) -> bool:
-        """Whether a verdict takes this row's networks as trained."""
-        row = find_row(name, self.settings)
-        return name in self.settings.contrasts.rows and not (row and row.is_untrained)
+        told = without(self.settings, {row.name for row in rows if row.seeds})
+        compared = [(row, find_row(row.name, self.settings)) for row in rows if row.name in family.rows]
+        # A verdict takes the networks of its rows as trained.
+        trained = [row for row, published in compared if not (published and published.is_untrained)]
+        told += doubts(trained, current, self.dataset.hierarchy)
+        failures = [each for identity in self.plan if isinstance(each := done[identity], Failure)]
+        return Table(rows, contrast_rows(correct, family), told, failures, current, bool(family.against))
 
     def _row(self, row: Row, results: Mapping[str, RunResult]) -> RowResult:
         first = next(iter(row.runs.values()))
         own = [self.costs.run(run) for run in first]
-        trainings = [self.costs.run(run) for run in self._trainings(first).values()]
-        costs: dict[str, float] = {
-            "parameters": sum(cost.parameters for cost in own),
-            "trainable_parameters": sum(cost.trainable_parameters for cost in own),
-            "multiply_adds": sum(cost.multiply_adds for cost in own),
-            "training_pflops": sum(cost.training_flops for cost in trainings) / 1e15,
-        }
-        return RowResult(row.name, row.title, costs, self.kinds(row), dict(self._seeds(row, results)))
+        flops = sum(self.costs.run(run).training_flops for run in with_parents(self.runner, first).values())
+        names = ("parameters", "trainable_parameters", "multiply_adds")
+        costs = {name: sum(getattr(cost, name) for cost in own) for name in names} | {"training_pflops": flops / 1e15}
+        seeds = {seed: found for seed, runs in row.runs.items() if (found := self._seed(row, runs, results))}
+        return RowResult(row.name, row.title, costs, self.kinds(row), seeds)
 
     def kinds(self, row: Row) -> list[str]:
         """The kinds of a row's runs, which are the same for all seeds: digests of config, data and code."""
         return [resolve(run).kind(self.dataset.fingerprint) for run in next(iter(row.runs.values()))]
 
-    def _seeds(self, row: Row, results: Mapping[str, RunResult]) -> Iterable[tuple[int, SeedResult]]:
-        """What came of a row with every seed of which all runs are there."""
-        for seed, runs in row.runs.items():
-            found = [results.get(self.runner.identity(run)) for run in runs]
-            if all(found) and self.config.evaluate:
-                stored = [StoredRun.open(each.folder) for each in found if each]
-                trained = [results[identity].folder for identity in self._trainings(runs)]
-                yield seed, self._seed(row, stored, [StoredRun.open(folder) for folder in trained])
-
-    def _seed(self, row: Row, runs: Sequence[StoredRun], trained: Sequence[StoredRun]) -> SeedResult:
+    def _seed(self, row: Row, planned: Sequence[Run], results: Mapping[str, RunResult]) -> SeedResult | None:
+        """What came of a row's runs with one seed; None unless all are there."""
+        identities = [self.runner.identity(run) for run in planned]
+        if not self.config.evaluate or not results.keys() >= {*identities}:
+            return None
+        runs = [StoredRun.open(results[identity].folder) for identity in identities]
+        trained = [StoredRun.open(results[identity].folder) for identity in with_parents(self.runner, planned)]
         hierarchy = self.dataset.hierarchy
         predictions = row.combine([run.predictions for run in runs], hierarchy)
         exponent = exponent_of([run.held_out for run in runs], row.combine, hierarchy)
@@ -159,6 +143,3 @@ class Experiment:
             max(late_rise(run.epochs()) for run in trained),
             [str(run.folder) for run in runs],
         )
-
-    def _trainings(self, runs: Sequence[Run]) -> dict[str, Run]:
-        return with_parents(self.runner, runs)

@@ -1,6 +1,7 @@
 """The runs of an experiment's networks, for any seed, as the table of published rows says."""
 
 import warnings
+from bisect import bisect_left
 from dataclasses import replace
 from functools import reduce
 from typing import Any
@@ -57,7 +58,7 @@ class Networks:
 
     def run(self, name: str, seed: int) -> Run:
         """The run of a published row that is a network of its own."""
-        if name in SIDES and self._given(name):
+        if name in SIDES and self.config.model.hemispheres[name].checkpoint is not None:
             return self._test(name, seed)
         row, given = ROWS[name], named_weights(self.config.model)
         if name not in self._configs:
@@ -83,11 +84,7 @@ class Networks:
             self._intact = Networks(self.config.model_copy(update={"model": model}), self.dataset)
             self._intact.published = self.published
             self._intact._roles = {row: f"{self._roles.get(row, row)}, intact" for row in ROWS}
-        sides = {
-            side: each.model_copy(update={"freeze": False, "checkpoint": None})
-            for side, each in run.config.model.hemispheres.items()
-        }
-        model = run.config.model.model_copy(update=sides)
+        model = _as_it_comes(run.config.model)
         update = {"name": f"{run.config.name}.lesioned", "train": False, "model": model}
         return Run(run.config.model_copy(update=update), run.seed, run.role, {"": self._intact.run(name, run.seed)})
 
@@ -145,13 +142,8 @@ class Networks:
                 f"experiment.rows: no width up to {high / 256:g} gives one hemisphere as many parameters as the "
                 f"bilateral network has ({wanted:,}); leave {name} out"
             )
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if parameters(middle / 256) < wanted else (low, middle)
-        return min(low / 256, high / 256, key=lambda width: abs(parameters(width) - wanted))
-
-    def _given(self, side: str) -> bool:
-        return self.config.model.hemispheres[side].checkpoint is not None
+        high = low + 1 + bisect_left(range(low + 1, high), wanted, key=lambda number: parameters(number / 256))
+        return min((high - 1) / 256, high / 256, key=lambda width: abs(parameters(width) - wanted))
 
     def _can_be_tested(self, side: str) -> bool:
         """Whether a hemisphere that is given stands under a head for its labels; if not, warn."""
@@ -175,13 +167,17 @@ class Networks:
         model = checkpoint.read(given.checkpoint).description.model  # type: ignore[arg-type]
         named = {given.arch, *(part.kind for part in given.parts.values()), *self.config.own_code}
         refuse_strange(model.kinds, named, str(given.checkpoint), CheckpointError)
-        plain = {
-            each: hemisphere.model_copy(update={"freeze": False, "checkpoint": None})
-            for each, hemisphere in model.hemispheres.items()
-        }
-        model = model.model_copy(update={**plain, "checkpoint": given.checkpoint, "mode_out": "pred"})
+        model = _as_it_comes(model).model_copy(update={"checkpoint": given.checkpoint, "mode_out": "pred"})
         update = {"name": f"{self.config.name}.given", "model": model, "train": False, "experiment": None}
         return Run(self.config.model_copy(update=update), seed, side)
+
+
+def _as_it_comes(model: ModelConfig) -> ModelConfig:
+    """A network of which nothing is frozen, or comes from a checkpoint of a hemisphere."""
+    plain = {"freeze": False, "checkpoint": None}
+    return model.model_copy(
+        update={side: hemisphere.model_copy(update=plain) for side, hemisphere in model.hemispheres.items()}
+    )
 
 
 def same(one: Run, other: Run) -> bool:

@@ -73,13 +73,14 @@ def plan_rows(config: Config, dataset: HierarchicalDataset, parts: Sequence[Conf
             for seed in part.seeds:
                 if found := networks.of_row(base[name], seed):
                     runs[name][seed] = found
-                    if name in settings.variants:
-                        _check_effect(name, settings, found, published.of_row(base[name], seed))
-    rows = []
-    for name in names:
-        row = find(base[name])
-        if row and runs[name]:
-            rows.append(Row(name, title_of(name, settings), runs[name], row.combine))
+                    changed = settings.variants[name].set if name in settings.variants else {}
+                    if changed and all(map(same, found, published.of_row(base[name], seed))):
+                        raise ConfigError(
+                            f"experiment.variants.{name}: no network of the row {base[name]} reads "
+                            f"{', '.join(changed)}; make it from another row, or leave it out"
+                        )
+    kinds = {name: row for name in names if (row := find(base[name])) and runs[name]}
+    rows = [Row(name, title_of(name, settings), runs[name], row.combine) for name, row in kinds.items()]
     _check_seeds(rows)
     return rows
 
@@ -148,16 +149,6 @@ def _check_settings(config: Config, names: Sequence[str], where: str) -> None:
             )
     if others and not config.evaluate:
         raise ConfigError("evaluate: an experiment's table is of tested networks; it must be true")
-
-
-def _check_effect(name: str, settings: ExperimentConfig, runs: Sequence[Run], others: Sequence[Run]) -> None:
-    """See that what a variant sets changes a network of its row, of whose runs the `others` are without it."""
-    variant = settings.variants[name]
-    if variant.set and all(map(same, runs, others)):
-        raise ConfigError(
-            f"experiment.variants.{name}: no network of the row {variant.base} reads {', '.join(variant.set)}; "
-            "make it from another row, or leave it out"
-        )
 
 
 def _check_seeds(rows: Sequence[Row]) -> None:

@@ -64,7 +64,7 @@ class SeedRecord(_Part):
 def write_seeds(folder: Path, table: Table, dataset: HierarchicalDataset, config: Config, commit: str | None) -> None:
     """Write a file for every seed of the table, seed-N.json."""
     for seed in sorted({seed for row in table.rows for seed in row.seeds}):
-        rows = {row.name: _row_record(row, row.seeds[seed]) for row in table.rows if seed in row.seeds}
+        rows = {row.name: _record(row, row.seeds[seed]) for row in table.rows if seed in row.seeds}
         record = SeedRecord(
             seed=seed,
             data=dataset.name,
@@ -77,16 +77,12 @@ def write_seeds(folder: Path, table: Table, dataset: HierarchicalDataset, config
         write_text(folder / _NAME.format(seed), to_json(record.model_dump(mode="json"), indent=1))
 
 
-def _row_record(row: RowResult, found: SeedResult) -> _RowRecord:
-    kept = {name: found.correct[name] for name in get_args(Accuracy) if name in found.correct}
+def _record(row: RowResult, found: SeedResult) -> _RowRecord:
+    bits = {name: np.packbits(found.correct[name]) for name in get_args(Accuracy) if name in found.correct}
+    correct = {name: base64.b64encode(packed.tobytes()).decode() for name, packed in bits.items()}
+    own = {name: getattr(row, name) for name in ("title", "costs", "kinds")}
     return _RowRecord(
-        title=row.title,
-        costs=dict(row.costs),
-        kinds=row.kinds,
-        measures=dict(found.measures),
-        correct={name: base64.b64encode(np.packbits(right).tobytes()).decode() for name, right in kept.items()},
-        training_s=found.training_s,
-        rise=found.rise,
+        **own, measures=dict(found.measures), correct=correct, training_s=found.training_s, rise=found.rise
     )
 
 
@@ -111,16 +107,12 @@ def _read(path: Path) -> SeedRecord:
             for text in row.correct.values():
                 _unpacked(text, record.images)
         return record
+    except ValidationError as error:
+        problem = error.errors(include_input=False)[0]
+        reason = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or _reason(error)
-        raise OutputError(f"cannot read {path}: {reason}; run the experiment that made it again") from error
-
-
-def _reason(error: Exception) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    problem = error.errors(include_input=False)[0]
-    return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+        reason = getattr(error, "strerror", None) or str(error)
+    raise OutputError(f"cannot read {path}: {reason}; run the experiment that made it again")
 
 
 def _unpacked(text: str, images: int) -> npt.NDArray[np.bool_]:

@@ -69,35 +69,31 @@ def _records(table: Table) -> dict[str, list[dict[str, Any]]]:
         own = {"row": row.name, "title": row.title}
         for name in MEASURES:
             if summary := row_summary(row, name):
-                low, high = summary["ci95"] or (None, None)
                 values = {"n": summary["n"], "mean": summary["mean"], "std": summary["std"]}
-                rows.append({**own, "column": name, **values, "ci95_low": low, "ci95_high": high})
+                rows.append({**own, "column": name, **values, **_ends("ci95", summary["ci95"])})
         for name, value in row.costs.items():
-            rows.append(
-                {**own, "column": name, "n": None, "mean": value, "std": None, "ci95_low": None, "ci95_high": None}
-            )
+            rows.append({**own, "column": name, "n": None, "mean": value, "std": None, **_ends("ci95", None)})
         for seed, found in row.seeds.items():
             per_seed.append({**own, "seed": seed, **{name: found.measures.get(name) for name in MEASURES}})
             timing.append({**own, "seed": seed, "training_s": round(found.training_s, 1)})
     contrasts = []
     for each in table.contrasts:
-        values = asdict(each.difference)
-        over_seeds, both = each.difference.ci95_seeds or (None, None), each.difference.ci95
-        del values["ci95_seeds"], values["ci95"]
-        contrasts.append(
-            {
-                **{"row": each.row, "other": each.other, "measure": each.measure, **values},
-                **{"ci95_seeds_low": over_seeds[0], "ci95_seeds_high": over_seeds[1]},
-                **{"ci95_low": both[0], "ci95_high": both[1]},
-                **{"p_holm": each.p_holm, "p_equivalent_holm": each.p_equivalent_holm, "verdict": each.verdict},
-            }
-        )
+        told = asdict(each)
+        values = told.pop("difference")
+        ends = [_ends(name, values.pop(name)) for name in ("ci95_seeds", "ci95")]
+        who = {name: told.pop(name) for name in ("row", "other", "measure")}
+        contrasts.append({**who, **values, **ends[0], **ends[1], **told})
     gains = []
     for gain in table.gains:
         for level, once in gain.once_pct.items():
             levels = {"level": level, "once_pct": once, "twice_pct": gain.twice_pct[level]}
             gains.append({"row": gain.row, "title": gain.title, "seed": gain.seed, **levels})
     return {"table": rows, "per_seed": per_seed, "contrasts": contrasts, "twice": gains, "timing": timing}
+
+
+def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, float | None]:
+    low, high = interval or (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}
 
 
 def _csv(records: Sequence[Mapping[str, Any]]) -> str:

@@ -1,7 +1,7 @@
 """An experiment's tables as people read them: plain text, Markdown, LaTeX."""
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tabulate import tabulate
@@ -61,93 +61,55 @@ class Block:
 
 def blocks(table: Table) -> list[Block]:
     """The tables that people read, the most important first."""
-    compared = [_contrasts(table)] if table.contrasts else []
-    gains = [gains_block(table.gains)] if table.gains else []
-    return [_accuracies(table), *compared, _quality(table), _cost_table(table), *gains, _intervals(table)]
+    costs = [[row.title, *(_cost(name, row.costs[name]) for name in COSTS)] for row in table.rows]
+    note = "Of all networks of the row together; training with all that it builds on."
+    ends = "95 % intervals of the mean accuracy (Student's t), %"
+    return [
+        _measured(table, "Accuracy on the test images, %", ACCURACY_NOTE, _ACCURACIES),
+        *([_contrasts(table)] if table.contrasts else []),
+        _measured(table, "Mistakes and calibration", QUALITY_NOTE, _QUALITIES),
+        Block("Cost", note, ["network", *COSTS.values()], costs),
+        *([gains_block(table.gains)] if table.gains else []),
+        _measured(table, ends, "", _ACCURACIES, lambda _, summary: interval_text(summary and summary["ci95"])),
+    ]
 
 
-def _accuracies(table: Table) -> Block:
-    return Block(
-        "Accuracy on the test images, %",
-        ACCURACY_NOTE,
-        ["network", "n", *(MEASURES[name] for name in _ACCURACIES)],
-        [[*_name(row), *(_cell(row, name) for name in _ACCURACIES)] for row in table.rows],
-    )
-
-
-def _quality(table: Table) -> Block:
-    return Block(
-        "Mistakes and calibration",
-        QUALITY_NOTE,
-        ["network", "n", *(MEASURES[name] for name in _QUALITIES)],
-        [[*_name(row), *(_cell(row, name) for name in _QUALITIES)] for row in table.rows],
-    )
-
-
-def _cost_table(table: Table) -> Block:
-    return Block(
-        "Cost",
-        "Of all networks of the row together; training with all that it builds on.",
-        ["network", *COSTS.values()],
-        [[row.title, *(_cost(name, row.costs[name]) for name in COSTS)] for row in table.rows],
-    )
+def system_block(table: Table, name: str) -> Block:
+    """The table that `bilateral system` prints: accuracies of heads by themselves."""
+    return _measured(table, f"{name}: accuracy on the test set, %", "", ("fine_pct", "coarse_pct", "rollup_pct"))
 
 
 def _contrasts(table: Table) -> Block:
     titles, cells = table.titles, []
     for each in table.contrasts:
         found = each.difference
+        who = [titles.get(each.other, each.other), MEASURES[each.measure], str(found.n)]
         ends = [interval_text(found.ci95_seeds), interval_text(found.ci95)]
-        p_values = [_p(each.p_holm), _p(each.p_equivalent_holm)]
-        other = titles.get(each.other, each.other)
-        cells.append(
-            [other, MEASURES[each.measure], str(found.n), f"{found.mean:+.2f}", *ends, *p_values, each.verdict]
-        )
+        p_values = ["–" if p is None else f"{p:.2g}" for p in (each.p_holm, each.p_equivalent_holm)]
+        cells.append([*who, f"{found.mean:+.2f}", *ends, *p_values, each.verdict])
     row = table.contrasts[0].row
-    return Block(
-        f"{titles.get(row, row)}, minus each of the networks that it is to be compared with, points",
-        CONTRASTS_NOTE,
-        list(CONTRAST_HEADINGS),
-        cells,
-        words=2,
-    )
-
-
-def system_block(table: Table, name: str) -> Block:
-    """The table that `bilateral system` prints: accuracies of heads by themselves."""
-    measures = ("fine_pct", "coarse_pct", "rollup_pct")
-    return Block(
-        f"{name}: accuracy on the test set, %",
-        "",
-        ["network", "n", *(MEASURES[measure] for measure in measures)],
-        [[*_name(row), *(_cell(row, measure) for measure in measures)] for row in table.rows],
-    )
+    title = f"{titles.get(row, row)}, minus each of the networks that it is to be compared with, points"
+    return Block(title, CONTRASTS_NOTE, list(CONTRAST_HEADINGS), cells, words=2)
 
 
 def gains_block(gains: Sequence[Gain]) -> Block:
     """What twice the epochs bring each row."""
     cells = []
     for gain in gains:
-        levels = [
-            f"{gain.once_pct[level]:.2f} → {gain.twice_pct[level]:.2f}" if level in gain.once_pct else "–"
-            for level in LEVELS
-        ]
+        once, twice = gain.once_pct, gain.twice_pct
+        levels = [f"{once[level]:.2f} → {twice[level]:.2f}" if level in once else "–" for level in LEVELS]
         cells.append([gain.title, str(gain.seed), *levels, f"{gain.points:+.2f}"])
-    return Block(
-        "What twice the epochs of every training bring, % of held-out images",
-        GAINS_NOTE,
-        ["network", "seed", *LEVELS, "gain"],
-        cells,
-    )
+    title = "What twice the epochs of every training bring, % of held-out images"
+    return Block(title, GAINS_NOTE, ["network", "seed", *LEVELS, "gain"], cells)
 
 
-def _intervals(table: Table) -> Block:
-    return Block(
-        "95 % intervals of the mean accuracy (Student's t), %",
-        "",
-        ["network", "n", *(MEASURES[name] for name in _ACCURACIES)],
-        [[*_name(row), *(_interval(row_summary(row, name)) for name in _ACCURACIES)] for row in table.rows],
-    )
+def timing(rows: Iterable[RowResult]) -> Block:
+    """How long each row's trainings took, which is of this machine and of what else it did."""
+    cells = []
+    for row in rows:
+        seconds = [found.training_s for found in row.seeds.values()]
+        cells.append([row.title, str(len(seconds)), f"{summarise(seconds)['mean']:.0f}" if seconds else "–"])
+    return Block("Training, with all that it builds on, s", "", ["network", "n", "seconds"], cells)
 
 
 def render(block: Block, form: str) -> str:
@@ -168,28 +130,13 @@ def row_summary(result: RowResult, name: str) -> Summary | None:
     return summarise(values) if values else None
 
 
-def _name(result: RowResult) -> list[str]:
-    return [result.title, str(len(result.seeds))]
-
-
-def _cell(result: RowResult, name: str) -> str:
-    return summary_text(name, row_summary(result, name))
-
-
 def summary_text(name: str, summary: Summary | None) -> str:
     """Mean ± sample deviation of a measure, with as many digits as it deserves."""
     if summary is None:
         return "–"
-    deviation = "" if summary["std"] is None else f" ± {summary['std']:.{_digits(name)}f}"
-    return f"{summary['mean']:.{_digits(name)}f}{deviation}"
-
-
-def _digits(name: str) -> int:
-    return 2 if name.endswith("_pct") else 3
-
-
-def _interval(summary: Summary | None) -> str:
-    return "–" if summary is None else interval_text(summary["ci95"])
+    digits = 2 if name.endswith("_pct") else 3
+    deviation = "" if summary["std"] is None else f" ± {summary['std']:.{digits}f}"
+    return f"{summary['mean']:.{digits}f}{deviation}"
 
 
 def interval_text(interval: tuple[float, float] | None) -> str:
@@ -201,15 +148,12 @@ def _cost(name: str, value: float) -> str:
     return f"{value:.3g}" if name == "training_pflops" else f"{value:,.0f}"
 
 
-def _p(p: float | None) -> str:
-    return "–" if p is None else f"{p:.2g}"
+_Text = Callable[[str, Summary | None], str]
 
 
-def timing(rows: Iterable[RowResult]) -> Block:
-    """How long each row's trainings took, which is of this machine and of what else it did."""
-    cells = []
-    for result in rows:
-        seconds = [found.training_s for found in result.seeds.values()]
-        summary = summarise(seconds) if seconds else None
-        cells.append([*_name(result), f"{summary['mean']:.0f}" if summary else "–"])
-    return Block("Training, with all that it builds on, s", "", ["network", "n", "seconds"], cells)
+def _measured(table: Table, title: str, note: str, names: Sequence[str], text: _Text = summary_text) -> Block:
+    """A table of measures, each over the seeds of a row; text: writes one of them, by its name."""
+    cells = [
+        [row.title, str(len(row.seeds)), *(text(name, row_summary(row, name)) for name in names)] for row in table.rows
+    ]
+    return Block(title, note, ["network", "n", *(MEASURES[name] for name in names)], cells)

@@ -38,14 +38,9 @@ def twice_as_long(config: Config) -> Config:
             for name, variant in settings.variants.items()
         }
         settings = settings.model_copy(update={**stages, "variants": variants})
-    return config.model_copy(
-        update={
-            "training": longer(config.training),
-            "pretraining": config.pretraining.model_copy(update=sides),
-            "experiment": settings,
-            "seeds": config.seeds[:1],
-        }
-    )
+    pretraining = config.pretraining.model_copy(update=sides)
+    update = {"training": longer(config.training), "pretraining": pretraining, "experiment": settings}
+    return config.model_copy(update={**update, "seeds": config.seeds[:1]})
 
 
 def _twice(key: str, value: Any) -> Any:

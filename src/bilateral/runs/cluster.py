@@ -22,15 +22,7 @@ from .execution import resolve
 from .plan import Run, named_weights, with_weights
 from .scheduling import Executor, Submit
 
-QUEUES = {
-    "slurm": "SLURMCluster",
-    "pbs": "PBSCluster",
-    "sge": "SGECluster",
-    "lsf": "LSFCluster",
-    "htcondor": "HTCondorCluster",
-    "oar": "OARCluster",
-    "moab": "MoabCluster",
-}
+QUEUES = {name.lower(): f"{name}Cluster" for name in ("SLURM", "PBS", "SGE", "LSF", "HTCondor", "OAR", "Moab")}
 """Batch systems that dask-jobqueue starts workers on, with the settings of its own config file."""
 PATIENCE_S = 20.0
 """How long a scheduler may take to answer at the start."""
@@ -177,28 +169,25 @@ async def _scheduler_fault(address: str) -> str | None:
     try:
         answer = await asyncio.wait_for(ask(), PATIENCE_S + 1)
     except Exception as error:  # no address, nobody there, or an answer of another kind of server
-        root = _root(error)
+        root: BaseException = error
+        while root.__cause__ is not None:
+            root = root.__cause__
         return _SILENT if isinstance(root, TimeoutError) else describe(root)
     kind = answer.get("type") if isinstance(answer, dict) else None
     return None if kind == "Scheduler" else f"it is a {kind}" if kind else _SILENT
 
 
-def _root(error: BaseException) -> BaseException:
-    return error if error.__cause__ is None else _root(error.__cause__)
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Dask from printing tracebacks of what we tell in a sentence."""
-    loggers = [logging.getLogger(name) for name in _NOISY]
-    loggers += [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.startswith("distributed.")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
+    own = [name for name in logging.root.manager.loggerDict if name.startswith("distributed.")]
+    levels = {logger: logger.level for logger in map(logging.getLogger, [*_NOISY, *own])}
+    for logger in levels:
         logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, before):
+        for logger, level in levels.items():
             logger.setLevel(level)
 
 

@@ -4,9 +4,9 @@ import logging
 import pickle
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
@@ -33,14 +33,14 @@ QUEUE_S = 600.0
 _LOOK_S = 1.0
 
 
-@dataclass
+@dataclass(eq=False)
 class _Given:
     """A task that was given to the cluster: to some workers alone, or to any (None)."""
 
     task: Task
-    outcome: "Future[RunResult]"
-    promise: Any
-    workers: list[str] | None
+    outcome: "Future[RunResult]" = field(default_factory=Future)
+    promise: Any = None
+    workers: list[str] | None = None
 
 
 class Tasks:
@@ -53,7 +53,7 @@ class Tasks:
     def __init__(self, client: Any, where: str, resources: Mapping[str, float], queued: bool = False) -> None:
         self.client, self.where, self.resources, self.queued = client, where, dict(resources), queued
         self.refused: dict[str, str] = {}
-        self.given: dict[int, _Given] = {}
+        self.given: set[_Given] = set()
         self.lost: ExecutorLostError | None = None
         self.closed = threading.Event()
         self.lock = threading.RLock()
@@ -63,10 +63,7 @@ class Tasks:
         """Wait until a worker is there. Raises ConfigError if none has what a task takes, or none comes in time."""
         begun = said = time.monotonic()
         told = False
-        while True:
-            workers = self._workers()
-            if any(map(self._has_resources, workers.values())):
-                return
+        while not self._able(workers := self._workers()):
             if workers:
                 demand = " ".join(f"{name}={number:g}" for name, number in self.resources.items())
                 raise ConfigError(
@@ -94,92 +91,80 @@ class Tasks:
 
     def submit(self, task: Task) -> "Future[RunResult]":
         """Give a task to the cluster. Raises ExecutorLostError where there is none any more."""
-        outcome: Future[RunResult] = Future()
         with self.lock:
             if self.lost is not None:
                 raise self.lost
-            self._give(task, outcome)
-        return outcome
+            given = _Given(task)
+            self._give(given)
+        return given.outcome
 
     def close(self) -> None:
         """Take back what is not done."""
         self.closed.set()
         with self.lock:
-            left = [given.promise for given in self.given.values()]
+            left = [given.promise for given in self.given]
             self.given.clear()
         if left and self.client.status == "running":
             self._on_scheduler(self.client._cancel, left)
 
-    def _give(self, task: Task, outcome: "Future[RunResult]") -> None:
+    def _give(self, given: _Given) -> None:
         able = None
         if self.refused:
-            able = [address for address, worker in self._workers().items() if self._is_able(address, worker)]
+            able = [address for address in self._able(self._workers()) if address not in self.refused]
             if not able:
-                worker, reason = next(iter(self.refused.items()))
-                outcome.set_exception(WorkerError(_sentence(worker, reason)))
+                given.outcome.set_exception(WorkerError(_sentence(*next(iter(self.refused.items())))))
                 return
-        promise = self.client.submit(
-            pickle.loads,
-            task.call(),
-            key=f"run-{task.identity or 'unnamed'}-{uuid4().hex}",
-            pure=False,
-            resources=self.resources or None,
-            workers=able,
-        )
+        key = f"run-{given.task.identity or 'unnamed'}-{uuid4().hex}"
+        options = {"key": key, "pure": False, "resources": self.resources or None, "workers": able}
+        promise = self.client.submit(pickle.loads, given.task.call(), **options)
         with self.lock:
-            self.given[id(outcome)] = _Given(task, outcome, promise, able)
-        promise.add_done_callback(lambda promise: self._end(promise, task, outcome))
+            given.promise, given.workers = promise, able
+            self.given.add(given)
+        promise.add_done_callback(lambda promise: self._end(given, promise))
 
-    def _end(self, promise: Any, task: Task, outcome: "Future[RunResult]") -> None:
+    def _end(self, given: _Given, promise: Any) -> None:
         with self.lock:
-            given = self.given.get(id(outcome))
-            if given is None or given.promise is not promise:
+            if given not in self.given or given.promise is not promise:
                 return  # taken back, or given up
-            del self.given[id(outcome)]
+            self.given.remove(given)
         try:
             result = promise.result()
         except distributed.KilledWorker:
-            outcome.set_exception(
-                WorkerError(
-                    "every worker that tried it was killed, perhaps for want of memory; give workers more of it"
-                )
-            )
+            reason = "every worker that tried it was killed, perhaps for want of memory; give workers more of it"
+            given.outcome.set_exception(WorkerError(reason))
         except (BilateralError, OSError, RuntimeError) as error:
-            outcome.set_exception(error)
+            given.outcome.set_exception(error)
         except Exception as error:  # of the worker, before it came to the run
             if promise.status == "cancelled":
                 with self.lock:
-                    self.given[id(outcome)] = given
+                    self.given.add(given)
                 self._lose(f"the scheduler at {self.where} has gone, or was restarted")
             else:
-                self._refuse(self._ask(task))
-                self._give_again(task, outcome, error)
+                self._refuse(self._ask(given.task), given, error)
         else:
             if isinstance(result, Refusal):
-                self._refuse({result.worker: result.reason})
-                self._give_again(task, outcome, WorkerError(_sentence(result.worker, result.reason)))
+                sentence = _sentence(result.worker, result.reason)
+                self._refuse({result.worker: result.reason}, given, WorkerError(sentence))
             else:
-                outcome.set_result(result)
+                given.outcome.set_result(result)
 
-    def _give_again(self, task: Task, outcome: "Future[RunResult]", error: Exception) -> None:
-        """Give a task to another worker, if any is refused; else its error stands."""
-        try:
-            if self.refused:
-                self._give(task, outcome)
-            else:
-                outcome.set_exception(error)
-        except Exception as failure:  # the scheduler has gone meanwhile
-            outcome.set_exception(ExecutorLostError(f"the scheduler at {self.where} has gone: {failure}"))
-
-    def _refuse(self, reasons: Mapping[str, str]) -> None:
+    def _refuse(self, reasons: Mapping[str, str], given: _Given, error: Exception) -> None:
+        """Give a task to another worker than those, if any is refused; else its error stands."""
         for worker, reason in reasons.items():
             if worker not in self.refused:
                 log.warning("%s; it is not used", _sentence(worker, reason))
         self.refused |= reasons
+        try:
+            if self.refused:
+                self._give(given)
+            else:
+                given.outcome.set_exception(error)
+        except Exception as failure:  # the scheduler has gone meanwhile
+            given.outcome.set_exception(ExecutorLostError(f"the scheduler at {self.where} has gone: {failure}"))
 
     def _ask(self, task: Task) -> dict[str, str]:
         """Ask all workers, at the same time, whether they could do a task; give by address why they could not."""
-        addresses = [each for each, worker in self._workers().items() if self._has_resources(worker)]
+        addresses = self._able(self._workers())
         answers: dict[str, Any] = {}
 
         def ask(address: str) -> None:
@@ -196,19 +181,12 @@ class Tasks:
             thread.join(max(0.0, ends - time.monotonic()))
         there = self._workers()
         reasons = {each: _reason(answers.get(each)) for each in addresses if each in there}
-        self._warn_of_versions({each: found for each, found in answers.items() if isinstance(found, Answer)})
-        return {address: reason for address, reason in reasons.items() if reason is not None}
-
-    def _warn_of_versions(self, answers: Mapping[str, Answer]) -> None:
         for worker, found in answers.items():
-            if found.torch != torch.__version__:
-                log.warning(
-                    "the worker at %s has torch %s, and this machine %s: results may differ in their last bits",
-                    worker,
-                    found.torch,
-                    torch.__version__,
-                )
-                return
+            if isinstance(found, Answer) and found.torch != torch.__version__:
+                text = "the worker at %s has torch %s, and this machine %s: results may differ in their last bits"
+                log.warning(text, worker, found.torch, torch.__version__)
+                break
+        return {address: reason for address, reason in reasons.items() if reason is not None}
 
     def _watch(self) -> None:
         """Give up what nobody will do: where the scheduler has gone or is silent, or no worker comes any more."""
@@ -225,28 +203,23 @@ class Tasks:
                 if not self.closed.is_set():
                     self._lose(f"the scheduler at {self.where} has gone, or was restarted")
                 return
-            able = [address for address, worker in workers.items() if self._is_able(address, worker)]
-            if able:
+            if not self.refused.keys() >= {*self._able(workers)}:
                 last_seen = time.monotonic()
-                self._free(workers)
+                with self.lock:  # give a task anew whose workers have all gone
+                    for given in list(self.given):
+                        if given.workers is not None and not {*given.workers} & {*workers}:
+                            self.given.remove(given)
+                            given.promise.release()
+                            self._give(given)
             elif self.given and not self.queued and time.monotonic() - last_seen > ANOTHER_WORKER_S:
                 self._lose(f"no worker has been at {self.where} for {_minutes(ANOTHER_WORKER_S)}")
                 return
-
-    def _free(self, there: Collection[str]) -> None:
-        """Give a task anew whose workers have all gone."""
-        with self.lock:
-            for given in list(self.given.values()):
-                if given.workers is not None and not set(given.workers) & set(there):
-                    del self.given[id(given.outcome)]
-                    given.promise.release()
-                    self._give(given.task, given.outcome)
 
     def _lose(self, reason: str) -> None:
         text = f"{reason}; what is finished stays: give the same command again when the cluster is there"
         with self.lock:
             self.lost = self.lost or ExecutorLostError(text)
-            left = list(self.given.values())
+            left = list(self.given)
             self.given.clear()
         for given in left:
             given.outcome.set_exception(self.lost)
@@ -258,11 +231,11 @@ class Tasks:
     def _on_scheduler(self, function: Any, *arguments: Any, **options: Any) -> Any:
         return self.client.sync(function, *arguments, **options, callback_timeout=SILENCE_S)
 
-    def _has_resources(self, worker: Mapping[str, Any]) -> bool:
-        return all(worker["resources"].get(name, 0) >= number for name, number in self.resources.items())
-
-    def _is_able(self, address: str, worker: Mapping[str, Any]) -> bool:
-        return address not in self.refused and self._has_resources(worker)
+    def _able(self, workers: Mapping[str, Any]) -> list[str]:
+        """The addresses of those workers that have what a task takes."""
+        needed = self.resources.items()
+        has = {address: worker["resources"] for address, worker in workers.items()}
+        return [each for each, own in has.items() if all(own.get(name, 0) >= number for name, number in needed)]
 
 
 def _reason(found: Any) -> str | None:

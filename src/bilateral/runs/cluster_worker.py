@@ -2,7 +2,6 @@
 
 import asyncio
 import pickle
-import platform
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -77,11 +76,10 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a worker says to a task: the reason why it must not do it, if any, and the versions that it has."""
+    """What a worker says to a task: the reason why it must not do it, if any, and its version of torch."""
 
     reason: str | None
     torch: str
-    python: str
 
 
 class _Call:
@@ -109,7 +107,7 @@ def do_run(task: Task) -> RunResult | Refusal:
 
 async def answer(task: Task) -> Answer:
     """Say in a worker whether it could do a run."""
-    return Answer(await asyncio.to_thread(_refusal, task), str(torch.__version__), platform.python_version())
+    return Answer(await asyncio.to_thread(_refusal, task), str(torch.__version__))
 
 
 # A process draws random numbers and sets its threads for one run at a time, however many tasks Dask gives it.

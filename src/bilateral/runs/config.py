@@ -162,25 +162,22 @@ def _check(values: dict[str, Any], source: str) -> Config:
 
 def dump_config(config: Config) -> str:
     """Write a resolved config as YAML that `read_config` reads back to the same."""
-    values = config.model_dump(mode="json", exclude_none=True)
-    return to_yaml(values)
+    return to_yaml(config.model_dump(mode="json", exclude_none=True))
 
 
 def _own_problems(problems: list[Any]) -> list[Any]:
     """Leave out what only follows from another problem: what is inherited from `training`, what is missing for it."""
-    if any(problem["loc"][:1] == ("training",) for problem in problems):
-        problems = [
-            problem
-            for problem in problems
-            if problem["loc"][:1] != ("pretraining",) and problem["loc"][:2] not in (_END_TO_END, _FINE_TUNING)
-        ]
-    elif any(problem["loc"][:2] == _END_TO_END for problem in problems):
-        problems = [problem for problem in problems if problem["loc"][:2] != _FINE_TUNING]
+    for section, heirs in _HEIRS.items():
+        if any(problem["loc"][: len(section)] == section for problem in problems):
+            problems = [each for each in problems if each["loc"][:1] not in heirs and each["loc"][:2] not in heirs]
     first_hand = [problem for problem in problems if problem["type"] != "missing"]
     return first_hand or problems
 
 
-_END_TO_END, _FINE_TUNING = ("experiment", "end_to_end"), ("experiment", "fine_tuning")
+_HEIRS: dict[tuple[str, ...], list[tuple[str, ...]]] = {
+    ("training",): [("pretraining",), ("experiment", "end_to_end"), ("experiment", "fine_tuning")],
+    ("experiment", "end_to_end"): [("experiment", "fine_tuning")],
+}
 
 
 def _inherit(training: dict[str, Any], own: Any) -> Any:
@@ -225,7 +222,8 @@ def _explain(problem: Any) -> str:
     path = [str(part) for part in problem["loc"] if str(part) not in _UNION_TAGS]
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
-        known = _known_keys(path[:-1])
+        known = _SECTIONS.get(tuple(path[:-1])) or _SECTIONS.get((*path[:-2], "*"), [])
+        known = known if path[:-1] else [*known, *DOCUMENTED_SECTIONS]
         near = difflib.get_close_matches(path[-1], known, n=1)
         section = ".".join(path[:-1])
         elsewhere = difflib.get_close_matches(path[-1], _ALL_KEYS, n=1, cutoff=0.9)
@@ -260,8 +258,3 @@ _ALL_KEYS = {
 }
 # Parts of pydantic's locations that stand for a member of a union, not for a key.
 _UNION_TAGS = {"constrained-float", "function-after", "literal['original']", "float"}
-
-
-def _known_keys(section: list[str]) -> list[str]:
-    keys = _SECTIONS.get(tuple(section)) or _SECTIONS.get((*section[:-1], "*"), [])
-    return keys if section else [*keys, *DOCUMENTED_SECTIONS]

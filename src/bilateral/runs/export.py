@@ -9,24 +9,6 @@ from ..models.build import not_finite
 from ..training import checkpoint
 from .stored import StoredRun
 
-CARD = """# {title}
-
-{hemispheres}, {heads}; {parameters:,} parameters, in half precision. Load it by `bilateral.load("{file}")`.
-
-| | |
-|---|---|
-| data | {data}, fingerprint `{fingerprint}` |
-| protocol | {protocol} |
-| accuracy on the test images, as trained | {accuracies} |
-| seed, run | {seed}, `{run}` |
-| trained | {finished}, by commit `{commit}` on {device} |
-
-Training:
-
-```yaml
-{training}```
-"""
-
 
 def export(run: StoredRun, path: Path) -> Path:
     """Write a run's tested network to `path` (.safetensors) in half precision, and its card beside it (.md); give that.
@@ -52,25 +34,27 @@ def _card(run: StoredRun, file: str, parameters: int) -> str:
     hemispheres = " and ".join(
         f"{side}: {each.arch}, width {each.width:g}" for side, each in config.model.hemispheres.items()
     )
+    levels = config.model.levels
     accuracies = ", ".join(
         f"{level} {100 * record.metrics[name]:.2f} %"
         for level, name in (("fine", "test_acc_fine"), ("coarse", "test_acc_coarse"), ("", "test_acc"))
-        if name in record.metrics and (level or len(config.model.levels) == 1)
+        if name in record.metrics and (level or len(levels) == 1)
     )
-    return CARD.format(
-        title=f"{config.name}: {record.role}, seed {record.seed}",
-        hemispheres=hemispheres[0].upper() + hemispheres[1:],
-        heads=f"head{'s' * (len(config.model.levels) > 1)}: {' and '.join(config.model.levels)}",
-        parameters=parameters,
-        file=file,
-        data=record.data.name,
-        fingerprint=record.data.fingerprint,
-        protocol=config.protocol,
-        accuracies=accuracies.strip() or "not tested",
-        seed=record.seed,
-        run=run.folder.name,
-        finished=record.finished,
-        commit=record.commit,
-        device=record.machine.get("device"),
-        training=to_yaml(config.training.model_dump(mode="json", exclude_none=True)),
-    )
+    return f"""# {config.name}: {record.role}, seed {record.seed}
+
+{hemispheres[0].upper() + hemispheres[1:]}, head{"s" * (len(levels) > 1)}: {" and ".join(levels)}; \
+{parameters:,} parameters, in half precision. Load it by `bilateral.load("{file}")`.
+
+| | |
+|---|---|
+| data | {record.data.name}, fingerprint `{record.data.fingerprint}` |
+| protocol | {config.protocol} |
+| accuracy on the test images, as trained | {accuracies.strip() or "not tested"} |
+| seed, run | {record.seed}, `{run.folder.name}` |
+| trained | {record.finished}, by commit `{record.commit}` on {record.machine.get("device")} |
+
+Training:
+
+```yaml
+{to_yaml(config.training.model_dump(mode="json", exclude_none=True))}```
+"""

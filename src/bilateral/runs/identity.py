@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 
 from ..base.files import file_digest
 from ..base.used_code import code_digest
@@ -36,7 +35,10 @@ APART = (
 
 def run(kind: str, seed: int, model: ModelConfig, parents: Mapping[str, str]) -> str:
     """Digest all that determines a run's result. parents: their identities. Raises CheckpointError."""
-    files = {where: file_digest(path) for where, path in _checkpoint_files(model).items()}
+    named = {"network": model.checkpoint}
+    named |= {side: hemisphere.checkpoint for side, hemisphere in model.hemispheres.items()}
+    named |= {str(number): path for number, path in enumerate(model.members or [])}
+    files = {where: file_digest(find(path)) for where, path in named.items() if path is not None}
     return _digest({"kind": kind, "seed": seed, "files": files, "parents": parents})
 
 
@@ -74,14 +76,6 @@ def named_code(model: ModelConfig) -> tuple[str, ...]:
 def code(classes: tuple[str, ...]) -> str:
     """Digest the code that computes a run whose config names these classes, `package.module:Class`."""
     return code_digest([*ROOTS, *classes], APART)
-
-
-def _checkpoint_files(model: ModelConfig) -> dict[str, Path]:
-    """Every checkpoint file that a network's config names, by where it names it. Raises CheckpointError."""
-    named = {"network": model.checkpoint}
-    named |= {side: hemisphere.checkpoint for side, hemisphere in model.hemispheres.items()}
-    named |= {str(number): path for number, path in enumerate(model.members or [])}
-    return {where: find(path) for where, path in named.items() if path is not None}
 
 
 def _digest(values: object) -> str:

@@ -88,7 +88,9 @@ def _remove_if_left(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         # By the descriptor, so that nobody puts another folder in its place meanwhile.
-        if _is_private(os.fstat(descriptor)) and os.listdir(descriptor) == [_NAME]:  # noqa: PTH208
+        status = os.fstat(descriptor)
+        is_private = status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) == 0o700
+        if is_private and os.listdir(descriptor) == [_NAME]:  # noqa: PTH208
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
             with os.fdopen(os.open(_NAME, flags, dir_fd=descriptor), "rb") as file:
                 left = _is_left(os.fstat(file.fileno())) and not _is_mapped(folder / _NAME) and _holds_dataset(file)
@@ -97,10 +99,6 @@ def _remove_if_left(folder: Path) -> None:
                 folder.rmdir()
     finally:
         os.close(descriptor)
-
-
-def _is_private(status: os.stat_result) -> bool:
-    return status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) == 0o700
 
 
 def _is_left(status: os.stat_result) -> bool:

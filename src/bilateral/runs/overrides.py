@@ -4,13 +4,14 @@ import copy
 import re
 import types
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
 from ..base.errors import ConfigError
-from ..base.yaml_files import YamlError, parse_yaml
+from ..base.yaml_files import parse_yaml
 from ..original.keys import our_key
 
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -29,23 +30,15 @@ def override(values: dict[str, Any], overrides: Sequence[str], root: type[BaseMo
     """
     values = copy.deepcopy(values)
     for text in overrides:
-        _set(values, text, root)
+        key, equals, value = text.partition("=")
+        if not equals or not all(key.split(".")):
+            raise ConfigError(f"the override {text!r} must have the form key=value, such as training.epochs=20")
+        of_variant = _OF_VARIANT.match(key)  # whose settings have dotted keys of their own
+        setting = key[of_variant.end() :] if of_variant else key
+        path = [*of_variant[0].rstrip(".").split("."), setting] if of_variant else key.split(".")
+        annotation = _LISTED.get(key) or _annotation(root, (our_key(setting) or setting).split("."))
+        put(values, path, _or_as_given(annotation, value), f"the override {text!r}")
     return values
-
-
-def _set(values: dict[str, Any], text: str, root: type[BaseModel]) -> None:
-    key, equals, value = text.partition("=")
-    if not equals or not all(key.split(".")):
-        raise ConfigError(f"the override {text!r} must have the form key=value, such as training.epochs=20")
-    of_variant = _OF_VARIANT.match(key)  # whose settings have dotted keys of their own
-    setting = key[of_variant.end() :] if of_variant else key
-    path = [*of_variant[0].rstrip(".").split("."), setting] if of_variant else key.split(".")
-    annotation = _LISTED.get(key) or _annotation(root, (our_key(setting) or setting).split("."))
-    try:
-        read = _read(annotation, value)
-    except ValueError:
-        read = value
-    put(values, path, read, f"the override {text!r}")
 
 
 def put(values: dict[str, Any], path: Sequence[str], value: Any, what: str) -> None:
@@ -74,84 +67,53 @@ def _annotation(section: Any, path: Sequence[str]) -> Any:
 def _read(annotation: Any, given: Any) -> Any:
     """Read text, or the texts in a list or mapping, as a value of a type. Raises ValueError where that cannot be."""
     origin, members = get_origin(annotation), get_args(annotation)
+    is_nothing = given is None or given in ("", "null", "~")
     if annotation is Any:
-        return _guess(given)
+        return parse_yaml(given) if isinstance(given, str) else given
     if origin is Annotated:
         return _read(members[0], given)
     if origin in (Union, types.UnionType):
-        return _read_union(members, given)
-    if annotation in (str, Path):
+        if types.NoneType in members and is_nothing:
+            return None
+        for member in members:
+            if member is not types.NoneType:
+                with suppress(ValueError):
+                    return _read(member, given)
+    elif annotation in (str, Path):
         if isinstance(given, str):
             return given
-        raise ValueError
-    if given is None or given in ("", "null", "~"):
+    elif is_nothing:
         return None
-    if origin is Literal:
-        return _read_literal(members, given)
-    if origin is list or origin is dict or _is_section(annotation):
+    elif origin is Literal:
+        for value in members:
+            if given == str(value):
+                return value
+    elif origin is list or origin is dict or _is_section(annotation):
         return _read_group(annotation, parse_yaml(given, as_text=True) if isinstance(given, str) else given)
-    if not isinstance(given, str):
-        raise ValueError
-    return _read_single(annotation, given)
-
-
-def _read_literal(values: Sequence[Any], given: Any) -> Any:
-    for value in values:
-        if given == str(value):
-            return value
-    raise ValueError
-
-
-def _read_union(members: Sequence[Any], given: Any) -> Any:
-    if types.NoneType in members and (given is None or given in ("", "null", "~")):
-        return None
-    for member in members:
-        if member is not types.NoneType:
-            try:
-                return _read(member, given)
-            except ValueError:
-                continue
+    elif isinstance(given, str):
+        if annotation not in (bool, int, float):
+            return given
+        if annotation is bool and given.lower() in _FLAGS:
+            return _FLAGS[given.lower()]
+        if annotation is float or (annotation is int and _WHOLE.fullmatch(given)):
+            return annotation(given)
     raise ValueError
 
 
 def _read_group(annotation: Any, given: Any) -> Any:
-    members = get_args(annotation)
-    if get_origin(annotation) is list and isinstance(given, list):
+    origin, members = get_origin(annotation), get_args(annotation)
+    if origin is list and isinstance(given, list):
         return [_or_as_given(members[0], each) for each in given]
-    if not isinstance(given, dict) or get_origin(annotation) is list:
+    if origin is list or not isinstance(given, dict):
         raise ValueError
-    if get_origin(annotation) is dict:
-        return {key: _or_as_given(members[1], value) for key, value in given.items()}
-    return {key: _or_as_given(_annotation(annotation, [key]), value) for key, value in given.items()}
+    kinds = {key: members[1] if origin is dict else _annotation(annotation, [key]) for key in given}
+    return {key: _or_as_given(kinds[key], value) for key, value in given.items()}
 
 
 def _or_as_given(annotation: Any, given: Any) -> Any:
     try:
         return _read(annotation, given)
     except ValueError:
-        return given
-
-
-def _read_single(annotation: Any, text: str) -> Any:
-    if annotation is bool:
-        if text.lower() not in _FLAGS:
-            raise ValueError
-        return _FLAGS[text.lower()]
-    if annotation is int:
-        if not _WHOLE.fullmatch(text):
-            raise ValueError
-        return int(text)
-    if annotation is float:
-        return float(text)
-    return text
-
-
-def _guess(given: Any) -> Any:
-    if not isinstance(given, str):
-        return given
-    try:
-        return parse_yaml(given)
-    except YamlError:
         return given
 
 

@@ -36,8 +36,7 @@ class Predictions:
         arrays: dict[str, Any] = {f"logits_{level}": values.numpy() for level, values in self.logits.items()}
         for level, values in self.labels.items():
             arrays[f"labels_{level}"] = values.numpy().astype(np.min_scalar_type(int(values.max())))
-        with whole_file(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+        save_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: Path) -> "Predictions":
@@ -49,7 +48,10 @@ class Predictions:
                 names = [name.removesuffix(".npy") for name in archive.namelist()]
                 if len(set(names)) < len(names) or not set(names) <= set(_NAMES):
                     raise ValueError(f"it holds {', '.join(names)[:200] or 'nothing'}")
-                arrays = {name: _read_array(archive, name) for name in names}
+                arrays = {}
+                for name in names:
+                    with archive.open(f"{name}.npy") as member:
+                        arrays[name] = torch.from_numpy(np.lib.format.read_array(member, allow_pickle=False))
             logits = {level: arrays[f"logits_{level}"] for level in LEVELS if f"logits_{level}" in arrays}
             labels = {level: arrays[f"labels_{level}"].long() for level in LEVELS}
             _check(logits, labels)
@@ -77,13 +79,14 @@ class Predictions:
         return self.logits[level].log_softmax(1)
 
 
+def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write a whole .npz file of arrays, by name."""
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
 Combination = Callable[[Sequence[Predictions], LabelHierarchy], Predictions]
 """Makes one network's predictions, or several networks', those of a row."""
-
-
-def _read_array(archive: ZipFile, name: str) -> Tensor:
-    with archive.open(f"{name}.npy") as member:
-        return torch.from_numpy(np.lib.format.read_array(member, allow_pickle=False))
 
 
 def _check(logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> None:

@@ -114,25 +114,19 @@ class Runner:
             return None
         try:
             record = read_record(folder)
+            wrong = None if record is None else _checkpoint_damage(run.config, folder, record)
         except OutputError as error:
-            self._say_again(run, str(error))
-            return None
-        if record is None:
-            return None
-        wrong = _checkpoint_damage(run.config, folder, record)
-        if wrong is None and run.config.evaluate:
-            wrong = _test_damage(run.config, folder, record)
+            record, wrong = None, str(error)
+        if record and not wrong and run.config.evaluate:
             if not record.metrics:
                 return None  # trained by a command that was not to test
-        if wrong is not None:
-            self._say_again(run, wrong)
+            wrong = _test_damage(run.config, folder, record)
+        if wrong and (run.title, wrong) not in self._told:
+            self._told.add((run.title, wrong))
+            log.warning("%s: %s; so this is made again", run.title, wrong)
+        if record is None or wrong:
             return None
         return RunResult(run, folder, _tested(run.config, folder), record.metrics)
-
-    def _say_again(self, run: Run, why: str) -> None:
-        if (run.title, why) not in self._told:
-            self._told.add((run.title, why))
-            log.warning("%s: %s; so this is made again", run.title, why)
 
     def _run_alone(self, run: Run, identity: str, parents: dict[str, RunResult]) -> RunResult:
         group = run.config.save_dir / run.group
@@ -158,7 +152,10 @@ class Runner:
         if distributed.is_first():
             remove_partial_files(folder)
             (folder / FAILURE).unlink(missing_ok=True)
-            write_text(folder / "config.yaml", dump_config(_with_parents(run, parents)))
+            # With its seed and its parents' checkpoints in it: enough to do it again by `train`.
+            model = with_weights(run.config.model, {prefix: parent.checkpoint for prefix, parent in parents.items()})
+            alone = run.config.model_copy(update={"seeds": [run.seed], "model": model})
+            write_text(folder / "config.yaml", dump_config(alone))
             log.info("%s: %s", run.title, folder)
         # A finished run that only lacks its test is not trained again.
         if run.config.train and tested is not None and not distributed.from_first(lambda: _is_trained(run, folder)):
@@ -181,12 +178,11 @@ class Runner:
         """
         metrics = {}
         if run.config.evaluate:
-            evaluation = evaluate_run(run, self.dataset, tested)
-            metrics = evaluation.metrics("test", self.dataset.hierarchy)
-            Predictions(evaluation.logits, evaluation.labels).save(folder / PREDICTIONS)
-            if _holds_out(run.config):
-                held_out = evaluate_run(run, self.dataset, tested, held_out=True)
-                Predictions(held_out.logits, held_out.labels).save(folder / HELD_OUT)
+            for name in _predicted(run.config):
+                evaluation = evaluate_run(run, self.dataset, tested, held_out=name == HELD_OUT)
+                Predictions(evaluation.logits, evaluation.labels).save(folder / name)
+                if name == PREDICTIONS:
+                    metrics = evaluation.metrics("test", self.dataset.hierarchy)
             write_text(folder / "result.yaml", to_yaml([metrics]))
         trained = read_record(folder)
         weights = [f"{CHECKPOINTS}/{tested.name}"] if tested is not None and run.config.train else []
@@ -227,12 +223,6 @@ def commit() -> str | None:
         return None
 
 
-def _with_parents(run: Run, parents: dict[str, RunResult]) -> Config:
-    """The run's config with its seed and its parents' checkpoints in it: enough to do it again by `train`."""
-    model = with_weights(run.config.model, {prefix: parent.checkpoint for prefix, parent in parents.items()})
-    return run.config.model_copy(update={"seeds": [run.seed], "model": model})
-
-
 def _name(config: Config) -> Literal["best", "last"]:
     """Which checkpoint the protocol tests."""
     return "last" if config.protocol == "original" else "best"
@@ -247,9 +237,9 @@ def _tested(config: Config, folder: Path) -> Path | None:
     return folder / CHECKPOINTS / f"{_name(config)}.safetensors"
 
 
-def _holds_out(config: Config) -> bool:
-    """Whether there are images that neither train nor test, so that more may be fitted on them."""
-    return config.protocol == "clean"
+def _predicted(config: Config) -> list[str]:
+    """The files of predictions: of the test, and of images that neither train nor test, if the protocol has any."""
+    return [PREDICTIONS, HELD_OUT] if config.protocol == "clean" else [PREDICTIONS]
 
 
 def _checkpoint_damage(config: Config, folder: Path, record: RunRecord) -> str | None:
@@ -269,9 +259,10 @@ def _checkpoint_damage(config: Config, folder: Path, record: RunRecord) -> str |
 
 def _test_damage(config: Config, folder: Path, record: RunRecord) -> str | None:
     """What is wrong with the stored predictions of a finished run, or with the metrics made of them, in a clause."""
-    if _holds_out(config) and HELD_OUT not in record.digests:
+    files = _predicted(config)
+    if HELD_OUT in files and HELD_OUT not in record.digests:
         return f"{folder} has no predictions of the images that were held out, which earlier versions did not keep"
-    for name in (PREDICTIONS, HELD_OUT) if _holds_out(config) else (PREDICTIONS,):
+    for name in files:
         wrong = damage(folder, record, name)
         if wrong is not None:
             return wrong
@@ -294,10 +285,16 @@ def _is_trained(run: Run, folder: Path) -> bool:
         record = read_record(folder)
         if record is not None and _checkpoint_damage(run.config, folder, record) is None:
             return True
-    wrong = "" if (folder / FILE).exists() else _damage_before_the_end(folder / CHECKPOINTS)
-    if wrong:
-        log.warning("%s: %s; so its training starts anew", run.title, wrong)
-    if wrong or (folder / FILE).exists():
+    is_damaged, last = (folder / FILE).exists(), folder / CHECKPOINTS / "last.safetensors"
+    if not is_damaged and last.exists():  # a training that goes on
+        try:
+            training = checkpoint.read(last).training
+            if training is not None and training.kept:
+                checkpoint.read(folder / CHECKPOINTS / "best.safetensors")
+        except CheckpointError as error:
+            log.warning("%s: %s; so its training starts anew", run.title, error)
+            is_damaged = True
+    if is_damaged:
         with writing(folder):
             # The record goes last, so that a kill in between leaves a run that is known to be damaged.
             for name in (CHECKPOINTS, "tensorboard"):
@@ -305,20 +302,6 @@ def _is_trained(run: Run, folder: Path) -> bool:
                     shutil.rmtree(folder / name)
             (folder / FILE).unlink(missing_ok=True)
     return False
-
-
-def _damage_before_the_end(folder: Path) -> str:
-    """What is wrong with the checkpoints of a training that goes on, in a clause; "" if nothing is."""
-    last, best = folder / "last.safetensors", folder / "best.safetensors"
-    if not last.exists():
-        return ""
-    try:
-        training = checkpoint.read(last).training
-        if training is not None and training.kept:
-            checkpoint.read(best)
-    except CheckpointError as error:
-        return str(error)
-    return ""
 
 
 def find_folder(run: Run, identity: str) -> Path | None:

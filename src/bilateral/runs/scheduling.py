@@ -165,11 +165,10 @@ class _Schedule:
 
     def _give_up_children(self) -> None:
         for identity, parents in list(self.waiting.items()):
-            failed = [self.done[each] for each in parents if isinstance(self.done.get(each), Failure)]
+            failed = sorted(self.plan[each].title for each in parents if isinstance(self.done.get(each), Failure))
             if failed:
                 del self.waiting[identity]
-                titles = sorted(failure.run.title for failure in failed)
-                self._note(identity, Failure(self.plan[identity], f"{titles[0]}, which it needs, failed"))
+                self._note(identity, Failure(self.plan[identity], f"{failed[0]}, which it needs, failed"))
 
     def _fail(self, identity: str, error: Exception) -> None:
         run = self.plan[identity]

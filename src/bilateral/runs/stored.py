@@ -53,20 +53,18 @@ class StoredRun:
     @cached_property
     def predictions(self) -> Predictions:
         """What it said of the test images. Raises OutputError where it was not tested, or the file was changed."""
-        wrong = damage(self.folder, self.record, PREDICTIONS)
-        if wrong is not None:
-            raise OutputError(f"{wrong}; {REMEDY}")
-        return Predictions.load(self.folder / PREDICTIONS)
+        return self._predictions(PREDICTIONS)
 
     @cached_property
     def held_out(self) -> Predictions | None:
         """What it said of the images that validated; None where none were held out, or an older version did not ask."""
-        if HELD_OUT not in self.record.digests:
-            return None
-        wrong = damage(self.folder, self.record, HELD_OUT)
+        return self._predictions(HELD_OUT) if HELD_OUT in self.record.digests else None
+
+    def _predictions(self, name: str) -> Predictions:
+        wrong = damage(self.folder, self.record, name)
         if wrong is not None:
             raise OutputError(f"{wrong}; {REMEDY}")
-        return Predictions.load(self.folder / HELD_OUT)
+        return Predictions.load(self.folder / name)
 
     @cached_property
     def description(self) -> Description:

@@ -60,12 +60,7 @@ def load_data(config: Config) -> HierarchicalDataset:
     """Open the config's data set, and say what it is."""
     dataset = sources.load(config.data)
     hierarchy = dataset.hierarchy
-    log.info(
-        "data: %s, %s training and %s test images, %d fine and %d coarse labels",
-        dataset.name,
-        f"{len(dataset.train):,}",
-        f"{len(dataset.test):,}",
-        hierarchy.fine_count,
-        hierarchy.coarse_count,
-    )
+    counts = [f"{len(images):,}" for images in (dataset.train, dataset.test)]
+    text = "data: %s, %s training and %s test images, %d fine and %d coarse labels"
+    log.info(text, dataset.name, *counts, hierarchy.fine_count, hierarchy.coarse_count)
     return dataset

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from logging.handlers import QueueHandler
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Empty
@@ -28,6 +29,7 @@ from .plan import Run
 from .runner import Runner, RunResult
 from .scheduling import Executor, ExecutorLostError, Submit, run_plan, sendable, told, with_parents
 
+_SPAWN = multiprocessing.get_context("spawn")
 START_S = 300.0
 """How long all worker processes together may take until the first of them is ready."""
 _STARTS = 2
@@ -54,11 +56,8 @@ def local(runner: Runner, runs: Sequence[Run], workers: int | Literal["auto"]) -
     With one worker, and where torchrun started us, runs are done in this process.
     """
     plan = with_parents(runner, runs)
-    count = (
-        1
-        if distributed.world_size() > 1
-        else min(_automatic(plan.values()) if workers == "auto" else workers, len(plan))
-    )
+    wanted = _automatic(plan.values()) if workers == "auto" else workers
+    count = 1 if distributed.world_size() > 1 else min(wanted, len(plan))
 
     @contextmanager
     def execute(missing: Mapping[str, Run]) -> Iterator[Submit]:
@@ -84,19 +83,16 @@ def _run_here(runner: Runner, run: Run) -> "Future[RunResult]":
     future: Future[RunResult] = Future()
     try:
         future.set_result(runner.run(run, check=False))
-    except SystemExit as error:  # of own code
-        future.set_exception(sendable(error))
-    except Exception as error:
-        future.set_exception(told(run, error))
+    except (Exception, SystemExit) as error:  # own code may exit
+        future.set_exception(told(run, error) if isinstance(error, Exception) else sendable(error))
     return future
 
 
 @contextmanager
 def _worker_processes(runner: Runner, count: int) -> Iterator[Submit]:
-    context = multiprocessing.get_context("spawn")
-    messages = context.Queue()
+    messages = _SPAWN.Queue()
     # Nobody else holds this end: when it is closed, by us or by our death, the workers end.
-    workers_end, lifeline = context.Pipe(duplex=False)
+    workers_end, lifeline = _SPAWN.Pipe(duplex=False)
     threads = max(1, torch.get_num_threads() // count)
     with _shown(messages), mapped(runner.dataset) as path:
         pool = _Pool(count, (path, runner.waits, threads, messages, workers_end))
@@ -105,18 +101,17 @@ def _worker_processes(runner: Runner, count: int) -> Iterator[Submit]:
             with _uninterrupted():
                 return pool.submit(run)
 
-        finished = False
         try:
             yield submit
-            finished = True
-        except BrokenProcessPool as error:
+        except BaseException as error:
+            lifeline.close()
+            if not isinstance(error, BrokenProcessPool):
+                raise
             raise pool.loss() or WorkerError(
                 "a worker process was killed, perhaps for want of memory; the same command goes on from the last "
                 "checkpoints, and with workers=1 it needs less"
             ) from error
         finally:
-            if not finished:
-                lifeline.close()
             pool.shutdown()
 
 
@@ -124,9 +119,7 @@ class _Pool:
     """Worker processes, started anew when one of them was killed; but not if they never get as far as their work."""
 
     def __init__(self, count: int, arguments: tuple[Any, ...]) -> None:
-        self.count, self.arguments = count, arguments
-        self.context = multiprocessing.get_context("spawn")
-        self.failed_starts = 0
+        self.count, self.arguments, self.failed_starts = count, arguments, 0
         self._start()
 
     def submit(self, run: Run) -> "Future[RunResult]":
@@ -161,26 +154,23 @@ class _Pool:
         self.executor.shutdown(cancel_futures=True)
 
     def _start(self) -> None:
-        numbers, ready = self.context.Queue(), self.context.Semaphore(0)
+        numbers, got_ready = _SPAWN.Queue(), _SPAWN.Semaphore(0)
         for number in range(self.count):
             numbers.put(number)
-        self.executor = ProcessPoolExecutor(self.count, self.context, _start, (*self.arguments, numbers, ready))
-        self.ready, self.hung, self.closed = threading.Event(), threading.Event(), threading.Event()
+        self.executor = ProcessPoolExecutor(self.count, _SPAWN, _start, (*self.arguments, numbers, got_ready))
+        self.ready, self.hung, self.closed = ready, hung, closed = [threading.Event() for _ in range(3)]
         others = set(multiprocessing.active_children())
-        arguments = (ready, others, self.ready, self.hung, self.closed)
-        threading.Thread(target=_watch_start, args=arguments, daemon=True).start()
 
+        def watch() -> None:
+            """Note that a worker is ready; if none is in time, end them all."""
+            if got_ready.acquire(timeout=START_S):
+                ready.set()
+            elif not closed.is_set() and (workers := set(multiprocessing.active_children()) - others):
+                hung.set()
+                for worker in workers:
+                    worker.kill()
 
-def _watch_start(
-    semaphore: Any, others: set[Any], ready: threading.Event, hung: threading.Event, closed: threading.Event
-) -> None:
-    """Note that a worker is ready; if none is in time, end them all."""
-    if semaphore.acquire(timeout=START_S):
-        ready.set()
-    elif not closed.is_set() and (workers := set(multiprocessing.active_children()) - others):
-        hung.set()
-        for worker in workers:
-            worker.kill()
+        threading.Thread(target=watch, daemon=True).start()
 
 
 class MessengerProgress:
@@ -193,13 +183,9 @@ class MessengerProgress:
         return lambda *arguments: self.messages.put((name, arguments))
 
 
-class _Forward(logging.Handler):
-    def __init__(self, progress: MessengerProgress) -> None:
-        super().__init__()
-        self.progress = progress
-
+class _Forward(QueueHandler):
     def emit(self, record: logging.LogRecord) -> None:
-        self.progress.log(record.getMessage())
+        self.queue.put_nowait(("log", (record.getMessage(),)))
 
 
 _runner: Runner
@@ -214,7 +200,7 @@ def _start(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where no mask is inherited; the main process ends us
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     progress = MessengerProgress(messages)
-    logging.basicConfig(level=logging.INFO, handlers=[_Forward(progress)], force=True)
+    logging.basicConfig(level=logging.INFO, handlers=[_Forward(messages)], force=True)
     warnings.showwarning = lambda message, *_, **__: progress.log(f"warning: {message}")
     try:
         torch.set_num_threads(threads)
