@@ -98,7 +98,7 @@ def test_figures_differ_and_are_their_own_mirror_images(settings):
     figures = [navon._figure(large, small, options) for large in forms for small in forms]
     for figure in figures:
         assert np.allclose(figure, figure[:, ::-1], atol=1e-5)
-        assert 0 <= figure.min() and figure.max() <= 1
+        assert figure.min() >= 0 and figure.max() <= 1
     for one, other in itertools.combinations(figures, 2):
         assert np.abs(one - other).sum() > 20
 

@@ -39,6 +39,8 @@ ANALYSES: Sequence[str] = (
     "head_shares",
     "ablation",
     "specialisation",
+    "global_local",
+    "frequencies",
     "cka",
     "probes",
     "cosine",

@@ -32,7 +32,17 @@ FORMS = ("csv", "svg", "png")
 _SHARED = (
     *(
         f"analysis/{name}.py"
-        for name in ("activations", "attacks", "fonts", "gradcam", "heads", "outcomes", "pictures")
+        for name in (
+            "activations",
+            "attacks",
+            "fonts",
+            "gradcam",
+            "heads",
+            "outcomes",
+            "pictures",
+            "probes",
+            "silenced",
+        )
     ),
     *("analysis/opening.py", "analysis/study.py", "analysis/style.py"),
     *("base/statistics.py", "data/corruptions.py", "experiments/measures.py", "runs/predictions.py"),

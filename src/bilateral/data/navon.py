@@ -2,8 +2,8 @@
 
 Every identity comes on the global level (the large form) with every identity on the local one (the small forms), each
 pair as often, so that neither tells of the other. The fine label is the pair, the coarse label one identity of it.
-A figure is *congruent* if both are the same. All identities have equally many small forms on equally much area, and each
-is its own mirror image. All else is nuisance, drawn alike for every class: place, colours, noise.
+A figure is *congruent* if both are the same. All identities have as many small forms, on as much area, and each is its
+own mirror image. All else is nuisance, drawn alike for every class: place, colours, noise.
 
     data: {name: navon, options: {level: global, salience: 0.25}}
 """
@@ -58,8 +58,8 @@ class Options(Section):
     jitter: Annotated[Whole, Field(ge=0)] = 1
     """How far from the middle the large form may stand, down and across; whole pixels are drawn."""
     salience: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Of the global level: how far the large form, filled, stands out from the background, as a share of `contrast`. The
-    small forms stand out from the filling by the rest, 1 - salience. 0: there is no filling, as in Navon 1977."""
+    """Of the global level: how far the large form, filled, stands out from the background, as a share of `contrast`.
+    The small forms stand out from the filling by the rest, 1 - salience. 0: there is no filling, as in Navon 1977."""
     contrast: Annotated[float, Field(gt=0, le=1)] = 0.6
     """Difference between the small forms and the background, in every channel."""
     colours: Literal["random", "grey"] = "random"
@@ -202,10 +202,10 @@ def _grid(form: tuple[Line, ...], places: int) -> NDArray[np.bool_]:
 
 def _cover(form: tuple[Line, ...], x: Array, y: Array, radius: float) -> Array:
     """How much of a pixel at x, y (pixels from the form's middle) the lines of a form of this radius cover."""
-    distance = np.float64(np.inf)
+    distances = []
     for x1, y1, x2, y2 in form:
         ahead, down = radius * (x2 - x1), radius * (y2 - y1)
         x_from, y_from = x - radius * x1, y - radius * y1
         along = np.clip((x_from * ahead + y_from * down) / (ahead * ahead + down * down), 0, 1)
-        distance = np.minimum(distance, np.sqrt((x_from - along * ahead) ** 2 + (y_from - along * down) ** 2))
-    return np.clip(0.5 + _LINE - distance, 0, 1)
+        distances.append(np.sqrt((x_from - along * ahead) ** 2 + (y_from - along * down) ** 2))
+    return np.clip(0.5 + _LINE - np.min(distances, axis=0), 0, 1)
