@@ -8,7 +8,7 @@ from bilateral.analysis.base import ANALYSES, Analysis, find_analysis, own_analy
 from bilateral.base.errors import ConfigError
 
 HELPERS = {"base", "study", "recorded", "running", "style", "fonts", "activations", "heads", "gradcam", "pictures"}
-HELPERS |= {"__init__", "attacks", "opening"}
+HELPERS |= {"__init__", "attacks", "opening", "silenced"}
 
 
 def test_every_file_that_is_no_helper_is_an_analysis():

@@ -139,7 +139,7 @@ def test_half_of_what_is_above_chance(passing, accuracies, expected):
 
 def test_the_sentence_has_both_filters_and_the_difference_between_the_sides(table):
     text = tell(table)
-    assert "fine head, low-pass: " in text and "without right none" in text.partition("coarse head, low-pass: ")[2]
+    assert "fine head, low-pass: " in text and "without right –" in text.partition("coarse head, low-pass: ")[2]
     table = made({"low-pass": [90, 10, 30, 70, 90], "high-pass": [90, 90, 70, 30, 10]})
     table = table.drop_duplicates(["filter", "cutoff", "silenced"])
     assert "low-pass: 2.8, without left 2.8, without right 2.8, a difference of +0.0 (one seed)" in tell(table)

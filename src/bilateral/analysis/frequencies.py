@@ -125,14 +125,14 @@ def tell(table: pd.DataFrame) -> str:
     for level in LEVELS:
         for passing in FILTERS if level in set(table["level"]) else ():
             found = {silenced: half_cutoffs(table, level, passing, silenced).dropna() for silenced in SILENCED}
-            whole, left, right = (f"{each.mean():.1f}" if len(each) else "none" for each in found.values())
+            whole, left, right = (f"{each.mean():.1f}" if len(each) else "–" for each in found.values())
             text = f"{level} head, {passing}: {whole}, without left {left}, without right {right}"
             difference = (found["left"] - found["right"]).dropna()
             if len(difference):
                 text += f", a difference of {told(difference.tolist())}"
             texts.append(text)
     return (
-        "Cut-offs, in cycles per image, at which half of the accuracy above chance is left (none: at none tried): "
+        "Cut-offs, in cycles per image, at which half of the accuracy above chance is left (–: at none of those tried): "
         f"{'; '.join(texts)}."
     )
 
