@@ -132,7 +132,7 @@ def tell(table: pd.DataFrame) -> str:
                 text += f", a difference of {told(difference.tolist())}"
             texts.append(text)
     return (
-        "Cut-offs, in cycles per image, at which half of the accuracy above chance is left (–: at none of those tried): "
+        "Cut-offs, in cycles per image, at which half of the accuracy above chance is left (–: there is no such one): "
         f"{'; '.join(texts)}."
     )
 
