@@ -8,7 +8,7 @@ from bilateral.analysis.base import ANALYSES, Analysis, find_analysis, own_analy
 from bilateral.base.errors import ConfigError
 
 HELPERS = {"base", "study", "running", "style", "activations", "heads", "gradcam"}
-HELPERS |= {"__init__", "opening"}
+HELPERS |= {"__init__", "opening", "silenced"}
 
 
 def test_every_file_that_is_no_helper_is_an_analysis():

@@ -43,6 +43,8 @@ _ABOUT = {
     ),
     "ablation": ("One hemisphere silenced", "What does each head lose without each hemisphere?"),
     "specialisation": ("Specialisation", "Which hemisphere is for which labels?"),
+    "global_local": ("Global and local", "Which hemisphere knows the large form, and which the small ones?"),
+    "frequencies": ("Spatial frequencies", "Which spatial frequencies does each head need?"),
     "cka": ("Similarity of stages", "How alike are left and right, beside two seeds of one kind?"),
     "probes": ("Linear probes", "What can be read from each stage of each hemisphere?"),
     "cosine": ("Distances within a class", "Do left and right bring the same images together?"),

@@ -21,7 +21,7 @@ class DataConfig(Section):
     """A data source and its settings. A setting that the named source does not read is an error."""
 
     name: Text = "shapes"
-    """shapes | cifar100 | folders, or `package.module:function` for one of your own."""
+    """shapes | navon | cifar100 | folders, or `package.module:function` for one of your own."""
     root: UserPath | None = None
     """The folder (or CIFAR-100's tar.gz) that holds the data."""
     download: bool = False
@@ -37,7 +37,7 @@ class DataConfig(Section):
     """Threads that decode image files."""
     shapes: ShapesConfig = ShapesConfig()
     options: dict[str, Any] = Field(default={})
-    """The settings of a source of your own."""
+    """The settings of `navon`, or of a source of your own."""
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
     split_seed: Annotated[Whole, Field(ge=-(2**63), lt=2**64)] = 0
     """Chooses the held-out validation images, whatever seed a run has."""

@@ -19,6 +19,7 @@ class Source(NamedTuple):
 
 SOURCES: dict[str, Source] = {
     "shapes": Source("bilateral.data.shapes:load", frozenset({"shapes"})),
+    "navon": Source("bilateral.data.navon:load", frozenset({"options"})),
     "cifar100": Source("bilateral.data.cifar100:load", frozenset({"root", "download"})),
     "folders": Source(
         "bilateral.data.folders:load",

@@ -27,11 +27,15 @@ class Costs:
 
     def __init__(self, config: Config, dataset: HierarchicalDataset) -> None:
         self.config, self.dataset = config, dataset
+        self._networks: dict[ModelConfig, NetworkCost] = {}
 
     def network(self, model: ModelConfig) -> NetworkCost:
         """Count what a network costs with the data set's classes and images."""
-        hierarchy, (channels, height, width) = self.dataset.hierarchy, self.dataset.train.images.shape[1:]
-        return network_cost(model, hierarchy.fine_count, hierarchy.coarse_count, (height, width), channels)
+        if model not in self._networks:
+            hierarchy, (channels, *size) = self.dataset.hierarchy, self.dataset.train.images.shape[1:]
+            counts = hierarchy.fine_count, hierarchy.coarse_count
+            self._networks[model] = network_cost(model, *counts, (size[0], size[1]), channels)
+        return self._networks[model]
 
     def run(self, run: Run) -> RunCost:
         """Count what a run costs by itself, its parents left out."""

@@ -67,6 +67,7 @@ class Runner:
         self.progress = progress or TerminalProgress()
         self._results: dict[str, RunResult] = {}
         self._told: set[tuple[str, str]] = set()
+        self._sound: set[tuple[Config, frozenset[str]]] = set()
 
     def check(self, runs: Iterable[Run]) -> None:
         """Find what would stop any of `runs`, or of their parents, before the first one starts.
@@ -79,8 +80,9 @@ class Runner:
             self.check(run.parents.values())
             if run.config.model.mode_hemis == "ensemble":
                 checkpoint.load_ensemble(run.config.model.members or [], own_code=run.config.own_code)
-            else:
+            elif (kind := (run.config, frozenset(run.parents))) not in self._sound:
                 check_network(run, self.dataset)
+                self._sound.add(kind)  # of whatever seed
             run.identity(self.dataset.fingerprint)  # which looks for the checkpoints that the run starts from
 
     def identity(self, run: Run) -> str:
