@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..base.errors import CheckpointError
-from ..base.files import open_plain
+from ..base.files import open_plain, reading
 from ..base.pickles import ForeignObjectError
 from ..base.text import shown
 from .torch_pickle import StoredTensor, TensorPickle
@@ -122,10 +122,8 @@ class TorchFile:
 @contextmanager
 def open_torch_file(path: Path) -> Iterator[TorchFile]:
     """Open a file for the time of a block. Raises CheckpointError if it cannot be read or holds more than data."""
-    try:
+    with reading(path, CheckpointError):
         file = open_plain(path)
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
     with file:
         try:
             opened = TorchFile(path, file)
