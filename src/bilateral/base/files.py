@@ -15,7 +15,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from .errors import OutputError
+from .errors import BilateralError, OutputError
 
 log = logging.getLogger(__name__)
 MOST_TEXT = 2**26
@@ -29,7 +29,19 @@ def writing(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _output_error(place, error) from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutputError(f"no space left to write {place}; free some, then run the same command again") from error
+        reason = error.strerror or str(error)
+        raise OutputError(f"cannot write {place}: {reason}; choose a folder that can be written") from error
+
+
+@contextmanager
+def reading(place: Path, kind: type[BilateralError]) -> Iterator[None]:
+    """Turn the system's refusal to read `place` into an error of this kind."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"cannot read {error.filename or place}: {error.strerror or error}") from error
 
 
 @contextmanager
@@ -46,7 +58,9 @@ def whole_file(path: Path) -> Iterator[Path]:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             # Some libraries write for the owner alone.
-            temporary.chmod(0o666 & ~_umask())
+            mask = os.umask(0)
+            os.umask(mask)
+            temporary.chmod(0o666 & ~mask)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -119,10 +133,10 @@ def read_json_lines(path: Path) -> list[dict[str, float]]:
     return found
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a plain file's bytes, hexadecimal. Raises OSError as `open_plain` does."""
+def file_digest(path: Path, kind: str = "sha256") -> str:
+    """Digest a plain file's bytes, hexadecimal. Raises OSError as `open_plain` does."""
     with open_plain(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
 
 
 def to_json(values: Any, indent: int | None = None) -> str:
@@ -199,16 +213,3 @@ def _finite(values: Any) -> Any:
     if isinstance(values, list | tuple):
         return [_finite(value) for value in values]
     return None if isinstance(values, float) and not math.isfinite(values) else values
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _output_error(place: Path, error: OSError) -> OutputError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return OutputError(f"no space left to write {place}; free some, then run the same command again")
-    reason = error.strerror or str(error)
-    return OutputError(f"cannot write {place}: {reason}; choose a folder that can be written")

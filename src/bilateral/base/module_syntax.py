@@ -63,19 +63,22 @@ class ModuleSyntax:
             nodes = list(ast.walk(statement))
             names = {node.name for node in nodes if isinstance(node, _DEFINITIONS)}
             names |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-            for name, target in self._imports(nodes):
+            idle = _is_idle(statement)
+            for name, target, loaded in self._imports(nodes):
                 self.imported.setdefault(name, []).append(target)
-            if not _is_idle(statement):
-                self.loaded |= self._loads(nodes)
-                if not (isinstance(statement, ast.Import | ast.ImportFrom) or _is_text(statement) or _binds(statement)):
-                    self.bound[EFFECTS].append(statement)
+                if not idle:
+                    self.loaded |= loaded
+            imports = isinstance(statement, ast.Import | ast.ImportFrom)
+            if not (idle or imports or _is_text(statement) or _binds(statement)):
+                self.bound[EFFECTS].append(statement)
         for name in names:
             self.bound.setdefault(name, []).append(statement)
 
     def _read(self, statement: ast.stmt) -> Definition:
-        nodes, local = list(ast.walk(statement)), dict[str, list[Mention]]()
-        for name, target in self._imports(nodes):
+        nodes, local, followed = list(ast.walk(statement)), dict[str, list[Mention]](), set[Mention]()
+        for name, target, loaded in self._imports(nodes):
             local.setdefault(name, []).append(target)
+            followed |= loaded
         seen = {*self._globals(statement), *local}
         annotations = _strip(nodes)
 
@@ -85,8 +88,8 @@ class ModuleSyntax:
             return {(module, (*names, *chain[1:]) or (ALL,)) for module, names in starts}
 
         mentions = {each for chain in _dotted_names(statement) if chain[0] in seen for each in targets(chain)}
-        followed = {each for node in annotations for chain in _dotted_names(node) for each in targets(chain)}
-        return Definition("".join(_text(statement)), mentions, followed | self._loads(nodes))
+        followed |= {each for node in annotations for chain in _dotted_names(node) for each in targets(chain)}
+        return Definition("".join(_text(statement)), mentions, followed)
 
     def _globals(self, statement: ast.stmt) -> set[str]:
         """The names in a statement that may be the module's: those that are not local to its functions."""
@@ -98,32 +101,22 @@ class ModuleSyntax:
         header = [node for node in ast.iter_child_nodes(statement) if node not in statement.body]
         return {chain[0] for node in header for chain in _dotted_names(node)} | self._global_names[statement.name]
 
-    def _imports(self, nodes: list[ast.AST]) -> Iterator[tuple[str, Mention]]:
-        """Each name that is imported, and what it is; () stands for the module itself."""
+    def _imports(self, nodes: list[ast.AST]) -> Iterator[tuple[str, Mention, set[Mention]]]:
+        """Each name that is imported, what it is, and the modules that this loads.
+
+        () stands for a module itself, ALL for one that `*` is imported from.
+        """
         for node in nodes:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     module = alias.name if alias.asname else alias.name.partition(".")[0]
-                    yield alias.asname or module, (module, ())
+                    yield alias.asname or module, (module, ()), {(alias.name, (EFFECTS,))}
             elif isinstance(node, ast.ImportFrom):
+                start = [self.package.rsplit(".", node.level - 1)[0]] if node.level else []
+                module = ".".join([*start, *([node.module] if node.module else [])])
                 for alias in node.names:
-                    yield alias.asname or alias.name, (self._module(node), (alias.name,))
-
-    def _loads(self, nodes: list[ast.AST]) -> set[Mention]:
-        """The modules that are imported; ALL of one that `*` is imported from."""
-        found: set[Mention] = set()
-        for node in nodes:
-            if isinstance(node, ast.Import):
-                found |= {(alias.name, (EFFECTS,)) for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                module = self._module(node)
-                found |= {(f"{module}.{alias.name}", (EFFECTS,)) for alias in node.names if alias.name != ALL}
-                found.add((module, (ALL if node.names[0].name == ALL else EFFECTS,)))
-        return found
-
-    def _module(self, node: ast.ImportFrom) -> str:
-        start = [self.package.rsplit(".", node.level - 1)[0]] if node.level else []
-        return ".".join([*start, *([node.module] if node.module else [])])
+                    inner = {(module, (ALL,))} if alias.name == ALL else {(f"{module}.{alias.name}", (EFFECTS,))}
+                    yield alias.asname or alias.name, (module, (alias.name,)), {(module, (EFFECTS,)), *inner}
 
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)

@@ -4,14 +4,12 @@ import hashlib
 import os
 import tarfile
 import zlib
-from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO, NamedTuple
 
 from ..base.errors import DataError
-from ..base.files import open_plain
+from ..base.files import file_digest, open_plain, reading
 
 FOLDER, ARCHIVE = "cifar-100-python", "cifar-100-python.tar.gz"
 _PIECE = 2**20
@@ -49,7 +47,7 @@ def find(root: Path) -> Path | None:
 
     root: either of the two, or the folder that holds one. Raises DataError where it cannot be looked into.
     """
-    with _reading(root):
+    with reading(root, DataError):
         if root.exists() and not root.is_dir():
             return root
         for folder in (root, root / FOLDER):
@@ -75,7 +73,7 @@ def read_files(place: Path) -> dict[str, RawFile]:
 
     Raises DataError for what cannot be read, is truncated or corrupt, or is an archive with unsafe members.
     """
-    with _reading(place), ThreadPoolExecutor() as pool:
+    with reading(place, DataError), ThreadPoolExecutor() as pool:
         return _read_folder(place, pool) if place.is_dir() else _read_archive(place, pool)
 
 
@@ -124,17 +122,13 @@ def _read_archive(archive: Path, pool: Executor) -> dict[str, RawFile]:
         size = os.fstat(file.fileno()).st_size
         if size > _MAX_BYTES:
             raise DataError(f"{archive} has {size:,} bytes, which CIFAR-100's archive never has; fetch it again")
-        md5 = pool.submit(_md5_of_file, archive) if size == OFFICIAL_ARCHIVE.size else None
-        return _unpack_checked(archive, file, pool, md5)
-
-
-def _unpack_checked(archive: Path, file: BinaryIO, pool: Executor, md5: Future[str] | None) -> dict[str, RawFile]:
-    try:
-        return _unpack(archive, file, pool)
-    finally:
-        # A wrong sum says more than whatever went wrong while unpacking.
-        if md5 is not None and md5.result() != OFFICIAL_ARCHIVE.md5:
-            raise _wrong_checksum(str(archive), md5.result(), OFFICIAL_ARCHIVE)
+        md5 = pool.submit(file_digest, archive, "md5") if size == OFFICIAL_ARCHIVE.size else None
+        try:
+            return _unpack(archive, file, pool)
+        finally:
+            # A wrong sum says more than whatever went wrong while unpacking.
+            if md5 is not None and md5.result() != OFFICIAL_ARCHIVE.md5:
+                raise _wrong_checksum(str(archive), md5.result(), OFFICIAL_ARCHIVE)
 
 
 def _unpack(archive: Path, file: BinaryIO, pool: Executor) -> dict[str, RawFile]:
@@ -152,7 +146,7 @@ def _unpack(archive: Path, file: BinaryIO, pool: Executor) -> dict[str, RawFile]
                     where = f"{archive}: {member.name}"
                     content = _read_exactly(tar.extractfile(member), member.size, where)
                     files[name] = RawFile(name, where, content, pool.submit(_md5, content))
-        unpacked.allow_all()
+        unpacked.allowed = _MOST_HEADERS + _MAX_BYTES
         while unpacked.read(_PIECE):
             pass
     except (EOFError, zlib.error, tarfile.TarError, ValueError, ArithmeticError, LookupError) as error:
@@ -172,19 +166,15 @@ class _Unpacked:
 
     def __init__(self, file: BinaryIO, where: Path) -> None:
         self._file, self._where = file, where
-        self._total, self._allowed, self._members = 0, _MOST_HEADERS, 0
+        self._total, self.allowed, self._members = 0, _MOST_HEADERS, 0
         self._gzip: Any = zlib.decompressobj(wbits=31)
         self._packed = b""
 
     def allow(self, count: int) -> None:
         """Let `count` bytes more be read."""
-        self._allowed += count
-        if self._allowed > _MOST_HEADERS + _MAX_BYTES:
+        self.allowed += count
+        if self.allowed > _MOST_HEADERS + _MAX_BYTES:
             raise self._too_much()
-
-    def allow_all(self) -> None:
-        """Let the rest be read, which is thrown away."""
-        self._allowed = _MOST_HEADERS + _MAX_BYTES
 
     def read(self, size: int) -> bytes:
         """Give up to `size` bytes, none at the end. Raises zlib.error, EOFError or DataError for bad ones."""
@@ -198,7 +188,7 @@ class _Unpacked:
                 self._next_member(self._gzip.unused_data)
             if piece:
                 self._total += len(piece)
-                if self._total > self._allowed:
+                if self._total > self.allowed:
                     raise self._too_much()
                 return piece
         return b""
@@ -227,14 +217,16 @@ def _raw_name(archive: Path, member: tarfile.TarInfo) -> str | None:
         raise DataError(f"{archive} is refused: its member {member.name!r} points outside the archive")
     if not (member.isreg() or member.isdir()) or member.issparse():
         raise DataError(f"{archive} is refused: its member {member.name!r} is neither a plain file nor a folder")
-    _check_size(member.size, f"{archive}: {member.name!r}")
+    if not 0 <= member.size <= _MAX_BYTES:
+        raise DataError(
+            f"{archive}: {member.name!r} claims a size of {member.size} bytes; allowed are at most {_MAX_BYTES}"
+        )
     is_raw = member.isreg() and path.name in OFFICIAL_FILES and path.parts[:-1] in ((), (FOLDER,))
     return path.name if is_raw else None
 
 
 def _read_exactly(stream: IO[bytes] | None, size: int, where: str) -> bytearray:
     """Read `size` bytes in pieces, so that a stream that copies never copies all of them."""
-    _check_size(size, where)
     content = bytearray(size)
     rest = memoryview(content)
     while rest and stream is not None:
@@ -245,18 +237,8 @@ def _read_exactly(stream: IO[bytes] | None, size: int, where: str) -> bytearray:
     return content
 
 
-def _check_size(size: int, where: str) -> None:
-    if not 0 <= size <= _MAX_BYTES:
-        raise DataError(f"{where} claims a size of {size} bytes; allowed are at most {_MAX_BYTES}")
-
-
 def _md5(content: bytearray) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def _md5_of_file(path: Path) -> str:
-    with open_plain(path) as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _wrong_checksum(where: str, md5: str, official: Official) -> DataError:
@@ -264,12 +246,3 @@ def _wrong_checksum(where: str, md5: str, official: Official) -> DataError:
         f"{where} has the published size but the wrong checksum, MD5 {md5} in place of {official.md5}: it is "
         "corrupt, fetch it again"
     )
-
-
-@contextmanager
-def _reading(place: Path) -> Iterator[None]:
-    """Turn the system's refusal to read `place` into a DataError."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(f"cannot read {error.filename or place}: {error.strerror or error}") from error

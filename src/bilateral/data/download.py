@@ -1,20 +1,21 @@
 """One file from the network: whole and right, or not there."""
 
-import hashlib
 import os
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, suppress
 from email.message import Message
 from http import HTTPStatus
 from pathlib import Path
 from queue import Empty, Queue
+from typing import Any
 
 from ..base.errors import DataError, OutputError
-from ..base.files import sole_writer, writing
+from ..base.files import file_digest, sole_writer, writing
 from ..base.text import shown
 
 LEAST_BYTES = 2**16
@@ -37,20 +38,21 @@ def download(
     with sole_writer(target.with_name(f".{target.name}.lock"), str(target)):
         if target.exists():
             return  # another process fetched it while this one was on its way here
-        resumed = _fetch(url, target, partial, max_bytes, timeout_s, patience_s)
-        if resumed and _md5(partial) != md5:
-            # The beginning may have been another file's.
-            _remove(partial)
-            _fetch(url, target, partial, max_bytes, timeout_s, patience_s)
-        actual = _md5(partial)
-        if actual != md5:
-            _remove(partial)
-            raise DataError(
-                f"{url} sent a file with the wrong checksum: MD5 {actual}, not {md5}; it was removed, try "
-                f"again later, or put the right one at {target}"
-            )
-        with writing(target):
-            partial.replace(target)
+        for last in (False, True):
+            resumed = _fetch(url, target, partial, max_bytes, timeout_s, patience_s)
+            with writing(partial):
+                actual = file_digest(partial, "md5")
+                if actual != md5:
+                    partial.unlink()
+            if actual == md5:
+                with writing(target):
+                    partial.replace(target)
+                return
+            if last or not resumed:  # else the beginning may have been another file's
+                raise DataError(
+                    f"{url} sent a file with the wrong checksum: MD5 {actual}, not {md5}; it was removed, try "
+                    f"again later, or put the right one at {target}"
+                )
 
 
 def _fetch(url: str, target: Path, partial: Path, max_bytes: int, timeout_s: float, patience_s: float) -> bool:
@@ -60,9 +62,9 @@ def _fetch(url: str, target: Path, partial: Path, max_bytes: int, timeout_s: flo
     with writing(partial):
         held = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={held}-"} if held else {})
-    with _Transfer(request, timeout_s, patience_s) as transfer:
+    with closing(_arriving(request, timeout_s, patience_s)) as pieces:
         try:
-            headers = transfer.headers()
+            headers = next(pieces)
         except urllib.error.HTTPError as error:
             error.close()
             if held and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -74,81 +76,58 @@ def _fetch(url: str, target: Path, partial: Path, max_bytes: int, timeout_s: flo
                 "yourself"
             ) from error
         resumed = headers.get("Content-Range", "").startswith(f"bytes {held}-")
-        _receive(transfer, headers, url, partial, held if resumed else 0, max_bytes)
+        _receive(pieces, headers, url, partial, held if resumed else 0, max_bytes)
     return resumed
 
 
-class _Transfer:
-    """An answer read by a thread of its own, so that whoever waits for it can give up, whatever the server does."""
+def _arriving(request: urllib.request.Request, timeout_s: float, patience_s: float) -> Generator[Any, None, None]:
+    """Give an answer's headers, then its body piece by piece.
 
-    def __init__(self, request: urllib.request.Request, timeout_s: float, patience_s: float) -> None:
-        self._request, self._timeout_s, self._patience_s = request, timeout_s, patience_s
-        self._arrived: Queue[Message | bytes | Exception] = Queue(maxsize=8)
-        self._given_up = False
-        self._deadline, self._bytes = time.monotonic() + patience_s, 0
+    A thread of its own reads it, so that whoever waits for it can give up, whatever the server does.
+    Raises what `urlopen` and reading raise, TimeoutError where that is too slow.
+    """
+    arrived: Queue[Message | bytes | Exception] = Queue(maxsize=8)
+    given_up = threading.Event()
 
-    def __enter__(self) -> "_Transfer":
-        # A daemon, since a server that never ends must not keep the process alive.
-        threading.Thread(target=self._read, daemon=True).start()
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self._given_up = True
-        with suppress(Empty):
-            while True:  # room for what the thread wants to put, so that it goes on and sees that it may end
-                self._arrived.get_nowait()
-
-    def headers(self) -> Message:
-        """Wait for the answer's headers. Raises what `urlopen` raises, TimeoutError where they take too long."""
-        headers = self._next()
-        assert isinstance(headers, Message)
-        self._deadline = time.monotonic() + self._patience_s
-        return headers
-
-    def chunk(self) -> bytes:
-        """Wait for some of the body, empty at its end. Raises what reading raises, TimeoutError where that is slow."""
-        chunk = self._next()
-        assert isinstance(chunk, bytes)
-        self._bytes += len(chunk)
-        if self._bytes >= LEAST_BYTES:
-            self._deadline, self._bytes = time.monotonic() + self._patience_s, 0
-        return chunk
-
-    def _next(self) -> Message | bytes:
+    def read() -> None:
         try:
-            arrived = self._arrived.get(timeout=max(0, self._deadline - time.monotonic()))
-        except Empty:
-            raise TimeoutError(
-                f"timed out: the server is too slow, less than {LEAST_BYTES:,} bytes in {self._patience_s:g} s"
-            ) from None
-        if isinstance(arrived, Exception):
-            raise arrived
-        return arrived
-
-    def _read(self) -> None:
-        try:
-            with urllib.request.urlopen(self._request, timeout=self._timeout_s) as response:
-                self._arrived.put(response.headers)
-                while not self._given_up:
+            with urllib.request.urlopen(request, timeout=timeout_s) as response:
+                arrived.put(response.headers)
+                while not given_up.is_set():
                     chunk = response.read1(_CHUNK_BYTES)
-                    self._arrived.put(chunk)
+                    arrived.put(chunk)
                     if not chunk:
                         return
         except Exception as error:
-            self._arrived.put(error)
+            arrived.put(error)
+
+    # A daemon, since a server that never ends must not keep the process alive.
+    threading.Thread(target=read, daemon=True).start()
+    deadline, count = time.monotonic() + patience_s, 0
+    try:
+        while True:
+            piece = arrived.get(timeout=max(0, deadline - time.monotonic()))
+            if isinstance(piece, Exception):
+                raise piece
+            count += len(piece) if isinstance(piece, bytes) else LEAST_BYTES
+            if count >= LEAST_BYTES:
+                deadline, count = time.monotonic() + patience_s, 0
+            yield piece
+    except Empty:
+        raise TimeoutError(
+            f"timed out: the server is too slow, less than {LEAST_BYTES:,} bytes in {patience_s:g} s"
+        ) from None
+    finally:
+        given_up.set()
+        with suppress(Empty):
+            while True:  # room for what the thread wants to put, so that it goes on and sees that it may end
+                arrived.get_nowait()
 
 
-def _receive(transfer: _Transfer, headers: Message, url: str, partial: Path, start: int, max_bytes: int) -> None:
+def _receive(pieces: Iterator[bytes], headers: Message, url: str, partial: Path, start: int, max_bytes: int) -> None:
     """Write the response's body to `partial` from byte `start` on, with a progress bar on a terminal."""
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     length = headers.get("Content-Length", "")
     total = start + int(length) if length.isdecimal() and len(length) < 20 else None
@@ -157,7 +136,7 @@ def _receive(transfer: _Transfer, headers: Message, url: str, partial: Path, sta
     progress = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not sys.stderr.isatty())
     with writing(partial), partial.open("ab" if start else "wb") as file, progress:
         task = progress.add_task(partial.stem, total=total, completed=start)
-        while received <= max_bytes and (chunk := _next_chunk(transfer, url, partial)):
+        while received <= max_bytes and (chunk := _next_chunk(pieces, url, partial)):
             file.write(chunk)
             received += len(chunk)
             progress.update(task, completed=received)
@@ -167,9 +146,9 @@ def _receive(transfer: _Transfer, headers: Message, url: str, partial: Path, sta
         raise DataError(f"{url} broke off after {received} of {total} bytes{_kept(partial)}")
 
 
-def _next_chunk(transfer: _Transfer, url: str, partial: Path) -> bytes:
+def _next_chunk(pieces: Iterator[bytes], url: str, partial: Path) -> bytes:
     try:
-        return transfer.chunk()
+        return next(pieces)
     except Exception as error:
         raise DataError(f"{url} broke off: {_reason(error)}{_kept(partial)}") from error
 
@@ -188,13 +167,3 @@ def _reason(error: Exception) -> str:
 def _line(text: str) -> str:
     """What a server says, in one line that can be shown."""
     return shown(" ".join(text.split())[:200])
-
-
-def _remove(partial: Path) -> None:
-    with writing(partial):
-        partial.unlink(missing_ok=True)
-
-
-def _md5(path: Path) -> str:
-    with writing(path), path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -116,7 +116,8 @@ def _known_hierarchy(config: DataConfig, train: ClassFolders) -> StatedHierarchy
                 "itself; leave raw_data_dir out"
             )
         return None
-    beside = train.place if _is_one_split(config, train) else train.place.parent
+    root_is_one_split = config.root is not None and train.place == _split_place(config.root)
+    beside = train.place if root_is_one_split else train.place.parent
     known = read_hierarchy(beside)
     if known is None and config.raw_data_dir is not None:
         from .cifar100 import read_raw
@@ -134,11 +135,6 @@ def _known_hierarchy(config: DataConfig, train: ClassFolders) -> StatedHierarchy
             "leave one of them out"
         )
     return known
-
-
-def _is_one_split(config: DataConfig, train: ClassFolders) -> bool:
-    """Whether `root` itself is the folder of the training images."""
-    return config.root is not None and train.place == _split_place(config.root)
 
 
 def _check_counts(config: DataConfig, trees: dict[str, ClassFolders], known: StatedHierarchy | None) -> None:

@@ -89,22 +89,6 @@ class _Chance:
 Form = Callable[[Array, Array], Array]
 
 
-def _disc(x: Array, y: Array) -> Array:
-    return _length(x, y) - 0.86
-
-
-def _ring(x: Array, y: Array) -> Array:
-    return np.abs(_length(x, y) - 0.68) - 0.34
-
-
-def _square(x: Array, y: Array) -> Array:
-    return np.maximum(np.abs(x), np.abs(y)) - 0.77
-
-
-def _triangle(x: Array, y: Array) -> Array:
-    return np.maximum(-y, 0.866 * np.abs(x) + 0.5 * y) - 0.55
-
-
 def _cross(x: Array, y: Array) -> Array:
     x, y = np.abs(x), np.abs(y)
     return np.maximum(np.maximum(x, y) - 1, np.minimum(x, y) - 0.36)
@@ -119,10 +103,6 @@ def _star(x: Array, y: Array) -> Array:
     return 0.809 * np.abs(x) + 0.588 * (y - 1.15)
 
 
-def _crescent(x: Array, y: Array) -> Array:
-    return np.maximum(_length(x + 0.2, y) - 1.05, 0.74 - _length(x - 0.42, y))
-
-
 def _heart(x: Array, y: Array) -> Array:
     """Two lobes, and the wedge between their tangents that meet in the tip."""
     x = np.abs(x)
@@ -133,13 +113,13 @@ def _heart(x: Array, y: Array) -> Array:
 
 
 FORMS: dict[str, Form] = {
-    "disc": _disc,
-    "ring": _ring,
-    "square": _square,
-    "triangle": _triangle,
+    "disc": lambda x, y: _length(x, y) - 0.86,
+    "ring": lambda x, y: np.abs(_length(x, y) - 0.68) - 0.34,
+    "square": lambda x, y: np.maximum(np.abs(x), np.abs(y)) - 0.77,
+    "triangle": lambda x, y: np.maximum(-y, 0.866 * np.abs(x) + 0.5 * y) - 0.55,
     "cross": _cross,
     "star": _star,
-    "crescent": _crescent,
+    "crescent": lambda x, y: np.maximum(_length(x + 0.2, y) - 1.05, 0.74 - _length(x - 0.42, y)),
     "heart": _heart,
 }
 
@@ -149,34 +129,17 @@ FORMS: dict[str, Form] = {
 Detail = Callable[[Array, Array, Array, Array], Array]
 
 
-def _plain(u: Array, v: Array, depth: Array, period: Array) -> Array:
-    return np.zeros_like(depth)
-
-
-def _striped(u: Array, v: Array, depth: Array, period: Array) -> Array:
-    return 0.5 + 0.5 * _bands(u, period)
-
-
 def _dotted(u: Array, v: Array, depth: Array, period: Array) -> Array:
     spacing = 1.2 * period
     return _cover(_length(_from_nearest(u, spacing), _from_nearest(v, spacing)) - 0.3 * period)
 
 
-def _chequered(u: Array, v: Array, depth: Array, period: Array) -> Array:
-    side = 1.25 * period
-    return 0.5 + 0.5 * _bands(u, side) * _bands(v, side)
-
-
-def _outlined(u: Array, v: Array, depth: Array, period: Array) -> Array:
-    return _cover(depth - 0.3 * period)
-
-
 DETAILS: dict[str, Detail] = {
-    "plain": _plain,
-    "striped": _striped,
+    "plain": lambda u, v, depth, period: np.zeros_like(depth),
+    "striped": lambda u, v, depth, period: 0.5 + 0.5 * _bands(u, period),
     "dotted": _dotted,
-    "chequered": _chequered,
-    "outlined": _outlined,
+    "chequered": lambda u, v, depth, period: 0.5 + 0.5 * _bands(u, 1.25 * period) * _bands(v, 1.25 * period),
+    "outlined": lambda u, v, depth, period: _cover(depth - 0.3 * period),
 }
 
 HIERARCHY = LabelHierarchy(
@@ -240,7 +203,7 @@ def _background(x: Array, y: Array, ground: Array, chance: _Chance) -> Array:
     """Fill the picture with a pattern that the details have too, so that a pattern tells nothing by itself."""
     u, v = _pattern_place(x, y, chance)
     period = _period(chance)
-    patterns = [pattern(u, v, u, period) for pattern in (_striped, _dotted, _chequered)]
+    patterns = [DETAILS[name](u, v, u, period) for name in ("striped", "dotted", "chequered")]
     which = np.floor(chance.uniform(0, len(patterns), 1, 1)).astype(np.int64)
     second = ground + _BACKGROUND_CONTRAST * chance.uniform(-1, 1, 3, 1, 1)
     return _mix(ground, second, np.choose(which, patterns))

@@ -54,17 +54,11 @@ def find_loader(config: DataConfig) -> Callable[[DataConfig], HierarchicalDatase
     """Give the loader of a registered name, or of a `package.module:function`, after checking the settings."""
     source = SOURCES.get(config.name)
     if source is not None:
-        _refuse_unread(config, source)
+        unread = config.changed_fields() - source.reads - _READ_BY_ALL
+        if unread:
+            reads = ", ".join(sorted(source.reads))
+            raise ConfigError(f"data.{min(unread)}: the source {config.name!r} does not read it; it reads: {reads}")
     loader: Callable[[DataConfig], HierarchicalDataset] = REGISTRY.find(config.name, "data.name")
     if not callable(loader):
         raise ConfigError(f"data.name: {config.name!r} is of type {type(loader).__name__}, not a function of a config")
     return loader
-
-
-def _refuse_unread(config: DataConfig, source: Source) -> None:
-    unread = config.changed_fields() - source.reads - _READ_BY_ALL
-    if unread:
-        raise ConfigError(
-            f"data.{min(unread)}: the source {config.name!r} does not read it; it reads: "
-            + ", ".join(sorted(source.reads))
-        )

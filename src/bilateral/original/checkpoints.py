@@ -4,7 +4,7 @@ Its specialised bilateral networks hold each trained hemisphere in the other one
 one head number the labels in another order. Both are put right here, with unchanged outputs, and noted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,13 +53,12 @@ def read_original(path: Path) -> OriginalNetwork:
     with open_torch_file(path) as file:
         settings = _settings(file.content)
         stored = _stored_tensors(file.content, path)
-        parts = _names_by_part(stored)
-        sides = _sides(parts, settings, path)
-        archs = {part: _arch(settings, parts.get(part, []), path) for part in sides}
+        sides = _sides({name.partition(".")[0] for name in stored}, settings, path)
+        archs = {part: _arch(settings, part, stored, path) for part in sides}
         spellings = own_names(stored, archs, sides, str(path))
         shapes = {own: stored[names[0]].shape for own, names in spellings.items()}
         config = _config(shapes, archs, sides, settings, path)
-        counts = {level: _head_count(shapes, level) for level in _COUNTS}
+        counts = {level: _outputs(shapes, f"heads.{level}.1", 2, usual) for level, usual in _COUNTS.items()}
         # What does not fit is refused before it takes memory.
         with torch.device("meta"):
             network = build_network(config, counts["fine"], counts["coarse"])
@@ -69,7 +68,7 @@ def read_original(path: Path) -> OriginalNetwork:
         if whole > file.size:
             raise CheckpointError(f"{path} is damaged: its tensors have {whole:,} bytes, and it {file.size:,}")
         state = {own: _read_tensor(file, stored, names) for own, names in spellings.items()}
-    if _has_text_order(config):
+    if config.mode_heads != "both":
         _order_labels(state, config.levels[0])
     if sides == _SWAPPED:
         _swap_head_inputs(state, int(network.hemispheres["right"].num_features))  # type: ignore[arg-type]
@@ -131,20 +130,11 @@ def _settings(content: Any) -> dict[str, Any]:
     }
 
 
-def _names_by_part(tensors: Mapping[str, object]) -> dict[str, list[str]]:
-    """Sort the tensors' names, without their first word, under that word: hemispheres and heads."""
-    parts: dict[str, list[str]] = {}
-    for name in tensors:
-        part, _, rest = name.partition(".")
-        parts.setdefault(part, []).append(rest)
-    return parts
-
-
-def _sides(parts: Mapping[str, list[str]], settings: dict[str, Any], path: Path) -> dict[str, str]:
+def _sides(parts: set[str], settings: dict[str, Any], path: Path) -> dict[str, str]:
     """Say on which side each of the file's hemispheres belongs."""
     if "hemisphere" in parts:
         return _SINGLE
-    if not parts.keys() & _AS_NAMED.keys():
+    if not parts & _AS_NAMED.keys():
         raise CheckpointError(
             f"{path} holds no hemisphere: no tensor's name starts with hemisphere., fine_hemi. or coarse_hemi., "
             "alone or after model."
@@ -153,17 +143,13 @@ def _sides(parts: Mapping[str, list[str]], settings: dict[str, Any], path: Path)
     return _SWAPPED if trained_before else _AS_NAMED
 
 
-def _arch(settings: dict[str, Any], names: list[str], path: Path) -> str:
+def _arch(settings: dict[str, Any], part: str, names: Iterable[str], path: Path) -> str:
     # The original builds both hemispheres from farch.
-    arch = settings.get("farch") or find_arch(names)
+    inner = (name.removeprefix(f"{part}.") for name in names if name.startswith(f"{part}."))
+    arch = settings.get("farch") or find_arch(inner)
     if not isinstance(arch, str) or arch not in MODULES:
         raise CheckpointError(f"{path}: files of farch {arch!r:.80} cannot be read; those of {', '.join(MODULES)} can")
     return arch
-
-
-def _width(shapes: _Shapes, side: str, arch: str) -> float:
-    shape = shapes.get(f"hemispheres.{side}.{FIRST_CONVOLUTION[arch]}.weight", ())
-    return shape[0] / 64 if len(shape) == 4 else 1.0
 
 
 def _sparsity(settings: dict[str, Any], part: str) -> dict[str, Any] | None:
@@ -188,7 +174,7 @@ def _config(
         values[side] = {
             "arch": arch,
             "level": mode_heads if sides == _SINGLE else LEVEL_OF_SIDE[side],
-            "width": _width(shapes, side, arch),
+            "width": _outputs(shapes, f"hemispheres.{side}.{FIRST_CONVOLUTION[arch]}", 4, 64) / 64,
             "batch_norm_momentum": None if arch == "vgg11" else "original",
             "sparsity": _sparsity(settings, part) if arch == "sparse_resnet9" else None,
             "freeze": part in _FREEZE_FLAGS and bool(settings.get(_FREEZE_FLAGS[part])),
@@ -203,17 +189,14 @@ def _config(
         ) from error
 
 
-def _head_count(shapes: _Shapes, level: str) -> int:
-    shape = shapes.get(f"heads.{level}.1.weight", ())
-    return shape[0] if len(shape) == 2 else _COUNTS[level]
-
-
-def _has_text_order(config: ModelConfig) -> bool:
-    """Whether the labels were numbered by folder names in text order: in networks of one head they were."""
-    return config.mode_heads != "both"
+def _outputs(shapes: _Shapes, module: str, dimensions: int, usual: int) -> int:
+    """Give the number of a layer's outputs; the usual one where its weight is missing or of another layer."""
+    shape = shapes.get(f"{module}.weight", ())
+    return shape[0] if len(shape) == dimensions else usual
 
 
 def _order_labels(state: State, level: str) -> None:
+    """Order a head's rows by label ids. In networks of one head they stand by folder names in text order."""
     for leaf in ("weight", "bias"):
         rows = state[f"heads.{level}.1.{leaf}"]
         label_of_row = [int(folder) for folder in sorted(str(label) for label in range(len(rows)))]
@@ -241,7 +224,7 @@ def _notes(config: ModelConfig, sides: dict[str, str], settings: dict[str, Any])
         )
     if sides == _AS_NAMED and len({hemisphere.freeze for hemisphere in config.hemispheres.values()}) == 2:
         notes.append("ffreeze and cfreeze are swapped in the original; what was frozen there is frozen here")
-    if _has_text_order(config):
+    if config.mode_heads != "both":
         notes.append(
             f"the {config.mode_heads} head counts labels in the file as folder names sorted as text "
             '("0", "1", "10", ...); its outputs are put in the order of label ids'

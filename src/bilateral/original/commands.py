@@ -108,10 +108,12 @@ def _system_configs(options: argparse.Namespace) -> list[Config]:
     values = override(values | {"pretraining": {}}, overrides, Config)
     if options.epochs:
         _warn("--epochs: FINE and COARSE have no effect on hemispheres that are given by --trained_models")
-    return [
-        check_config(_with_checkpoints(values, seed, pair), str(options.trained_models))
-        for seed, pair in enumerate(pairs)
-    ]
+    configs = []
+    for seed, pair in enumerate(pairs):
+        sides = {side: {**(values["model"].get(side) or {}), "checkpoint": path} for side, path in zip(SIDES, pair)}
+        given = values | {"seeds": [seed], "model": values["model"] | sides}
+        configs.append(check_config(given, str(options.trained_models)))
+    return configs
 
 
 def _with_epochs(config: Config, epochs: int | None) -> dict[str, Any]:
@@ -141,12 +143,6 @@ def _tell_differences(alone: Config, joined: Config, options: argparse.Namespace
             f"of {options.uni_base_config} the training settings count; what it says of {', '.join(differing)} differs "
             f"from {options.bi_base_config} and has no effect"
         )
-
-
-def _with_checkpoints(values: dict[str, Any], seed: int, pair: tuple[str, str]) -> dict[str, Any]:
-    """The settings of one seed, whose hemispheres come from two checkpoints."""
-    sides = {side: {**(values["model"].get(side) or {}), "checkpoint": path} for side, path in zip(SIDES, pair)}
-    return values | {"seeds": [seed], "model": values["model"] | sides}
 
 
 def _warn(message: str) -> None:

@@ -1,7 +1,6 @@
 """The original code's config keys, accepted for ever: each is mapped to ours here, or refused, or warned about."""
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 from ..base.errors import ConfigError
@@ -69,10 +68,8 @@ def translate(raw: Values, source: str, from_original: bool = True) -> Values:
         if key in _MOVED:
             if value is not None:
                 _put(result, _MOVED[key], value)
-        elif key in _SPECIAL:
-            _SPECIAL[key](value, result)
         else:
-            raise ConfigError(f"{source}: {key}: not a key of the original code's configs")
+            _take_special(key, value, result, source)
     if from_original:
         result.setdefault("training", {}).setdefault("recipe", "original")
     if "dataset" in documented and any(result.get("data", {}).get(key) for key in ("train_dir", "test_dir")):
@@ -83,33 +80,23 @@ def translate(raw: Values, source: str, from_original: bool = True) -> Values:
     return _merge(result, ours, source)
 
 
-def _accelerator(value: Any, result: Values) -> None:
-    if value not in (None, *_ACCELERATORS):
-        raise ConfigError(f"trainer_params.accelerator: {value!r} is not one of {', '.join(_ACCELERATORS)}")
-    _put(result, "training.device", _ACCELERATORS[value or "auto"])
-
-
-def _devices(value: Any, result: Values) -> None:
-    if value not in (None, "auto", 1, "1", [0]):
-        raise ConfigError(f"trainer_params.devices: a run uses one device, so only auto or 1 is allowed, not {value!r}")
-
-
-def _root_dir(value: Any, result: Values) -> None:
-    if value not in (None, "./runs", "runs", "None"):
-        _warn(f"trainer_params.default_root_dir ({value}) has no effect: everything is written below save_dir")
-
-
-def _logger(value: Any, result: Values) -> None:
-    if value not in (None, "TensorBoardLogger"):
-        raise ConfigError(f"logger.type: only TensorBoardLogger is allowed, not {value!r}")
-
-
-_SPECIAL: dict[str, Callable[[Any, Values], None]] = {
-    "trainer_params.accelerator": _accelerator,
-    "trainer_params.devices": _devices,
-    "trainer_params.default_root_dir": _root_dir,
-    "logger.type": _logger,
-}
+def _take_special(key: str, value: Any, result: Values, source: str) -> None:
+    """Take a key whose values are not ours, or of which one value alone can be had."""
+    if key == "trainer_params.accelerator":
+        if value not in (None, *_ACCELERATORS):
+            raise ConfigError(f"{key}: {value!r} is not one of {', '.join(_ACCELERATORS)}")
+        _put(result, "training.device", _ACCELERATORS[value or "auto"])
+    elif key == "trainer_params.devices":
+        if value not in (None, "auto", 1, "1", [0]):
+            raise ConfigError(f"{key}: a run uses one device, so only auto or 1 is allowed, not {value!r}")
+    elif key == "trainer_params.default_root_dir":
+        if value not in (None, "./runs", "runs", "None"):
+            _warn(f"{key} ({value}) has no effect: everything is written below save_dir")
+    elif key == "logger.type":
+        if value not in (None, "TensorBoardLogger"):
+            raise ConfigError(f"{key}: only TensorBoardLogger is allowed, not {value!r}")
+    else:
+        raise ConfigError(f"{source}: {key}: not a key of the original code's configs")
 
 
 def _settle_hemispheres(result: Values, mode: str, source: str) -> None:
@@ -133,7 +120,8 @@ def _settle_hemispheres(result: Values, mode: str, source: str) -> None:
         return
     ignored = {key: value for key, value in right.items() if value not in (False, None)}
     if ignored:
-        _warn(f"{source}: a network with mode_hemis: {mode} takes the fine settings; ignored: coarse {_list(ignored)}")
+        listed = ", ".join(f"{key} {value!r}" for key, value in ignored.items())
+        _warn(f"{source}: a network with mode_hemis: {mode} takes the fine settings; ignored: coarse {listed}")
     if mode == "ensemble":
         members = left.pop("checkpoint", None)
         if members is not None:
@@ -191,10 +179,6 @@ def _merge(mapped: Values, ours: Values, source: str, prefix: str = "") -> Value
 
 
 _GIVEN_BY_TRANSLATION = {"training.recipe", "data.name"}
-
-
-def _list(values: Values) -> str:
-    return ", ".join(f"{key} {value!r}" for key, value in values.items())
 
 
 def _warn(message: str) -> None:

@@ -16,7 +16,7 @@ _RESIDUAL = {
 
 def find_arch(names: Iterable[str]) -> str:
     """Tell from the names of a hemisphere's tensors which architecture has most of them."""
-    modules = {_split(name)[0] for name in names}
+    modules = {name.rpartition(".")[0] for name in names}
     return max(MODULES, key=lambda arch: len(modules & MODULES[arch].keys()))
 
 
@@ -32,8 +32,9 @@ def own_names(names: Iterable[str], archs: dict[str, str], sides: dict[str, str]
         part, _, rest = name.partition(".")
         own = None
         if part in archs:
-            inner = _own_name(archs[part], rest)
-            own = inner and f"hemispheres.{sides[part]}.{inner}"
+            module, _, leaf = rest.rpartition(".")
+            own_module = MODULES[archs[part]].get(module)
+            own = own_module and f"hemispheres.{sides[part]}.{own_module}.{leaf}"
         elif part in ("fine_head", "coarse_head") and rest.startswith("1."):
             own = f"heads.{part.removesuffix('_head')}.{rest}"
         if own is None:
@@ -47,17 +48,6 @@ def own_names(names: Iterable[str], archs: dict[str, str], sides: dict[str, str]
             f"for {', '.join(f'{shown(name):.80}' for name in unknown[:4])}{more}"
         )
     return found
-
-
-def _own_name(arch: str, name: str) -> str | None:
-    module, leaf = _split(name)
-    own_module = MODULES[arch].get(module)
-    return None if own_module is None else f"{own_module}.{leaf}"
-
-
-def _split(name: str) -> tuple[str, str]:
-    module, _, leaf = name.rpartition(".")
-    return module, leaf
 
 
 def _resnet9() -> dict[str, str]:
