@@ -67,12 +67,17 @@ class Winners(nn.Module):
         super().__init__()
         self.k, self.per_k = k, per_k
 
+    @staticmethod
+    def keep(rows, count):
+        """The largest of each row; where several are equal, those that `topk` names."""
+        mask = torch.zeros_like(rows)
+        mask[torch.arange(len(rows))[:, None], rows.topk(count).indices] = 1
+        return rows * mask
+
     def forward(self, x):
         count = math.ceil(self.k * x.shape[2] * x.shape[3])
-        kept = x.flatten(2)
-        kept = torch.where(kept >= kept.topk(count).values[..., -1:], kept, 0)
-        rows = kept.transpose(0, 1).flatten(1)
-        rows = torch.where(rows >= rows.topk(math.ceil(self.per_k * count * len(x))).values[:, -1:], rows, 0)
+        rows = self.keep(x.transpose(0, 1).flatten(2).flatten(0, 1), count).view(x.shape[1], -1)
+        rows = self.keep(rows, math.ceil(self.per_k * count * len(x)))
         return rows.unflatten(1, (len(x), -1)).transpose(0, 1).reshape(x.shape)
 
 
