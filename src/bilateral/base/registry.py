@@ -11,6 +11,9 @@ from .errors import ConfigError
 from .own_code import is_own, load_object
 from .section import Section
 
+_UNION_TAGS = {"number", "schedule"}
+"""Parts of pydantic's locations that stand for a member of a union, not for a key."""
+
 
 @dataclass(frozen=True)
 class Registry:
@@ -58,7 +61,8 @@ def read_options(owner: Any, given: Mapping[str, Any], key: str) -> Section:
         known = ", ".join(options.model_fields) or "none"
         problems = []
         for problem in error.errors():
-            where = ".".join(filter(None, [key, *map(str, problem["loc"])]))
+            path = [str(part) for part in problem["loc"] if part not in _UNION_TAGS]
+            where = ".".join(filter(None, [key, *path]))
             if problem["type"] == "extra_forbidden":
                 problems.append(f"{where}: unknown setting; {owner.__name__} has: {known}")
             elif problem["type"] == "missing":

@@ -18,8 +18,10 @@ from .plasticity import Plasticity
 
 
 def _plain(name: str) -> str:
-    if not name.isidentifier() or hasattr(nn.ModuleDict, name):
-        raise ValueError(f"{name!r} cannot be a name; choose another one of letters, digits and _")
+    if not name.isidentifier():
+        raise ValueError(f"{name!r} cannot be a name; choose one of letters, digits and _")
+    if hasattr(nn.ModuleDict, name):
+        raise ValueError(f"{name!r} is a word that PyTorch's modules use; choose another name, such as my_{name}")
     return name
 
 

@@ -256,5 +256,5 @@ _ALL_KEYS = {
     for key in keys
     if "*" not in section
 }
-# Parts of pydantic's locations that stand for a member of a union, not for a key.
-_UNION_TAGS = {"constrained-float", "function-after", "literal['original']", "float"}
+# Parts of pydantic's locations that are no key: they stand for a member of a union, or say that a key is wrong.
+_UNION_TAGS = {"constrained-float", "function-after", "literal['original']", "float", "number", "schedule", "[key]"}

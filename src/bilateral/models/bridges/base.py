@@ -12,7 +12,8 @@ from ..component import Component
 class Bridge(Component):
     """Changes the values of both hemispheres, each by those of the other: by side (B, ...) -> by side, same shapes.
 
-    A subclass takes its options and the shapes of one image's values at its ends, by side, (C, H, W) or (D,).
+    A side that it leaves out stays as it is. A subclass takes its options and the shapes of one image's values at its
+    ends, by side, (C, H, W) or (D,).
     """
 
     between: Mapping[str, str]
