@@ -1,0 +1,106 @@
+"""The figure of a sweep: a measure against the settings, with a point a seed, means and intervals."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..analysis import style
+from ..analysis.running import PNG_DPI
+from ..base.files import whole_file
+from ..base.statistics import summarise
+from .outcome import SweepOutcome, label
+
+MOST_LINES = 8
+"""Lines that can be told apart; with more there is a panel for each key instead."""
+WIDE = 100
+"""A grid of positive numbers gets a logarithmic axis where the largest is so many times the smallest."""
+
+
+def draw(found: SweepOutcome, measure: str) -> Figure:
+    """Draw a measure: against the first key with a line for each value of the others, or a panel for each key.
+
+    The panels are for settings drawn at random, and for more than eight lines.
+    """
+    search = found.search
+    lines = found.lines.dropna(subset=[measure])
+    others = search.keys[1:]
+    groups = list(lines.groupby(others, sort=False)) if others else [((), lines)]
+    has_lines = not search.is_random and len(groups) <= MOST_LINES
+    across = search.keys[:1] if has_lines else search.keys
+    groups = groups if has_lines else [((), lines)]
+    width = 6.4 if len(across) == 1 else min(3.4 * len(across), 14.0)
+    figure, grid = style.panels(len(across), width=width, height=3.6, sharey=True, squeeze=False)
+    colours = [style.row_style(found.row)[0]]
+    if len(groups) > 1:  # from dark to light, as far as the light ones can be seen on white
+        colours = list(colormaps[style.SEQUENTIAL](np.linspace(0, 0.85, len(groups))))
+    for panel, key in zip(grid[0], across):
+        places = _places(panel, found, key)
+        for number, ((values, own), colour) in enumerate(zip(groups, colours)):
+            shift = (number - (len(groups) - 1) / 2) * 0.5 / len(groups) if _is_words(lines[key]) else 0.0
+            name = ", ".join(map(_written, values))
+            _series(panel, own, (places, key, measure), shift, colour, name, joined=has_lines)
+        panel.set_xlabel(key)
+    grid[0][0].set_ylabel(label(measure))
+    if len(groups) > 1:
+        figure.legend(*grid[0][0].get_legend_handles_labels(), title="\n".join(others), loc="outside right upper")
+    return figure
+
+
+def _is_words(values: "pd.Series[Any]") -> bool:
+    return not pd.api.types.is_numeric_dtype(values)
+
+
+def _places(panel: Axes, found: SweepOutcome, key: str) -> dict[Any, float]:
+    """Where each value of a key stands on its axis, which is made ready: numbers at themselves, words in a row."""
+    values = list(dict.fromkeys(found.lines[key]))
+    if _is_words(found.lines[key]):
+        panel.set_xticks(range(len(values)), [style.short(value, 20) for value in values])
+        panel.set_xlim(-0.5, len(values) - 0.5)
+        panel.grid(axis="x", visible=False)
+        return {value: float(place) for place, value in enumerate(values)}
+    is_wide = min(values) > 0 and max(values) >= WIDE * min(values)
+    if key in found.search.geometric or (is_wide and not found.search.is_random):
+        panel.set_xscale("log")
+    return {value: float(value) for value in values}
+
+
+def _series(
+    panel: Axes,
+    lines: pd.DataFrame,
+    columns: tuple[dict[Any, float], str, str],
+    shift: float,
+    colour: Any,
+    name: str,
+    joined: bool,
+) -> None:
+    """One line of a panel: a point a seed, and the mean of each setting with its interval."""
+    places, key, measure = columns
+    panel.scatter(lines[key].map(places) + shift, lines[measure], s=9, color=colour, alpha=0.45, linewidths=0)
+    means = []
+    for _, own in lines.groupby("setting", sort=False):
+        summary = summarise(own[measure].tolist())
+        half = summary["ci95"][1] - summary["mean"] if summary["ci95"] else 0.0
+        means.append((places[own[key].iloc[0]] + shift, summary["mean"], half))
+    x, y, halves = zip(*sorted(means))
+    line = "-" if joined and not _is_words(lines[key]) else ""
+    bars = [half or np.nan for half in halves]
+    panel.errorbar(x, y, bars, linestyle=line, marker="o", markersize=5, color=colour, linewidth=1.2, label=name)
+
+
+def _written(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def save(found: SweepOutcome, measure: str) -> None:
+    """Write the figure of a measure as MEASURE.svg and MEASURE.png into the sweep's folder."""
+    text = "".join(value for setting in found.search.settings for value in setting.values())
+    with style.styled(text):
+        figure = draw(found, measure)
+        style.tidy(figure)
+        for form, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": PNG_DPI})):
+            with whole_file(found.folder / f"{measure}.{form}") as temporary:
+                figure.savefig(temporary, format=form, **options)
