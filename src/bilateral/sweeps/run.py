@@ -15,7 +15,7 @@ from ..data.hierarchy import LabelHierarchy
 from ..experiments.experiment import Experiment
 from ..experiments.joint_inference import UNFITTED
 from ..experiments.measures import measure
-from ..experiments.networks import same, settings_of
+from ..experiments.networks import settings_of
 from ..experiments.results import RowResult, SeedResult
 from ..experiments.rows import Row, plan_rows
 from ..experiments.run import write_files
@@ -101,10 +101,14 @@ def plan_sweep(
 ) -> PlannedSweep:
     """Read and check a sweep, as `sweep` does; nothing is run."""
     search = read_search(list(filter(is_swept, arguments)), samples, search_seed)
+    # The first setting stands in the config itself, which without it may lack what others need.
     overrides = [argument for argument in arguments if not is_swept(argument)]
+    overrides += [f"{key}={value}" for key, value in search.settings[0].items()]
     own = settings_of(read_config(config, overrides))
     row = row or own.contrasts.row
     hidden = [row, *own.variants]
+    if taken := next((name for name in own.variants if name.startswith(_PREFIX)), None):
+        raise ConfigError(f"experiment.variants.{taken}: a sweep gives its rows such names; rename it")
 
     def with_rows(settings: Sequence[Setting]) -> Config:
         """The config of the experiment whose rows are these settings of the row, and no others."""
@@ -115,19 +119,13 @@ def plan_sweep(
             texts += [f"{variant}.from={row}", *(f"{variant}.set.{key}={value}" for key, value in setting.items())]
         return read_config(config, [*overrides, *texts])
 
-    if taken := next((name for name in own.variants if name.startswith(_PREFIX)), None):
-        raise ConfigError(f"experiment.variants.{taken}: a sweep names its rows so; rename it")
     with _plainly():
         settled = with_rows(search.settings)
         dataset = load_data(settled)
-        for key in search.keys:
-            others = dict.fromkeys(setting[key] for setting in search.settings)
-            tried = plan_rows(with_rows([{**search.settings[0], key: value} for value in others]), dataset)
-            first, *rest = [next(iter(each.runs.values()), ()) for each in tried]
-            if rest and all(map(same, first, each) for each in rest):
-                raise ConfigError(
-                    f"no network of the row {row} reads {key}; sweep another row (--row), or leave it out"
-                )
+        # A key that the row does not read is found where it alone differs from the first setting. A grid has such rows.
+        alone = [{**search.settings[0], key: each[key]} for key in search.keys for each in search.settings[1:]]
+        if search.is_random and alone:
+            plan_rows(with_rows(alone), dataset)
         work = Experiment(settled, dataset)
     if not settled.evaluate:
         raise ConfigError("evaluate: a sweep compares tested networks; it must be true")
