@@ -7,6 +7,8 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.transforms import ScaledTranslation
 
 from ..analysis import style
 from ..analysis.running import PNG_DPI
@@ -45,6 +47,10 @@ def draw(found: SweepOutcome, measure: str) -> Figure:
             _series(panel, own, (places, key, measure), shift, colour, name, joined=has_lines)
         panel.set_xlabel(key)
     grid[0][0].set_ylabel(label(measure))
+    seeds = lines["seed"].nunique()
+    figure.suptitle(
+        f"{found.row}, {seeds} seed{'s' * (seeds > 1)}: mean and 95 % interval of each setting", fontsize=10
+    )
     if len(groups) > 1:
         figure.legend(*grid[0][0].get_legend_handles_labels(), title="\n".join(others), loc="outside right upper")
     return figure
@@ -65,6 +71,10 @@ def _places(panel: Axes, found: SweepOutcome, key: str) -> dict[Any, float]:
     is_wide = min(values) > 0 and max(values) >= WIDE * min(values)
     if key in found.search.geometric or (is_wide and not found.search.is_random):
         panel.set_xscale("log")
+        is_short = max(values) < WIDE * min(values)
+        panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if is_short else (1.0,)))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter(NullFormatter())
     return {value: float(value) for value in values}
 
 
@@ -77,18 +87,23 @@ def _series(
     name: str,
     joined: bool,
 ) -> None:
-    """One line of a panel: a point a seed, and the mean of each setting with its interval."""
+    """One line of a panel: the mean of each setting with its interval, and left of it a point a seed."""
     places, key, measure = columns
-    panel.scatter(lines[key].map(places) + shift, lines[measure], s=9, color=colour, alpha=0.45, linewidths=0)
+    is_words = _is_words(lines[key])
+    own = lines.assign(place=lines[key].map(places) + shift)
+    if is_words and not joined:  # settings of one word, side by side
+        number = own["setting"].map({setting: place for place, setting in enumerate(own["setting"].unique())})
+        own["place"] += 0.7 * (number / max(number.max(), 1) - 0.5)
+    beside = panel.transData + ScaledTranslation(-4 / 72, 0, panel.figure.dpi_scale_trans)
+    panel.scatter(own["place"], own[measure], s=8, color=colour, alpha=0.55, linewidths=0, transform=beside)
     means = []
-    for _, own in lines.groupby("setting", sort=False):
-        summary = summarise(own[measure].tolist())
-        half = summary["ci95"][1] - summary["mean"] if summary["ci95"] else 0.0
-        means.append((places[own[key].iloc[0]] + shift, summary["mean"], half))
+    for _, seeds in own.groupby("setting", sort=False):
+        summary = summarise(seeds[measure].tolist())
+        half = summary["ci95"][1] - summary["mean"] if summary["ci95"] else np.nan
+        means.append((seeds["place"].iloc[0], summary["mean"], half))
     x, y, halves = zip(*sorted(means))
-    line = "-" if joined and not _is_words(lines[key]) else ""
-    bars = [half or np.nan for half in halves]
-    panel.errorbar(x, y, bars, linestyle=line, marker="o", markersize=5, color=colour, linewidth=1.2, label=name)
+    line = "-" if joined and not is_words else ""
+    panel.errorbar(x, y, halves, linestyle=line, marker="o", markersize=4.5, color=colour, linewidth=1, label=name)
 
 
 def _written(value: Any) -> str:

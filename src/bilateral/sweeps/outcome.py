@@ -51,9 +51,12 @@ class SweepOutcome:
 
 def label(measure: str) -> str:
     """What a measure is called, with its unit: "fine, held-out images, %"."""
+    return f"{_called(measure)}{', %' if measure.endswith('_pct') else ''}"
+
+
+def _called(measure: str) -> str:
     name = measure.removeprefix(HELD_OUT)
-    where = ", held-out images" if name != measure else ""
-    return f"{MEASURES.get(name) or COSTS[name]}{where}{', %' if name.endswith('_pct') else ''}"
+    return f"{MEASURES.get(name) or COSTS[name]}{', held-out images' if name != measure else ''}"
 
 
 def block(found: SweepOutcome, measure: str) -> Block:
@@ -71,26 +74,29 @@ def tell(found: SweepOutcome, measure: str) -> str:
     """Say which setting is best in a measure, by how much, by which images it was chosen, and what that means."""
     told, held_out = found.summary(measure), found.summary(HELD_OUT + measure)
     by = held_out or told
-    is_accuracy = measure.endswith("_pct") and "ece_" not in measure
-    first, *rest = sorted(by, key=lambda name: by[name]["mean"], reverse=is_accuracy)
+    name = measure.removeprefix(HELD_OUT)
+    is_high = name.endswith("_pct") and not name.startswith("ece_")
+    first, *rest = sorted(by, key=lambda setting: by[setting]["mean"], reverse=is_high)
     best = told[first]
     interval = f", 95 % interval {interval_text(best['ci95'])}" if best["ci95"] else ""
-    what = f"{label(measure)}: {summary_text(measure, best)} (n = {best['n']}{interval})"
-    chosen = " by held-out images" if held_out else ""
-    sentences = [f"The best of {len(by)} settings{chosen} is {_named(found, first)}, with {what}."]
+    sentences = [
+        f"{'Chosen by the held-out images, the' if held_out else 'The'} best of {len(by)} settings is "
+        f"{_named(found, first)}: {_called(measure)} {_valued(measure, best)} (n = {best['n']}{interval})."
+    ]
     if rest:
         sentences.append(_against(found, measure, first, rest[0]))
-    if measure in COSTS:
-        return " ".join(sentences)
     if held_out:
-        top = (max if is_accuracy else min)(told, key=lambda name: told[name]["mean"])
-        other = f" ({_named(found, top)} is, with {summary_text(measure, told[top])})" if top != first else ""
-        sentences.append(f"The best by test images{other} would look better than it is.")
-    elif measure.startswith(HELD_OUT):
-        sentences.append("These images chose it, so its figure is too good: report that of the test images.")
-    else:
+        top = (max if is_high else min)(told, key=lambda setting: told[setting]["mean"])
+        same = "the same one" if top == first else f"{_named(found, top)}, {_valued(measure, told[top])}"
+        sentences.append(f"The test images would choose {same}; a figure of the images that chose it is biased.")
+    elif name not in COSTS:
         sentences.append(
-            "The test images chose it, so its figure is too good; `protocol: clean` holds images out to choose by."
+            "It was chosen by the same images, so its figure is biased: it looks better than it is. "
+            + (
+                "Report that of the test images."
+                if name != measure
+                else "`protocol: clean` holds out images to choose by."
+            )
         )
     return " ".join(sentences)
 
@@ -103,7 +109,11 @@ def _against(found: SweepOutcome, measure: str, first: Hashable, second: Hashabl
         return f"The next one is {_named(found, second)}."
     difference = paired_difference(pairs["first"].tolist(), pairs["second"].tolist())
     interval = f", 95 % interval {interval_text(difference.ci95)}, paired by seed" if difference.ci95 else ""
-    return f"The next one is {_named(found, second)} (difference {difference.mean:+.2f}{interval})."
+    return f"The next one is {_named(found, second)} (difference {difference.mean + 0.0:+.2f}{interval})."
+
+
+def _valued(measure: str, summary: Summary) -> str:
+    return f"{summary_text(measure, summary)}{' %' if measure.endswith('_pct') else ''}"
 
 
 def _named(found: SweepOutcome, setting: Hashable) -> str:
