@@ -1,7 +1,7 @@
 """Deep learning with two specialised hemispheres.
 
-The public face: `train` and `experiment` do what the commands of the same names do, `load` opens a trained network,
-`open_study` finished runs for analyses. docs/python.md has examples.
+The public face: `train`, `experiment` and `sweep` do what the commands of the same names do, `load` opens a trained
+network, `open_study` finished runs for analyses. docs/python.md has examples.
 """
 
 from importlib import import_module
@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from .analysis.opening import open_study
     from .experiments.run import experiment
     from .runs.train import train
+    from .sweeps.run import sweep
     from .training.checkpoint import load
 
-__all__ = ["__version__", "experiment", "load", "open_study", "train"]
+__all__ = ["__version__", "experiment", "load", "open_study", "sweep", "train"]
 __version__ = "0.1.0"
 
 _HOMES = {
     "experiment": "experiments.run",
     "load": "training.checkpoint",
     "open_study": "analysis.opening",
+    "sweep": "sweeps.run",
     "train": "runs.train",
 }
 

@@ -31,7 +31,7 @@ def test_the_base_install_trains_and_names_the_extra_that_is_missing(tmp_path):
     small = [f"model.{side}.width=0.0625" for side in ("left", "right")]
     done = run_without_extras(tmp_path, "system", *TINY_DATA, *small, "training.epochs=1", "workers=1")
     assert done.returncode == 0, done.stderr
-    for command in ("analyse", "report"):
+    for command in ("analyse", "report", "sweep"):
         refused = run_without_extras(tmp_path, command, "runs/quickstart-system")
         assert refused.returncode == 2
         assert 'pandas is not installed, which this command needs: pip install "bilateral[analysis]"' in refused.stderr

@@ -76,14 +76,14 @@ def experiment(
     if workers is not None:
         overrides = [*overrides, f"workers={workers}"]
     config = read_config(path, overrides)
-    elsewhere = _elsewhere(executor, address, demand or [], workers)
+    elsewhere = elsewhere_of(executor, address, demand or [], workers)
     if plan:
         with distributed.process_group():
             given = read_seeds(seeds_from) if seeds_from is not None else []
             work = Experiment(twice_as_long(config) if twice else config, load_data(config), given)
             planned = distributed.from_first(work.preview)
             if distributed.is_first():
-                _print_plan(planned, json)
+                print_plan(planned, json)
     elif twice:
         with distributed.process_group():
             gains = measure_gains(
@@ -97,8 +97,8 @@ def experiment(
         run.experiment(config, (), elsewhere, seeds_from, lambda table: _print_table(table, json))
 
 
-def _elsewhere(name: str, address: str | None, demand: list[str], jobs: int | None) -> Executor | None:
-    """The executor of another machine that is asked for; None for this one."""
+def elsewhere_of(name: str, address: str | None, demand: list[str], jobs: int | None) -> Executor | None:
+    """Give the executor of another machine that is asked for; None for this one. Raises ConfigError."""
     if name not in ("local", "dask", *cluster.QUEUES):
         raise ConfigError(f"--executor: there is no {name!r}; allowed: local, dask, {', '.join(cluster.QUEUES)}")
     if name != "dask" and (address or demand):
@@ -116,7 +116,8 @@ def _elsewhere(name: str, address: str | None, demand: list[str], jobs: int | No
     return cluster.batch_system(name, jobs)
 
 
-def _print_plan(planned: list[PlannedRun], as_json_text: bool) -> None:
+def print_plan(planned: list[PlannedRun], as_json_text: bool) -> None:
+    """Print what will run, what is reused, and the time left."""
     total = sum(each.seconds for each in planned)
     console = wide(120)
     table = RichTable(title="what an experiment of this config runs", title_justify="left")

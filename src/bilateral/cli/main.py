@@ -26,7 +26,10 @@ memory or some runs failed; 2 bad input; 3 a fault of this program.""",
     help_format="markdown",
     suppress_keyboard_interrupt=False,
 )
-_EXTRAS = {"analysis_commands": ("pandas", "matplotlib", "sklearn", "jinja2")}
+_EXTRAS = {
+    "analysis_commands": ("pandas", "matplotlib", "sklearn", "jinja2"),
+    "sweep_command": ("pandas", "matplotlib", "sklearn"),
+}
 """What modules of commands need beside the base install."""
 
 
@@ -63,6 +66,16 @@ OwnCode = Annotated[
         help="Code of your own, `package.module:OBJECT`, that files may name, or an analysis to do; several times.",
     ),
 ]
+Plan = Annotated[bool, Parameter(negative="", help="Show what will run, what is reused, the time left.")]
+Workers = Annotated[int | None, Parameter(help="Processes, or jobs of a batch system, that work at once.")]
+ExecutorName = Annotated[
+    str, Parameter(help="local, dask (with --address), or a batch system: slurm, pbs, sge, lsf, htcondor, ...")
+]
+Address = Annotated[str | None, Parameter(help="Of a Dask scheduler, such as tcp://10.0.0.1:8786.")]
+Demand = Annotated[
+    list[str] | None,
+    Parameter(negative="", help="What a run takes of a Dask worker's resources, such as GPU=1 or CPU=4."),
+]
 Row = Annotated[str | None, Parameter(help="The experiment's row to look into; `specialised` if not given.")]
 
 
@@ -88,16 +101,11 @@ def system(
 @_command("experiment_command", 2)
 def experiment(
     *arguments: Arguments,
-    plan: Annotated[bool, Parameter(negative="", help="Show what will run, what is reused, the time left.")] = False,
-    workers: Annotated[int | None, Parameter(help="Processes, or jobs of a batch system, that work at once.")] = None,
-    executor: Annotated[
-        str, Parameter(help="local, dask (with --address), or a batch system: slurm, pbs, sge, lsf, htcondor, ...")
-    ] = "local",
-    address: Annotated[str | None, Parameter(help="Of a Dask scheduler, such as tcp://10.0.0.1:8786.")] = None,
-    demand: Annotated[
-        list[str] | None,
-        Parameter(negative="", help="What a run takes of a Dask worker's resources, such as GPU=1 or CPU=4."),
-    ] = None,
+    plan: Plan = False,
+    workers: Workers = None,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    demand: Demand = None,
     seeds_from: Annotated[
         Path | None,
         Parameter(help="A folder of seeds done elsewhere (an experiment's `seeds`), which are taken as they are."),
@@ -117,6 +125,46 @@ def experiment(
     ----------
     arguments
         A config file, such as configs/experiment/quick.yaml, then `key=value` overrides.
+    """
+
+
+@_command("sweep_command", 2.1)
+def sweep(
+    *arguments: Arguments,
+    samples: Annotated[int | None, Parameter(help="Draw so many settings at random; without, all of the grid.")] = None,
+    search_seed: Annotated[int | None, Parameter(help="Of the draws; 0 if not given.")] = None,
+    row: Annotated[
+        str | None,
+        Parameter(help="The experiment's row to sweep; the one that the config's contrasts name if not given."),
+    ] = None,
+    measure: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="",
+            help="Show this column of the experiment's table, such as joint_fine_pct, or of the held-out images, such "
+            "as held_out_fine_pct; several times. Fine and coarse accuracy if not given.",
+        ),
+    ] = None,
+    plan: Plan = False,
+    workers: Workers = None,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    demand: Demand = None,
+    output: Annotated[
+        Path | None, Parameter(alias="-o", help="Folder for tables and figures, in place of `{name}-sweep`.")
+    ] = None,
+    json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
+) -> None:
+    """Try many settings of a config, over several seeds each: a grid, or random draws. Ends with tables and figures.
+
+    `model.left.width=[0.25,0.5]` gives values, several keys make their product. With --samples, keys may have ranges:
+    `'model.left.parts.noise.std=uniform(0,1)'`, `'loguniform(1e-3,1)'`, `'randint(1,8)'` (1 to 7). What is finished is
+    reused, what was interrupted goes on: run the same command again.
+
+    Parameters
+    ----------
+    arguments
+        A config file, keys with the values to try, and `key=value` overrides.
     """
 
 

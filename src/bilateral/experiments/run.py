@@ -56,7 +56,7 @@ def experiment(
         table = work.run(executor or local(work.runner, work.runs, config.workers), read_gains(folder))
         if distributed.is_first():
             show(table)
-            _write(work, table, folder, executor.name if executor else "local")
+            write_files(work, table, folder, executor.name if executor else "local")
             if table.failures:
                 failures = "\n".join(map(str, table.failures))
                 raise RunsFailedError(f"{len(table.failures)} runs failed:\n{failures}")
@@ -82,13 +82,14 @@ def system(
         if distributed.is_first():
             show(table)
             if config.evaluate:
-                _write(work, table, config.save_dir / f"{config.name}-system", "local")
+                write_files(work, table, config.save_dir / f"{config.name}-system", "local")
                 for row in table.rows:
                     write_result_all([Path(folder) for found in row.seeds.values() for folder in found.folders])
     return table
 
 
-def _write(work: Experiment, table: Table, folder: Path, executor: str) -> None:
+def write_files(work: Experiment, table: Table, folder: Path, executor: str) -> None:
+    """Write a table, the records of its seeds and where it came from. executor: the name of what did the runs."""
     config, made_by = work.config, commit()
     provenance = {
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),

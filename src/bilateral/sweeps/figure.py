@@ -1,0 +1,121 @@
+"""The figure of a sweep: a measure against the settings, with a point a seed, means and intervals."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.transforms import ScaledTranslation
+
+from ..analysis import style
+from ..analysis.running import PNG_DPI
+from ..base.files import whole_file
+from ..base.statistics import summarise
+from .outcome import SweepOutcome, label
+
+MOST_LINES = 8
+"""Lines that can be told apart; with more there is a panel for each key instead."""
+WIDE = 100
+"""A grid of positive numbers gets a logarithmic axis where the largest is so many times the smallest."""
+
+
+def draw(found: SweepOutcome, measure: str) -> Figure:
+    """Draw a measure: against the first key with a line for each value of the others, or a panel for each key.
+
+    The panels are for settings drawn at random, and for more than eight lines.
+    """
+    search = found.search
+    lines = found.lines.dropna(subset=[measure])
+    others = search.keys[1:]
+    groups = list(lines.groupby(others, sort=False)) if others else [((), lines)]
+    has_lines = not search.is_random and len(groups) <= MOST_LINES
+    across = search.keys[:1] if has_lines else search.keys
+    groups = groups if has_lines else [((), lines)]
+    width = 6.4 if len(across) == 1 else min(3.4 * len(across), 14.0)
+    figure, grid = style.panels(len(across), width=width, height=3.6, sharey=True, squeeze=False)
+    colours = [style.row_style(found.row)[0]]
+    if len(groups) > 1:  # from dark to light, as far as the light ones can be seen on white
+        colours = list(colormaps[style.SEQUENTIAL](np.linspace(0, 0.85, len(groups))))
+    for panel, key in zip(grid[0], across):
+        places = _places(panel, found, key)
+        for number, ((values, own), colour) in enumerate(zip(groups, colours)):
+            shift = (number - (len(groups) - 1) / 2) * 0.5 / len(groups) if _is_words(lines[key]) else 0.0
+            name = ", ".join(map(_written, values))
+            _series(panel, own, (places, key, measure), shift, colour, name, joined=has_lines)
+        panel.set_xlabel(key)
+    grid[0][0].set_ylabel(label(measure))
+    seeds = lines["seed"].nunique()
+    figure.suptitle(
+        f"{found.row}, {seeds} seed{'s' * (seeds > 1)}: mean and 95 % interval of each setting", fontsize=10
+    )
+    if len(groups) > 1:
+        figure.legend(*grid[0][0].get_legend_handles_labels(), title="\n".join(others), loc="outside right upper")
+    return figure
+
+
+def _is_words(values: "pd.Series[Any]") -> bool:
+    return not pd.api.types.is_numeric_dtype(values)
+
+
+def _places(panel: Axes, found: SweepOutcome, key: str) -> dict[Any, float]:
+    """Where each value of a key stands on its axis, which is made ready: numbers at themselves, words in a row."""
+    values = list(dict.fromkeys(found.lines[key]))
+    if _is_words(found.lines[key]):
+        panel.set_xticks(range(len(values)), [style.short(value, 20) for value in values])
+        panel.set_xlim(-0.5, len(values) - 0.5)
+        panel.grid(axis="x", visible=False)
+        return {value: float(place) for place, value in enumerate(values)}
+    is_wide = min(values) > 0 and max(values) >= WIDE * min(values)
+    if key in found.search.geometric or (is_wide and not found.search.is_random):
+        panel.set_xscale("log")
+        is_short = max(values) < WIDE * min(values)
+        panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if is_short else (1.0,)))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter(NullFormatter())
+    return {value: float(value) for value in values}
+
+
+def _series(
+    panel: Axes,
+    lines: pd.DataFrame,
+    columns: tuple[dict[Any, float], str, str],
+    shift: float,
+    colour: Any,
+    name: str,
+    joined: bool,
+) -> None:
+    """One line of a panel: the mean of each setting with its interval, and left of it a point a seed."""
+    places, key, measure = columns
+    is_words = _is_words(lines[key])
+    own = lines.assign(place=lines[key].map(places) + shift)
+    if is_words and not joined:  # settings of one word, side by side
+        number = own["setting"].map({setting: place for place, setting in enumerate(own["setting"].unique())})
+        own["place"] += 0.7 * (number / max(number.max(), 1) - 0.5)
+    beside = panel.transData + ScaledTranslation(-4 / 72, 0, panel.figure.dpi_scale_trans)
+    panel.scatter(own["place"], own[measure], s=8, color=colour, alpha=0.55, linewidths=0, transform=beside)
+    means = []
+    for _, seeds in own.groupby("setting", sort=False):
+        summary = summarise(seeds[measure].tolist())
+        half = summary["ci95"][1] - summary["mean"] if summary["ci95"] else np.nan
+        means.append((seeds["place"].iloc[0], summary["mean"], half))
+    x, y, halves = zip(*sorted(means))
+    line = "-" if joined and not is_words else ""
+    panel.errorbar(x, y, halves, linestyle=line, marker="o", markersize=4.5, color=colour, linewidth=1, label=name)
+
+
+def _written(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def save(found: SweepOutcome, measure: str) -> None:
+    """Write the figure of a measure as MEASURE.svg and MEASURE.png into the sweep's folder."""
+    text = "".join(value for setting in found.search.settings for value in setting.values())
+    with style.styled(text):
+        figure = draw(found, measure)
+        style.tidy(figure)
+        for form, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": PNG_DPI})):
+            with whole_file(found.folder / f"{measure}.{form}") as temporary:
+                figure.savefig(temporary, format=form, **options)

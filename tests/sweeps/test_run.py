@@ -1,0 +1,113 @@
+"""A sweep from its command to its files, and what is refused before anything is run."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from bilateral.base.errors import ConfigError
+from bilateral.cli.main import main
+from bilateral.runs.config import read_config
+from bilateral.sweeps.run import plan_sweep
+from conftest import QUICK, TINY_EXPERIMENT
+
+NOISE = "model.left.parts.noise"
+TINY = [*TINY_EXPERIMENT, "workers=1"]
+
+
+def planned(*arguments, **options):
+    return plan_sweep(QUICK, [*TINY, *arguments], **options)
+
+
+def test_two_settings_with_two_seeds_from_the_command_to_the_files(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def do(*options):
+        with pytest.raises(SystemExit) as ended:
+            main(["sweep", str(QUICK), *TINY, f"{NOISE}.after=conv2", f"{NOISE}.std=[0, 0.5]", "--row=left", *options])
+        assert ended.value.code == 0
+        return capsys.readouterr()
+
+    runs = json.loads(do("--plan", "--json").out)["runs"]
+    assert [(run["role"], run["seed"], run["state"]) for run in runs] == [
+        (f"setting_{number}", seed, "to do") for number in (1, 2) for seed in (0, 1)
+    ]
+    told = do().out
+    assert "The best of 2 settings" in told.replace("Chosen by the held-out images, the", "The")
+    assert "Figure: runs/quick-sweep/fine_pct.svg" in told and (tmp_path / "runs/quick-sweep/fine_pct.svg").exists()
+    lines = pd.read_csv(tmp_path / "runs/quick-sweep/sweep.csv")
+    assert lines[[f"{NOISE}.std", "seed"]].values.tolist() == [[0, 0], [0, 1], [0.5, 0], [0.5, 1]]
+    provenance = json.loads((tmp_path / "runs/quick-sweep/provenance.json").read_text())
+    per_seed = json.loads((tmp_path / "runs/quick-sweep/table.json").read_text())["rows"]
+    for line in lines.to_dict("records"):
+        (folder,) = provenance["runs"][line["setting"]][str(line["seed"])]
+        config = read_config(tmp_path / folder / "config.yaml")
+        assert config.model.left.parts["noise"].model_extra["std"] == line[f"{NOISE}.std"]
+        row = next(row for row in per_seed if row["name"] == line["setting"])
+        assert row["by_seed"][str(line["seed"])]["fine_pct"] == pytest.approx(line["fine_pct"])
+        last = [json.loads(each) for each in (tmp_path / folder / "metrics.jsonl").read_text().splitlines()]
+        assert any(100 * each["val_acc"] == pytest.approx(line["held_out_fine_pct"]) for each in last)
+    again = do("--measure", "held_out_fine_pct")
+    assert again.err.count("finished before, reused") == 4
+    assert (tmp_path / "runs/quick-sweep/held_out_fine_pct.png").exists()
+
+
+def test_settings_are_rows_with_the_same_seeds_and_share_what_they_do_not_change():
+    work = planned("model.left.width=[0.0625, 0.125]", "training.epochs=[1, 2]").work
+    assert [row.name for row in work.rows] == [f"setting_{number}" for number in range(1, 5)]
+    assert all(list(row.runs) == [0, 1] for row in work.rows)
+    roles = [run.config.model.mode_heads for run in work.plan.values() if run.seed == 0]
+    assert (roles.count("both"), roles.count("fine"), roles.count("coarse")) == (4, 2, 1)
+
+
+def test_the_row_is_that_of_the_contrasts_or_the_one_that_is_named_a_variant_too():
+    key = "model.left.width=[0.0625, 0.125]"
+    assert planned(key).row == "specialised"
+    assert planned(key, "experiment.contrasts.row=two_left", "experiment.contrasts.against=[]").row == "two_left"
+    variants = "experiment.variants={quiet: {from: left, set: {model.left.parts.noise: {after: conv2, std: 0.1}}}}"
+    work = planned(variants, key, row="quiet").work
+    assert [row.name for row in work.rows] == ["setting_1", "setting_2"]
+    assert all("noise" in run.config.model.left.parts for row in work.rows for run in row.runs[0])
+
+
+def test_draws_are_planned_as_a_grid_is():
+    search = planned("training.epochs=randint(1, 9)", samples=3).search
+    assert len(search.settings) > 1
+    work = planned("training.epochs=randint(1, 9)", samples=3).work
+    epochs = [str(row.runs[0][0].config.training.epochs) for row in work.rows]
+    assert epochs == [setting["training.epochs"] for setting in search.settings]
+
+
+def test_columns_follow_from_the_row():
+    key = "model.left.width=[0.0625, 0.125]"
+    assert planned(key).measures == ["fine_pct", "coarse_pct"] and planned(key, row="left").measures == ["fine_pct"]
+    assert planned(key, measures=["joint_both_pct", "parameters"]).measures == ["joint_both_pct", "parameters"]
+    with pytest.raises(ConfigError, match="--measure: the row's table has no column 'joint_fine_pct'; it has fine_pct"):
+        planned(key, row="left", measures=["joint_fine_pct"])
+    with pytest.raises(ConfigError, match="no column 'held_out_fine_pct'"):
+        planned(key, "protocol=original", measures=["held_out_fine_pct"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (["model.left.widht=[0.1, 0.2]"], {}, "^[^:]*: model.left.widht: unknown key; did you mean model.left.width"),
+        (["model.left.width=[0.1, wide]"], {}, "^[^:]*: model.left.width: [^\n]*$"),
+        (["model.left.width=[0.1, 0.2]"], {"row": "lft"}, "there is no row 'lft'; did you mean left"),
+        (["model.right.width=[0.1, 0.2]"], {"row": "left"}, "^no network of the row left reads model.right.width"),
+        (["model.right.width=[0.1, 0.2]", "model.left.width=[0.1, 0.2]"], {"row": "left"}, "reads model.right.width"),
+        (
+            ["model.right.width=uniform(0.1, 1)", "model.left.width=uniform(0.1, 1)"],
+            {"row": "left", "samples": 3},
+            "reads model.right.width",
+        ),
+        (["training.epochs=uniform(1, 9)"], {"samples": 3}, "training.epochs: .* valid integer"),
+        (["data.image_size=[16, 32]"], {}, "a sweep needs a key"),
+        (["training.epochs=[1, 2]", "evaluate=false"], {}, "evaluate"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_run(arguments, options, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=message):
+        planned(*arguments, **options)
+    assert not (tmp_path / "runs").exists()
