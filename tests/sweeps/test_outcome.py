@@ -36,8 +36,8 @@ def test_the_setting_is_chosen_by_held_out_images_and_what_test_images_would_cho
     )
     assert tell(found, "fine_pct") == (
         f"Chosen by the held-out images, the best of 3 settings is {NOISE}=0.1: fine 63.00 ± 1.00 % (n = 3, 95 % "
-        f"interval 60.52 to 65.48). The next one is {NOISE}=0.2 (difference -1.00, 95 % interval -1.00 to -1.00, paired "
-        f"by seed). The test images would choose {NOISE}=0.2, 64.00 ± 1.00 %; a figure of the images that chose it is "
+        f"interval 60.52 to 65.48). The next one is {NOISE}=0.2 (difference -1.00, 95 % interval -1.00 to -1.00, "
+        f"paired by seed). The test images would choose {NOISE}=0.2, 64.00 ± 1.00 %; a figure of the images that chose it is "
         "biased."
     )
     assert "Report that of the test images." in tell(found, "held_out_fine_pct")
@@ -46,8 +46,8 @@ def test_the_setting_is_chosen_by_held_out_images_and_what_test_images_would_cho
 def test_without_held_out_images_the_choice_is_called_biased():
     found = made_up([f"{NOISE}=[0, 0.5]"], lambda setting, seed: {"fine_pct": 50 - float(setting[NOISE])}, seeds=[7])
     assert tell(found, "fine_pct") == (
-        f"The best of 2 settings is {NOISE}=0: fine 50.00 % (n = 1). The next one is {NOISE}=0.5 (difference +0.50). It "
-        "was chosen by the same images, so its figure is biased: it looks better than it is. `protocol: clean` holds "
+        f"The best of 2 settings is {NOISE}=0: fine 50.00 % (n = 1). The next one is {NOISE}=0.5 (difference +0.50). "
+        "It was chosen by the same images, so its figure is biased: it looks better than it is. `protocol: clean` holds "
         "out images to choose by."
     )
 
