@@ -37,7 +37,7 @@ def test_the_setting_is_chosen_by_held_out_images_and_what_test_images_would_cho
     assert tell(found, "fine_pct") == (
         f"Chosen by the held-out images, the best of 3 settings is {NOISE}=0.1: fine 63.00 ± 1.00 % (n = 3, 95 % "
         f"interval 60.52 to 65.48). The next one is {NOISE}=0.2 (difference -1.00, 95 % interval -1.00 to -1.00, "
-        f"paired by seed). The test images would choose {NOISE}=0.2, 64.00 ± 1.00 %; a figure of the images that chose it is "
+        f"paired by seed). The test images would choose {NOISE}=0.2, 64.00 ± 1.00 %; a figure of the images that chose "
         "biased."
     )
     assert "Report that of the test images." in tell(found, "held_out_fine_pct")
