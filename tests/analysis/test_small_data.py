@@ -59,7 +59,7 @@ CASES: dict[str, tuple[dict[str, str], int, int, tuple[str, ...], set[str]]] = {
         6,
         4,
         (*NARROW, "model.mode_heads=fine"),
-        {"outcomes", "head_shares", "ablation", "cosine", "class_gains", "gallery"},
+        {"outcomes", "head_shares", "cosine", "class_gains", "gallery"},
     ),
     "one channel": (TWO, 6, 4, ("model.left.arch=own_arch:OneChannel", "model.right.arch=own_arch:OneChannel"), set()),
     "no stages": (

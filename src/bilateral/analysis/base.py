@@ -41,7 +41,7 @@ _ABOUT = {
         "Who is listened to",
         "How much of each head's logits comes from left, and does that depend on the image?",
     ),
-    "ablation": ("One hemisphere silenced", "What does each head lose without each hemisphere?"),
+    "lesions": ("Lesions", "What does each head lose without each part of the network?"),
     "specialisation": ("Specialisation", "Which hemisphere is for which labels?"),
     "cka": ("Similarity of stages", "How alike are left and right, beside two seeds of one kind?"),
     "probes": ("Linear probes", "What can be read from each stage of each hemisphere?"),

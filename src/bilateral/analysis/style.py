@@ -24,6 +24,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter, LogFormatterMathtext, LogFormatterSciNotation
 
+from ..base.statistics import Summary
 from ..base.text import shown
 from ..experiments.published import find
 
@@ -221,6 +222,18 @@ def panels(columns: int = 1, rows: int = 1, height: float = 3.2, width: float = 
     """Make a figure with `rows` x `columns` panels: (figure, axes); sizes in inches, `height` of one row."""
     figure = Figure(figsize=(width, height * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, **options)
+
+
+def told(found: Summary, form: str = "{:+.1f}") -> str:
+    """A mean over seeds and its 95 % interval, in words.
+
+    >>> told(Summary(n=3, mean=1.0, std=0.4, ci95=(0.04, 1.96)))
+    '+1.0 (n = 3, 95 % interval +0.0 to +2.0)'
+    """
+    if found["ci95"] is None:
+        return f"{form.format(found['mean'])} (one seed)"
+    low, high = map(form.format, found["ci95"])
+    return f"{form.format(found['mean'])} (n = {found['n']}, 95 % interval {low} to {high})"
 
 
 def row_style(row: str) -> tuple[str, str, str]:
