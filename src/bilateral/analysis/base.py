@@ -42,6 +42,7 @@ _ABOUT = {
         "How much of each head's logits comes from left, and does that depend on the image?",
     ),
     "lesions": ("Lesions", "What does each head lose without each part of the network?"),
+    "weights": ("Weights of the sides", "How much do the heads hear of left, and does that depend on the image?"),
     "specialisation": ("Specialisation", "Which hemisphere is for which labels?"),
     "cka": ("Similarity of stages", "How alike are left and right, beside two seeds of one kind?"),
     "probes": ("Linear probes", "What can be read from each stage of each hemisphere?"),

@@ -23,7 +23,7 @@ from ..runs.predictions import LEVELS
 from ..training.evaluation import evaluate
 from .heads import accuracies
 from .study import Study, System
-from .style import COLOURS, INK, panels, told
+from .style import COLOURS, INK, panels, seed_points, told
 
 SHARES = (0.2, 0.5, 0.8)
 """Of the units of a side that are lost."""
@@ -94,14 +94,9 @@ def draw(table: pd.DataFrame) -> Figure:
         panel.axvline(0, color=INK, linewidth=0.6)
         for place, (at, lesion) in enumerate(rows):
             chosen = (table["level"] == level) & (table["at"] == at) & (table["lesion"] == lesion)
-            points = table.loc[chosen, "points_lost"]
             side = at.split(" ")[0].split(".")[0]
             colour = COLOURS[side if side in SIDES else "bilateral"]
-            panel.plot(points, [place] * len(points), "o", color=colour, markersize=3.5, alpha=0.45)
-            found = summarise(points.tolist())
-            low, high = found["ci95"] or (found["mean"], found["mean"])
-            panel.plot([low, high], [place, place], color=colour, linewidth=1.2)
-            panel.plot(found["mean"], place, "|", color=INK, markersize=9)
+            seed_points(panel, place, table.loc[chosen, "points_lost"].tolist(), colour)
         panel.set(title=f"{level} head", xlabel="points of accuracy lost", ylim=(len(rows) - 0.5, -0.5))
     axes[0, 0].set_yticks(range(len(rows)), [f"{at}: {lesion}" for at, lesion in rows], fontsize=8)
     return figure

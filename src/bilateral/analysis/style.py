@@ -7,7 +7,7 @@ import logging
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -24,7 +24,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter, LogFormatterMathtext, LogFormatterSciNotation
 
-from ..base.statistics import Summary
+from ..base.statistics import Summary, summarise
 from ..base.text import shown
 from ..experiments.published import find
 
@@ -234,6 +234,16 @@ def told(found: Summary, form: str = "{:+.1f}") -> str:
         return f"{form.format(found['mean'])} (one seed)"
     low, high = map(form.format, found["ci95"])
     return f"{form.format(found['mean'])} (n = {found['n']}, 95 % interval {low} to {high})"
+
+
+def seed_points(panel: Axes, place: float, values: Sequence[float], colour: str) -> None:
+    """Draw a value a seed on the line `place`: a point each, the mean and its 95 % interval; nothing where none is."""
+    if not values:
+        return
+    found = summarise(values)
+    panel.plot(values, [place] * len(values), "o", color=colour, markersize=3.5, alpha=0.45)
+    panel.plot(found["ci95"] or [found["mean"]] * 2, [place, place], color=colour, linewidth=1.2)
+    panel.plot(found["mean"], place, "|", color=INK, markersize=9)
 
 
 def row_style(row: str) -> tuple[str, str, str]:
