@@ -17,13 +17,13 @@ from bilateral.analysis.study import NotApplicableError, Study
 from bilateral.analysis.style import styled, tidy
 from bilateral.cli.main import app
 from bilateral.runs.predictions import Predictions
+from conftest import INAPPLICABLE
 
 from .test_all_analyses import assert_says_something
 
 OWN = """
 from torch import nn
 from bilateral.models.backbones.base import Backbone
-from conftest import INAPPLICABLE
 
 class Flat(nn.Module):
     num_features = 4

@@ -266,9 +266,11 @@ class Network(nn.Module):
     def _targets(self) -> list[str]:
         """By which names lesions reach what is here; a direction of a bridge that has one alone is the same as it."""
         stages = {f"{side}.{stage}" for side in self.hemispheres for stage in self.stages(side)}
-        found = [step for step in self.steps if step.name not in stages]
-        directions = [f"{step.name}.to_{side}" for step in found if len(step.places) > 1 for side in step.places]
-        return [*self.hemispheres, *(step.name for step in found), *directions]
+        found = list(self.hemispheres)
+        for step in self.steps:
+            if step.name not in stages:
+                found += [step.name, *(f"{step.name}.to_{side}" for side in step.places if len(step.places) > 1)]
+        return found
 
 
 def _weighed(features: Values, weights: Mapping[str, Tensor]) -> Values:
