@@ -83,6 +83,10 @@ def system_runs(config: Config, seed: int) -> dict[str, Run]:
     return {name: networks.run(name, seed) for name in ("left", "right", "specialised")}
 
 
+INAPPLICABLE = {"global_local", "weights"}
+"""Analyses that have nothing to say of it: its join does not weigh the sides."""
+
+
 @pytest.fixture(scope="session")
 def tiny_experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a small experiment has been done: `runs/quick-experiment`, two seeds, a few rows."""

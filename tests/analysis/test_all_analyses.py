@@ -13,9 +13,9 @@ from bilateral.analysis.base import ANALYSES, find_analysis
 from bilateral.analysis.opening import open_study
 from bilateral.analysis.study import NotApplicableError, Study
 from bilateral.analysis.style import styled
+from conftest import INAPPLICABLE
 
-OF_SHAPES = [name for name in ANALYSES if name != "global_local"]
-"""What applies to the embedded data set; `global_local` is of compound figures (test_global_local.py)."""
+APPLICABLE = [name for name in ANALYSES if name not in INAPPLICABLE]
 
 
 def assert_says_something(sentence: str) -> None:
@@ -24,7 +24,7 @@ def assert_says_something(sentence: str) -> None:
         assert word.strip(".;:%+-").lower() not in ("nan", "inf", "none")
 
 
-@pytest.mark.parametrize("name", OF_SHAPES)
+@pytest.mark.parametrize("name", APPLICABLE)
 def test_two_seeds_by_the_command(tiny_analysed, name):
     folder = tiny_analysed / "analysis"
     result = json.loads((folder / f"{name}.json").read_text())
@@ -42,7 +42,7 @@ def test_two_seeds_by_the_command(tiny_analysed, name):
     assert not list(folder.glob(".*"))
 
 
-@pytest.mark.parametrize("name", OF_SHAPES)
+@pytest.mark.parametrize("name", APPLICABLE)
 def test_the_stored_table_says_the_same(tiny_analysed, name):
     """The report draws its claims from the files."""
     analysis = find_analysis(name)
@@ -61,7 +61,7 @@ def test_without_an_experiment_no_contrasts_were_tested(one_seed):
         find_analysis("contrasts").compute(one_seed)
 
 
-@pytest.mark.parametrize("name", [name for name in OF_SHAPES if name != "contrasts"])
+@pytest.mark.parametrize("name", [name for name in APPLICABLE if name != "contrasts"])
 def test_one_seed(one_seed, name):
     analysis = find_analysis(name)
     table = analysis.compute(one_seed)

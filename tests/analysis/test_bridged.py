@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from bilateral.analysis import ablation, activations, occlusion, parts, probes
+from bilateral.analysis import activations, lesions, occlusion, parts, probes
 from bilateral.analysis.activations import stage_activations, stage_means
 from bilateral.analysis.gradcam import class_activation_maps
 from bilateral.analysis.heads import contributions
@@ -95,10 +95,10 @@ def test_probes_read_what_the_heads_hear(study, system):
     assert table.to_dict() == channels
 
 
-def test_evaluation_and_ablation_begin_with_the_network_as_it_is(study, system, output):
+def test_evaluation_and_lesions_begin_with_the_network_as_it_is(study, system, output):
     torch.testing.assert_close(dict(study.evaluation(system).features), output.features)
-    table = ablation.compute(study)
-    intact = table[table["silenced"] == "none"].set_index("level")["accuracy_pct"]
+    table = lesions.compute(study)
+    intact = table[table["at"] == "none"].set_index("level")["accuracy_pct"]
     assert intact.to_dict() == accuracies(output, study.images)
 
 

@@ -17,6 +17,7 @@ from bilateral.analysis.study import NotApplicableError, Study
 from bilateral.analysis.style import styled, tidy
 from bilateral.cli.main import app
 from bilateral.runs.predictions import Predictions
+from conftest import INAPPLICABLE
 
 from .test_all_analyses import assert_says_something
 
@@ -59,7 +60,7 @@ CASES: dict[str, tuple[dict[str, str], int, int, tuple[str, ...], set[str]]] = {
         6,
         4,
         (*NARROW, "model.mode_heads=fine"),
-        {"outcomes", "head_shares", "ablation", "cosine", "class_gains", "gallery"},
+        {"outcomes", "head_shares", "cosine", "class_gains", "gallery"},
     ),
     "one channel": (TWO, 6, 4, ("model.left.arch=own_arch:OneChannel", "model.right.arch=own_arch:OneChannel"), set()),
     "no stages": (
@@ -102,8 +103,8 @@ def case(request, tmp_path_factory) -> tuple[Study, set[str]]:
             result_action="return_none",
         )
     own = [text.partition("=")[2] for text in settings if ":" in text]
-    # Contrasts are an experiment's, and no image here is a compound figure.
-    return open_study([folder / "runs" / "small-system"], [], None, own), inapplicable | {"contrasts", "global_local"}
+    # Contrasts are an experiment's, no join weighs, and no image is a compound figure.
+    return open_study([folder / "runs" / "small-system"], [], None, own), inapplicable | {"contrasts", *INAPPLICABLE}
 
 
 @pytest.mark.filterwarnings("error")
@@ -163,7 +164,7 @@ def test_classes_may_have_any_name(tmp_path, capfd):
     assert sorted(gallery["classes"]) == sorted(ODD) and {image["fine"] for image in gallery["images"]} == set(ODD)
     figures = [ElementTree.fromstring(figure) for figure in re.findall(r"<svg.*?</svg>", page, re.DOTALL)]
     texts = {element.text for figure in figures for element in figure.iter() if element.tag.endswith("text")}
-    assert set(ODD) <= texts and len(figures) >= len(ANALYSES) - 1
+    assert set(ODD) <= texts and len(figures) >= len(ANALYSES) - len(INAPPLICABLE)
 
 
 NEEDS_PREDICTIONS = ("differences", "outcomes", "confusion", "class_gains", "severity", "calibration", "cost")

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 
 from bilateral import load
+from bilateral.cli.main import app
 from conftest import TINY_DATA
 
 NETWORK = ["model.left.width=0.0625", "model.right.width=0.0625", "training.epochs=2", "training.batch_size=64"]
@@ -199,3 +201,19 @@ def test_predict_takes_folders(bilateral, trained, tmp_path):
     assert names == [os.fsdecode(b"pictures/a\xff.png"), "pictures/b.png", "pictures/below/c.png", "pictures/b.png"]
     nothing = bilateral("predict", str(trained), "empty")
     assert nothing.returncode == 2 and "empty: there is no image in this folder" in nothing.stderr
+
+
+def test_weights_of_the_sides_are_written_and_shown(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    do = partial(app, exit_on_error=False, result_action="return_none")
+    do(["train", *TINY_DATA, *NETWORK, "model.join={kind: gate, right: 0.2}", "training.epochs=1", "name=gated"])
+    (run,) = tmp_path.glob("runs/gated-*/*-seed0-*")
+    do(["evaluate", str(run), "--features", "out.npz"])
+    arrays = np.load("out.npz")
+    assert np.allclose(arrays["weights_left"] + arrays["weights_right"], 1) and len(arrays["weights_left"]) == 80
+    Image.new("RGB", (32, 32), "red").save("a.png")
+    capsys.readouterr()
+    do(["predict", str(run), "a.png", "--json"])
+    weights = json.loads(capsys.readouterr().out)[0]["weights"]
+    do(["predict", str(run), "a.png"])
+    assert f"  weights left {100 * weights['left']:.1f}%  right " in capsys.readouterr().out

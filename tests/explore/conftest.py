@@ -5,11 +5,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from bilateral.data import sources
@@ -17,6 +18,8 @@ from bilateral.data.config import DataConfig
 from bilateral.explore.about import describe
 from bilateral.explore.answering import Explorer
 from bilateral.explore.server import ExploreServer
+from bilateral.models.build import build_network
+from bilateral.models.config import ModelConfig
 from bilateral.training import checkpoint
 from conftest import TINY_DATA
 
@@ -25,6 +28,23 @@ TINY = [
     *("model.left.width=0.0625", "model.right.width=0.0625", "training.epochs=3", "training.batch_size=64"),
     *("pretraining.left.epochs=2", "pretraining.right.epochs=2"),
 ]
+
+
+MODEL = ModelConfig.model_validate(
+    {
+        "left": {"width": 1 / 16, "parts": {"few": {"kind": "kwta", "after": "conv2", "k": 0.1, "per_k": 0.3}}},
+        "right": {"width": 1 / 16},
+        "bridges": {
+            "callosum": {"kind": "additive", "between": {"left": "res1", "right": "res1"}},
+            "late": {"kind": "additive", "direction": "to_left", "between": {"left": "pool", "right": "pool"}},
+        },
+        "join": {"kind": "gate"},
+        "lesions": {
+            "loss": {"kind": "units", "at": "right", "share": 0.5},
+            "shake": {"kind": "noise", "at": "left", "std": 0.5},
+        },
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -63,9 +83,28 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return Runs(bilateral, left, picture, {level: said[level] for level in ("fine", "coarse")})
 
 
+@pytest.fixture(scope="session")
+def bridged(runs: Runs) -> Explorer:
+    """A network that has all that can be switched off, and whose join weighs the sides; it is not trained."""
+    description = checkpoint.read(runs.bilateral).description
+    network = build_network(MODEL, description.fine_count, description.coarse_count, image_size=description.image_size)
+    torch.manual_seed(3)
+    for parameter in [*network.bridges.parameters(), *network.join.parameters()]:
+        torch.nn.init.normal_(parameter)
+    return Explorer(network, replace(description, model=MODEL))
+
+
 @pytest.fixture(scope="module")
 def server(runs: Runs) -> Iterator[ExploreServer]:
-    explorer = explorer_of(runs.bilateral)
+    yield from served(explorer_of(runs.bilateral), runs)
+
+
+@pytest.fixture(scope="module")
+def bridged_server(bridged: Explorer, runs: Runs) -> Iterator[ExploreServer]:
+    yield from served(bridged, runs)
+
+
+def served(explorer: Explorer, runs: Runs) -> Iterator[ExploreServer]:
     with ExploreServer(explorer, describe(explorer, runs.bilateral), "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

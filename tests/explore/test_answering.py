@@ -152,3 +152,49 @@ def test_several_threads_get_what_one_gets(explorer, content):
     alone = [explorer.answer(content, silenced) for silenced in asked[:3]] * 4
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(lambda silenced: explorer.answer(content, silenced), asked)) == alone
+
+
+SWITCHES = {
+    **dict.fromkeys(["left", "right"], "hemisphere"),
+    "left.few": "part",
+    **{"callosum": "bridge", "callosum.to_left": "direction", "callosum.to_right": "direction", "late": "bridge"},
+    **dict.fromkeys(["lesions.loss", "lesions.shake"], "lesion"),
+}
+
+
+def test_all_that_can_be_switched_off_has_a_name(bridged, explorer, runs):
+    assert bridged.silenceable == SWITCHES
+    about = describe(bridged, runs.bilateral)
+    assert about["silenceable"] == [{"name": name, "kind": kind} for name, kind in SWITCHES.items()]
+    assert list(explorer.silenceable) == ["left", "right"]
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_each_switch_changes_the_answer_and_leaves_no_trace(bridged, content, name):
+    before, without = bridged.answer(content), bridged.answer(content, [name])
+    assert without["silenced"] == [name]
+    assert without["levels"]["fine"]["predictions"] != before["levels"]["fine"]["predictions"]
+    assert without["levels"]["fine"]["changes"]["best_before"] == before["levels"]["fine"]["predictions"][0]
+    assert bridged.answer(content) == before
+
+
+def test_a_silenced_bridge_and_a_healed_lesion_are_as_if_they_were_not_there(bridged, content, normalised):
+    answer = bridged.answer(content, ["callosum", "late", "left.few", "lesions.loss", "lesions.shake"])
+    with torch.no_grad():
+        features = dict.fromkeys(bridged.sides, normalised)
+        for side, hemisphere in bridged.network.hemispheres.items():
+            for stage in hemisphere.stages:
+                features[side] = getattr(hemisphere, stage)(features[side])
+        said = bridged.network.classify(features)
+    for level, found in answer["levels"].items():
+        assert found["predictions"][0]["id"] == said.logits[level].argmax()
+        expected = said.logits[level].softmax(1).max().item()
+        assert found["predictions"][0]["probability"] == pytest.approx(expected, abs=1e-5)
+    assert answer["weights"] == {side: pytest.approx(said.weights[side].item(), abs=1e-5) for side in said.weights}
+
+
+def test_weights_are_there_where_the_join_weighs_and_shares_where_it_does_not(bridged, explorer, content):
+    weighed, plain = bridged.answer(content), explorer.answer(content)
+    assert sum(weighed["weights"].values()) == pytest.approx(1, abs=1e-5) and weighed["weights"]["left"] != 0.5
+    assert weighed["levels"]["fine"]["left_share"] is None
+    assert plain["weights"] is None and plain["levels"]["fine"]["left_share"] is not None

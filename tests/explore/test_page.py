@@ -73,6 +73,7 @@ def pixels(page, selector):
 def test_it_names_the_run_and_waits(opened, runs):
     header = opened.inner_text("header")
     assert runs.bilateral.name in header and "40 fine and 8 coarse labels" in header and "resnet9" in header
+    assert opened.locator("#switches legend").all_inner_texts() == ["Hemispheres"] and opened.is_hidden("#weights")
     assert "waits for a picture" in opened.inner_text("#summary") and opened.is_hidden("#looks")
 
 
@@ -105,6 +106,31 @@ def test_switching_a_hemisphere_off_changes_the_numbers_and_back(opened, runs, s
     right.check()
     assert settle(opened, "Fine: ") == intact
     assert opened.is_hidden("#marks") and "→" not in opened.inner_text("#predictions")
+
+
+def test_bridges_parts_and_lesions_have_switches_and_the_weights_a_bar(chromium, bridged_server, runs):
+    page = chromium.new_page()
+    page.set_default_timeout(15_000)
+    complaints = watch(page, f"127.0.0.1:{bridged_server.server_port}")
+    page.goto(bridged_server.url)
+    page.wait_for_selector("#labels:not([hidden])")
+    assert page.locator("#switches legend").all_inner_texts() == ["Hemispheres", "Bridges", "Parts", "Lesions"]
+    names = ["Left", "Right", "callosum", "callosum.to_left", "callosum.to_right", "late", "left.few", "loss", "shake"]
+    assert page.locator("#switches label span").all_inner_texts() == names
+    page.set_input_files("#file", runs.picture)
+    intact = settle(page, "Fine: ")
+    weights = bridged_server.explorer.answer(runs.picture.read_bytes())["weights"]
+    assert f"left {100 * weights['left']:.1f} %" in page.inner_text("#weights")
+    said = {"callosum.to_right": "callosum.to_right", "left.few": "left.few", "loss": "the lesion loss"}
+    for name, told in said.items():
+        switch = page.get_by_role("switch", name=name, exact=True)
+        switch.uncheck()
+        asked = f"lesions.{name}" if name == "loss" else name
+        assert settle(page, f"Without {told}, fine: ") == without(bridged_server, runs, asked) != intact
+        switch.check()
+        assert settle(page, "Fine: ") == intact
+    page.close()
+    assert not complaints, complaints
 
 
 def test_maps_follow_the_head_and_the_opacity(opened, runs):
@@ -169,7 +195,9 @@ def test_a_server_that_has_gone_is_told(opened, runs):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1200])
-def test_everybody_can_use_it(chromium, server, runs, scheme, width):
+@pytest.mark.parametrize("which", ["server", "bridged_server"])
+def test_everybody_can_use_it(chromium, request, runs, scheme, width, which):
+    server = request.getfixturevalue(which)
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = chromium.new_page(color_scheme=scheme, viewport={"width": width, "height": 800})
     page.goto(server.url)
@@ -180,7 +208,7 @@ def test_everybody_can_use_it(chromium, server, runs, scheme, width):
     page.set_input_files("#file", runs.picture)
     settle(page, "Fine: ")
     page.locator("summary").click()
-    page.get_by_role("switch", name="Left").uncheck()
+    page.get_by_role("switch", name="Left", exact=True).uncheck()
     settle(page, "Without left")
     page.wait_for_timeout(400)  # until nothing fades any more
     assert axe.run(page).response["violations"] == []

@@ -39,11 +39,11 @@ def silenced(fine=(-5, -6, -7), coarse=(-2, -3, -4)):
     lines = []
     for seed, (first, second) in enumerate(zip(fine, coarse)):
         for level, side, value in (("fine", "right", first), ("coarse", "left", second)):
-            lines.append((seed, level, side, "mean", 50, value))
+            lines.append((seed, level, side, "mean", 50, -value))
             # Neither of these is what counts.
-            lines.append((seed, level, side, "zero", 50, 40))
-            lines.append((seed, level, {"left": "right", "right": "left"}[side], "mean", 50, 40))
-    return pd.DataFrame(lines, columns=["seed", "level", "silenced", "replacement", "accuracy_pct", "change_points"])
+            lines.append((seed, level, side, "zeros", 50, -40))
+            lines.append((seed, level, {"left": "right", "right": "left"}[side], "mean", 50, -40))
+    return pd.DataFrame(lines, columns=["seed", "level", "at", "lesion", "accuracy_pct", "points_lost"])
 
 
 def outcomes(seeds=3):
@@ -237,7 +237,7 @@ def test_without_held_out_images_attention_is_not_decided():
 
 
 def test_findings_are_made_of_the_tables_that_are_there():
-    tables = {"differences": differences(), "ablation": silenced(), "outcomes": outcomes(), "cka": similarity()}
+    tables = {"differences": differences(), "lesions": silenced(), "outcomes": outcomes(), "cka": similarity()}
     there = {}
     for name, table in tables.items():
         assert findings(there) == []
@@ -249,9 +249,9 @@ def test_findings_are_made_of_the_tables_that_are_there():
 
 
 def test_a_claim_that_cannot_be_judged_is_not_decided_and_the_other_one_is():
-    tables = {"differences": differences(), "ablation": silenced(), "outcomes": outcomes(), "cka": similarity()}
+    tables = {"differences": differences(), "lesions": silenced(), "outcomes": outcomes(), "cka": similarity()}
     shares = heads((True, LOSES), (True, LOSES))
-    first, second = findings({**tables, "ablation": silenced().iloc[:0], "head_shares": shares})
+    first, second = findings({**tables, "lesions": silenced().iloc[:0], "head_shares": shares})
     assert first.verdict == UNDECIDED and "cannot be judged" in first.evidence[0] and second.verdict == HOLDS
     first, second = findings({**tables, "head_shares": shares.drop(columns="share")})
     assert first.verdict == HOLDS and second.verdict == UNDECIDED and "KeyError" in second.evidence[0]

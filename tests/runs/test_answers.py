@@ -128,3 +128,16 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path):
         [file] = images_in([place])
         with pytest.raises(DataError, match="it is a pipe, a device or a socket"):
             read_pixels(file, description())
+
+
+def test_where_the_join_weighs_the_sides_the_weights_are_there():
+    made = description(join={"kind": "gate", "right": 0.25})
+    network = build_network(made.model, 3, 2, seed=1).eval()
+    torch.nn.init.normal_(network.join.layer.weight)
+    pixels = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
+    expected = network(made.normalise(pixels)).weights
+    for number, answer in enumerate(predictions(network, pixels, made, 1)):
+        assert answer["weights"] == {side: pytest.approx(expected[side][number].item(), abs=1e-6) for side in expected}
+        assert list(answer) == ["fine", "coarse", "weights"]
+    plain = predictions(build_network(description().model, 3, 2, seed=1).eval(), pixels, description(), 1)
+    assert [list(answer) for answer in plain] == [["fine", "coarse"]] * 2

@@ -47,8 +47,8 @@ def test_without_held_out_images_the_choice_is_called_biased():
     found = made_up([f"{NOISE}=[0, 0.5]"], lambda setting, seed: {"fine_pct": 50 - float(setting[NOISE])}, seeds=[7])
     assert tell(found, "fine_pct") == (
         f"The best of 2 settings is {NOISE}=0: fine 50.00 % (n = 1). The next one is {NOISE}=0.5 (difference +0.50). "
-        "It was chosen by the same images, so its figure is biased: it looks better than it is. `protocol: clean` holds "
-        "out images to choose by."
+        "It was chosen by the same images, so its figure is biased: it looks better than it is. `protocol: clean` "
+        "holds out images to choose by."
     )
 
 

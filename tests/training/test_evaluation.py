@@ -39,6 +39,18 @@ def test_metrics_by_hand(tiny, monkeypatch):
     assert metrics["test_loss"] == pytest.approx(metrics["test_loss_fine"] + metrics["test_loss_coarse"])
 
 
+def test_weights_come_with_it_where_the_join_weighs(tiny):
+    class Weighing(Oracle):
+        def forward(self, images: torch.Tensor) -> Output:
+            output = super().forward(images)
+            return Output(output.fine, output.coarse, output.features, weights={"left": images.mean((1, 2, 3))})
+
+    normalise = Normalisation(tiny.mean, tiny.std)
+    found = evaluate(Weighing(), tiny.test, normalise).weights
+    torch.testing.assert_close(found, {"left": normalise(tiny.test.images).mean((1, 2, 3))})
+    assert evaluate(Oracle(), tiny.test, normalise).weights == {}
+
+
 def test_one_head_has_the_short_names(tiny):
     class FineOnly(Oracle):
         def forward(self, images: torch.Tensor) -> Output:

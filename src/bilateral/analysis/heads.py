@@ -2,20 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..models.joins.concatenation import Concatenation
-from ..models.lesions.silence import Silence
+from ..models.lesions.base import Lesion
 from ..models.network import Network
 from ..models.parts.dropout import Dropout
 from ..training.evaluation import Evaluation
 from .study import NotApplicableError
-
-Replacement = Literal["zero", "mean"]
-"""What features are replaced by: zeros, or their mean over the images."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ def contributions(network: Network, level: str, features: Mapping[str, Tensor]) 
     Raises NotApplicableError for a network whose head is not one linear layer on the features of left and right.
     """
     linear = head_layer(network, level)
-    concatenates = isinstance(network.join, Concatenation)
+    concatenates = type(network.join) is Concatenation  # a subclass may weigh the sides
     if linear is None or not concatenates or set(features) != {"left", "right"}:
         raise NotApplicableError("its heads are not linear in the features of a left and a right hemisphere")
     weight = linear.weight.detach().cpu().float()
@@ -85,13 +81,10 @@ def head_layer(network: Network, level: str) -> nn.Linear | None:
 
 
 @torch.no_grad()
-def accuracies(
-    network: Network, said: Evaluation, silenced: str | None = None, replacement: Replacement = "mean"
-) -> dict[str, float]:
-    """The accuracy (0 to 1) of each head on the features in `said`, those of the side `silenced` replaced."""
+def accuracies(network: Network, said: Evaluation, lesions: Mapping[str, Lesion] | None = None) -> dict[str, float]:
+    """The accuracy (0 to 1) of each head on the features in `said`, with `lesions` of sides."""
     device = next(network.parameters()).device
-    lesion = Silence(Silence.Options(replacement=replacement))
-    heard = {side: lesion(values) if side == silenced else values for side, values in said.features.items()}
+    heard = {**said.features, **{side: lesion(said.features[side]) for side, lesion in (lesions or {}).items()}}
     logits = network.classify({side: values.to(device) for side, values in heard.items()}).logits
     return {level: (own.argmax(1).cpu() == said.labels[level]).double().mean().item() for level, own in logits.items()}
 

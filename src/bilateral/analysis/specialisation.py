@@ -11,16 +11,19 @@ import math
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..base.statistics import Summary, summarise
+from ..base.statistics import summarise
 from ..models.config import SIDES
+from ..models.lesions.silence import Silence
 from ..runs.predictions import LEVELS
 from ..training.evaluation import evaluate
 from .heads import accuracies
 from .probes import learnable, probe
 from .study import Study
-from .style import COLOURS, INK, panels
+from .style import COLOURS, INK, panels, told
 
 LATERALISED = 0.2
+FORM = "{:+.2f}"
+MEAN = Silence(Silence.Options(replacement="mean"))
 MEASURES = {"readout": "readout above chance", "silencing": "loss when silenced"}
 
 
@@ -36,7 +39,8 @@ def compute(study: Study) -> pd.DataFrame:
     for system in study.systems:
         learnt = evaluate(system.network, chosen, system.bilateral.description.normalise)
         tested = study.evaluation(system)
-        heard = {side: accuracies(system.network, tested, side) for side in (None, *SIDES)}
+        heard = {side: accuracies(system.network, tested, {side: MEAN}) for side in SIDES}
+        intact = accuracies(system.network, tested)
         for level in levels:
             chance = 1 / len(getattr(chosen, level).unique())
             for side in SIDES:
@@ -44,7 +48,7 @@ def compute(study: Study) -> pd.DataFrame:
                 known = probe(features[0], learnt.labels[level].numpy(), features[1], tested.labels[level].numpy())
                 lines.append((system.seed, level, "readout", side, max(0.0, 100 * (known - chance))))
                 if level in tested.logits:
-                    lost = 100 * (heard[None][level] - heard[side][level])
+                    lost = 100 * (intact[level] - heard[side][level])
                     lines.append((system.seed, level, "silencing", side, max(0.0, lost)))
     return pd.DataFrame(lines, columns=["seed", "level", "measure", "side", "points"])
 
@@ -85,18 +89,11 @@ def tell(table: pd.DataFrame) -> str:
     for measure, title in MEASURES.items():
         indices = {level: found for level in LEVELS if len(found := laterality(table, measure, level).dropna())}
         if indices:
-            parts = [f"{level} labels {_told(summarise(found.tolist()))}" for level, found in indices.items()]
+            parts = [f"{level} labels {told(summarise(found.tolist()), FORM)}" for level, found in indices.items()]
             text = f"by {title}, {' and '.join(parts)}"
             if len(indices) == len(LEVELS) and len(differing := specialisation(table, measure)):
-                text += f"; the difference is {_told(summarise(differing.tolist()))}"
+                text += f"; the difference is {told(summarise(differing.tolist()), FORM)}"
             texts.append(text)
     if not texts:
         return "Neither side is worth anything above chance."
     return f"Laterality (1: all in left, -1: all in right), {'. And '.join(texts)}."
-
-
-def _told(found: Summary) -> str:
-    if found["ci95"] is None:
-        return f"{found['mean']:+.2f} (one seed)"
-    low, high = found["ci95"]
-    return f"{found['mean']:+.2f} (n = {found['n']}, 95 % interval {low:+.2f} to {high:+.2f})"

@@ -7,7 +7,7 @@ import logging
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -24,6 +24,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter, LogFormatterMathtext, LogFormatterSciNotation
 
+from ..base.statistics import Summary, summarise
 from ..base.text import shown
 from ..experiments.published import find
 
@@ -221,6 +222,28 @@ def panels(columns: int = 1, rows: int = 1, height: float = 3.2, width: float = 
     """Make a figure with `rows` x `columns` panels: (figure, axes); sizes in inches, `height` of one row."""
     figure = Figure(figsize=(width, height * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, **options)
+
+
+def told(found: Summary, form: str = "{:+.1f}") -> str:
+    """A mean over seeds and its 95 % interval, in words.
+
+    >>> told(Summary(n=3, mean=1.0, std=0.4, ci95=(0.04, 1.96)))
+    '+1.0 (n = 3, 95 % interval +0.0 to +2.0)'
+    """
+    if found["ci95"] is None:
+        return f"{form.format(found['mean'])} (one seed)"
+    low, high = map(form.format, found["ci95"])
+    return f"{form.format(found['mean'])} (n = {found['n']}, 95 % interval {low} to {high})"
+
+
+def seed_points(panel: Axes, place: float, values: Sequence[float], colour: str) -> None:
+    """Draw a value a seed on the line `place`: a point each, the mean and its 95 % interval; nothing where none is."""
+    if not values:
+        return
+    found = summarise(values)
+    panel.plot(values, [place] * len(values), "o", color=colour, markersize=3.5, alpha=0.45)
+    panel.plot(found["ci95"] or [found["mean"]] * 2, [place, place], color=colour, linewidth=1.2)
+    panel.plot(found["mean"], place, "|", color=INK, markersize=9)
 
 
 def row_style(row: str) -> tuple[str, str, str]:

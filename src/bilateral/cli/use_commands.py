@@ -69,6 +69,7 @@ def evaluate(path: Path, *arguments: str, features: Path | None, own_code: list[
     if features is not None:
         arrays = {f"logits_{level}": values.numpy() for level, values in evaluation.logits.items()}
         arrays |= {f"features_{side}": values.numpy() for side, values in evaluation.features.items()}
+        arrays |= {f"weights_{side}": values.numpy() for side, values in evaluation.weights.items()}
         arrays |= {f"labels_{level}": values.numpy() for level, values in evaluation.labels.items()}
         save_arrays(features, arrays)
     if json:
@@ -97,8 +98,11 @@ def predict(path: Path, images: Sequence[Path], *, top: int, own_code: list[str]
         return
     for answer in answers:
         echo(answer.pop("image"))
+        weights = answer.pop("weights", {})
         for level, labels in answer.items():
             echo(f"  {level:7}" + "  ".join(f"{entry['label']} {100 * entry['probability']:.1f}%" for entry in labels))
+        if weights:
+            echo("  weights " + "  ".join(f"{side} {100 * weight:.1f}%" for side, weight in weights.items()))
 
 
 def prepare(raw: Path, target: Path, *, download: bool) -> None:

@@ -16,7 +16,7 @@ def describe(explorer: Explorer, path: Path) -> dict[str, Any]:
         "architecture": _architecture(description),
         "sides": explorer.sides,
         "levels": explorer.levels,
-        "silenceable": explorer.silenceable,
+        "silenceable": [{"name": name, "kind": kind} for name, kind in explorer.silenceable.items()],
         "has_maps": explorer.has_maps,
         "image_size": explorer.image_size,
         "counts": {"fine": description.fine_count, "coarse": description.coarse_count},

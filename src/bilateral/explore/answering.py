@@ -1,8 +1,8 @@
-"""What a trained network says of one picture, where it looks, and what changes when a hemisphere is silenced."""
+"""What a trained network says of one picture, where it looks, and what changes when something in it is silenced."""
 
 import threading
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -16,13 +16,18 @@ from ..base.memory import check_memory
 from ..base.own_code import call
 from ..models.lesions.silence import Silence
 from ..models.network import Network
-from ..runs.answers import decode_pixels, entry, label_names, named, side_length
+from ..runs.answers import decode_pixels, entry, label_names, named, shares, side_length
 from ..training.checkpoint import Description
+from ..training.device import seed_everything
+from ..training.evaluation import EVALUATION_SEED
 
 _BYTES_OF_A_PIXEL = 1000
 """About what a pass takes for each pixel of an image."""
 TOP = 5
 """How many labels of each level are named."""
+_OWN = "lesions."
+"""Begins the names of the network's own lesions, so that they are not those of bridges."""
+_SILENCE = Silence()
 
 
 class Explorer:
@@ -41,56 +46,71 @@ class Explorer:
         self.image_size = side_length(description)
         self.levels = [level for level in ("fine", "coarse") if level in network.heads]
         self.sides = list(network.hemispheres)
-        self.silenceable = self.sides if len(self.sides) > 1 else []
-        """The sides that can be silenced: none where there is one hemisphere alone."""
+        self.silenceable = _silenceable(network)
+        """What can be switched off, by name, and what it is: a hemisphere, bridge, direction, part or lesion."""
         self._stages = _stages(network, description.image_size)
         self.has_maps = bool(self._stages)
         """Whether the hemispheres have stages with positions to make maps of."""
-        self._silence = Silence()
         self._one_at_a_time = threading.Lock()
 
     def answer(self, content: bytes, silenced: Collection[str] = (), what: str = "") -> dict[str, Any]:
         """Say all about the picture in the bytes of an image file, as plain values for JSON.
 
-        picture: as the network sees it. levels: by level, `predictions`, `changes` against the intact network (None
-        where nothing is silenced), `left_share` in what the head hears (None without two hemispheres that speak),
-        and `maps` by side. merged: the original's one map of both heads, or None. what: names the picture in errors.
+        silenced: names of `silenceable`. A lesion of the network's own that is switched off does no damage.
 
-        Raises DataError for what is no image, ConfigError for a side that cannot be silenced.
+        picture: as the network sees it. weights: by side, where the join weighs the sides, or None. levels: by level,
+        `predictions`, `changes` against the network with nothing silenced (None where so it is), `left_share` in what
+        the head hears (None without two hemispheres that speak), and `maps` by side. merged: the original's one map of
+        both heads, or None. what: names the picture in errors.
+
+        Raises DataError for what is no image, ConfigError for what cannot be silenced.
         """
-        for side in silenced:
-            if side not in self.silenceable:
+        for name in silenced:
+            if name not in self.silenceable:
                 allowed = " or ".join(self.silenceable) or "nothing, since the network has one hemisphere"
-                raise ConfigError(f"cannot silence {side!r}; allowed: {allowed}")
+                raise ConfigError(f"cannot silence {name!r}; allowed: {allowed}")
         with self._one_at_a_time:
             pixels = decode_pixels(content, what, self.description)
             images = self.description.normalise(pixels[None])
-            levels = self._levels(images, silenced)
+            levels, weights = self._levels(images, silenced)
             maps = self._maps(images, silenced)
         for level in self.levels:
             levels[level]["maps"] = {side: packed(found) for side, found in maps.get(level, {}).items()}
         return {
             "picture": {"height": pixels.shape[1], "width": pixels.shape[2], "png": png(pixels)},
-            "silenced": [side for side in self.sides if side in silenced],
+            "silenced": [name for name in self.silenceable if name in silenced],
+            "weights": weights,
             "levels": levels,
             "merged": packed(maps[MERGED]["both"]) if MERGED in maps else None,
         }
 
     @torch.no_grad()
-    def _levels(self, images: Tensor, silenced: Collection[str]) -> dict[str, dict[str, Any]]:
-        intact = self.network.features(images)
-        heard = {side: self._silence(values) if side in silenced else values for side, values in intact.items()}
-        logits = self.network.classify(heard).logits
-        [predictions] = named(logits, self.description, TOP)
+    def _levels(
+        self, images: Tensor, silenced: Collection[str]
+    ) -> tuple[dict[str, dict[str, Any]], dict[str, float] | None]:
+        """What is said of each level, and the weights of the sides."""
+        with self._without(silenced):
+            said = self.network(images)
+        [predictions] = named(said.logits, self.description, TOP)
         found: dict[str, dict[str, Any]] = {level: {"predictions": predictions[level]} for level in self.levels}
-        before = self.network.classify(intact).logits if silenced else None
+        with self._without(()):
+            before = self.network(images).logits if silenced else None
         for level, values in found.items():
-            values["changes"] = before and self._changes(level, before[level][0], logits[level][0])
+            values["changes"] = before and self._changes(level, before[level][0], said.logits[level][0])
             values["left_share"] = None
             if set(self.sides) - set(silenced):
                 with suppress(NotApplicableError):
-                    values["left_share"] = round(contributions(self.network, level, heard).share.item(), 6)
-        return found
+                    share = contributions(self.network, level, said.features).share
+                    values["left_share"] = round(share.item(), 6)
+        return found, shares(said.weights) or None
+
+    @contextmanager
+    def _without(self, silenced: Collection[str]) -> Iterator[None]:
+        """Silence what is named, and heal the lesions that are, for one pass; what draws draws the same in each."""
+        seed_everything(next(self.network.parameters()).device, EVALUATION_SEED)
+        healed = [name.removeprefix(_OWN) for name in silenced if name.startswith(_OWN)]
+        with self.network.lesioned({name: _SILENCE for name in silenced if not name.startswith(_OWN)}, healed):
+            yield
 
     def _changes(self, level: str, before: Tensor, after: Tensor) -> dict[str, Any]:
         """What silencing changes in a head's logits (classes,).
@@ -113,13 +133,28 @@ class Explorer:
         """Maps (H, W), 0 to 1, by level and side, and by MERGED and "both" if there are two heads; or none."""
         if not self.has_maps:
             return {}
-        with self.network.lesioned(dict.fromkeys(silenced, self._silence)):
+        with self._without(silenced):
             found, _ = class_activation_maps(self.network, images, self._stages)
         size = self.description.image_size
         maps = {level: {side: merge(found, size, level, [side])[0] for side in self.sides} for level in self.levels}
         if len(self.levels) == 2:
             maps[MERGED] = {"both": merge(found, size)[0]}
         return maps
+
+
+def _silenceable(network: Network) -> dict[str, str]:
+    """By name, what it is; hemispheres first, which are none where there is one alone."""
+    sides, kinds = list(network.hemispheres), {}
+    for name in network.targets:
+        if name in network.bridges:
+            kinds[name] = "bridge"
+        elif name.split(".")[0] in network.bridges:
+            kinds[name] = "direction"
+        elif name not in sides:
+            kinds[name] = "part"
+        elif len(sides) > 1:
+            kinds[name] = "hemisphere"
+    return kinds | {f"{_OWN}{name}": "lesion" for name in network.lesions}
 
 
 def _stages(network: Network, size: tuple[int, int]) -> dict[str, list[str]]:

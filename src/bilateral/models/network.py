@@ -88,6 +88,7 @@ class Network(nn.Module):
         self.plasticity = dict(plasticity or {})
         self.lesions = nn.ModuleDict(lesions or {})
         self._passing: Mapping[str, Lesion] = {}
+        self._healed: frozenset[str] = frozenset()
         self.frozen = frozenset(frozen)
         self.outputs_features = outputs_features
         self.trained: Trained | None = None
@@ -223,16 +224,27 @@ class Network(nn.Module):
             if isinstance(component, Component) and component.changes:
                 component.epoch.fill_(epoch)
 
+    @property
+    def targets(self) -> list[str]:
+        """What may be lesioned, each thing once: sides, parts, bridges, and each direction of those that have two."""
+        one_way = [
+            name for name, bridge in self.bridges.items() if getattr(bridge.options, "direction", "both") != "both"
+        ]
+        return [target for target in self._targets() if target.rpartition(".to_")[0] not in one_way]
+
     @contextmanager
-    def lesioned(self, lesions: Mapping[str, Lesion]) -> Iterator[None]:
-        """Add lesions, by what they are at (a side, a bridge, "left.noise"), for the time of a `with` block."""
+    def lesioned(self, lesions: Mapping[str, Lesion], healed: Iterable[str] = ()) -> Iterator[None]:
+        """Add lesions, by what they are at (a side, a bridge, "left.noise"), for the time of a `with` block.
+
+        healed: names of its own lesions that do not act meanwhile.
+        """
         for target in lesions:
             _check_target(target, self._targets())
-        self._passing = dict(lesions)
+        self._passing, self._healed = dict(lesions), frozenset(healed)
         try:
             yield
         finally:
-            self._passing = {}
+            self._passing, self._healed = {}, frozenset()
 
     def train(self, mode: bool = True) -> "Network":
         """Set training or evaluation mode everywhere but in frozen hemispheres, which stay in evaluation."""
@@ -242,17 +254,23 @@ class Network(nn.Module):
         return self
 
     def _lesions_of(self, *targets: str) -> list[Lesion]:
-        own: list[Lesion] = [lesion for lesion in self.lesions.values() if lesion.at in targets and lesion.acts]  # type: ignore[misc]
+        own: list[Lesion] = [
+            lesion  # type: ignore[misc]
+            for name, lesion in self.lesions.items()
+            if name not in self._healed and lesion.at in targets and lesion.acts
+        ]
         if self.training:
             return own
         return [*own, *(self._passing[target] for target in targets if target in self._passing)]
 
     def _targets(self) -> list[str]:
-        """What may be lesioned."""
+        """By which names lesions reach what is here; a direction of a bridge that has one alone is the same as it."""
         stages = {f"{side}.{stage}" for side in self.hemispheres for stage in self.stages(side)}
-        found = [step for step in self.steps if step.name not in stages]
-        directions = [f"{step.name}.to_{side}" for step in found if len(step.places) > 1 for side in step.places]
-        return [*self.hemispheres, *(step.name for step in found), *directions]
+        found = list(self.hemispheres)
+        for step in self.steps:
+            if step.name not in stages:
+                found += [step.name, *(f"{step.name}.to_{side}" for side in step.places if len(step.places) > 1)]
+        return found
 
 
 def _weighed(features: Values, weights: Mapping[str, Tensor]) -> Values:

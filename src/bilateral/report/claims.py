@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from ..analysis import ablation, attribution, cka, head_shares, outcomes
+from ..analysis import attribution, cka, head_shares, lesions, outcomes
 from ..analysis.differences import SIZED, texts
 from ..base.own_code import describe
 from ..base.statistics import FEWEST_FOR_P, Summary
@@ -13,7 +13,7 @@ from .page import FAILS, HOLDS, OPEN, PARTLY, UNSHOWN, Finding
 
 COMPLEMENTARY = "The features of the two hemispheres are complementary"
 ATTENTION = "The heads act as a weighted attention over the hemispheres"
-_NEEDED = ("differences", "ablation", "outcomes", "cka")
+_NEEDED = ("differences", "lesions", "outcomes", "cka")
 """The tables that the first claim is judged by."""
 _OWN = {"fine": ("left", "right"), "coarse": ("right", "left")}
 """Of each head: the hemisphere that was trained on its labels, and the other one."""
@@ -58,7 +58,7 @@ def complementary(
     """
     evidence, heads = [], []
     for level, (own, other) in _OWN.items():
-        gain, loss = _difference(differences, level, own), ablation.change(silenced, level, other, "mean")
+        gain, loss = _difference(differences, level, own), lesions.change(silenced, level, other, "mean")
         if gain is None:
             return Finding(COMPLEMENTARY, OPEN, [f"There is no row of {own} alone to compare with."])
         evidence.append(

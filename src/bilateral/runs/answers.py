@@ -15,8 +15,11 @@ from ..data.class_folders import is_image, list_folder
 from ..data.image_files import decode_image, read_image
 from ..training.checkpoint import Description
 
-Answer = dict[str, list[dict[str, Any]]]
-"""By level: the most probable labels, best first, each with `label`, `id` and `probability`."""
+Answer = dict[str, Any]
+"""By level: the most probable labels, best first, each with `label`, `id` and `probability`.
+
+`weights`: by side, how much the heads heard of it, where the join weighs the sides.
+"""
 
 
 def images_in(places: Sequence[Path]) -> list[Path]:
@@ -86,8 +89,17 @@ def side_length(description: Description) -> int:
 @torch.inference_mode()
 def predictions(network: nn.Module, pixels: Tensor, description: Description, top: int) -> list[Answer]:
     """What a network says of uint8 pictures (B, 3, H, W): an answer for each, of `top` labels a level."""
+    output = network(description.normalise(pixels))
     # A network whose output is features has nothing to say.
-    return named(network(description.normalise(pixels)).logits, description, top) or [{} for _ in pixels]
+    answers = named(output.logits, description, top) or [{} for _ in pixels]
+    for number, answer in enumerate(answers if output.weights else ()):
+        answer["weights"] = shares(output.weights, number)
+    return answers
+
+
+def shares(weights: Mapping[str, Tensor], number: int = 0) -> dict[str, float]:
+    """The weights, (B,) by side, of one picture."""
+    return {side: round(values[number].item(), 6) for side, values in weights.items()}
 
 
 def named(logits: Mapping[str, Tensor], description: Description, top: int) -> list[Answer]:

@@ -1,7 +1,7 @@
 """What a network says of images that it is not trained on."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -24,12 +24,14 @@ EVALUATION_SEED = 0
 class Evaluation:
     """A network's outputs on N images, on the CPU, in their order.
 
-    logits: by level, (N, classes). features: by hemisphere, (N, D). labels: by level, (N,).
+    logits: by level, (N, classes). features: by hemisphere, (N, D). labels: by level, (N,). weights: how much the heads
+    heard of each hemisphere, (N,) by side; empty where the join does not weigh.
     """
 
     logits: dict[str, Tensor]
     features: dict[str, Tensor]
     labels: dict[str, Tensor]
+    weights: dict[str, Tensor] = field(default_factory=dict)
 
     def metrics(self, split: str, hierarchy: LabelHierarchy) -> dict[str, float]:
         """Losses and accuracies (0 to 1) by the original's names, and `{split}_acc_rollup`.
@@ -63,6 +65,7 @@ def evaluate(network: nn.Module, images: HierarchicalImages, normalise: Normalis
         outputs = [network(normalise(batch.to(device))) for batch in images.images.split(EVALUATION_BATCH)]
         logits = _gather(output.logits for output in outputs)
         features = _gather(output.features for output in outputs)
+        weights = _gather(output.weights for output in outputs)
     network.train(was_training)
     for what, values in [*features.items(), *logits.items()]:
         odd = int((~values.isfinite()).any(1).sum())
@@ -72,9 +75,10 @@ def evaluate(network: nn.Module, images: HierarchicalImages, normalise: Normalis
                 f"the network's {what} {kind} are no finite numbers for {odd} of {len(values)} images: "
                 "its training has diverged; train it again with a lower training.lr"
             )
-    return Evaluation(logits, features, labels={"fine": images.fine.cpu(), "coarse": images.coarse.cpu()})
+    labels = {"fine": images.fine.cpu(), "coarse": images.coarse.cpu()}
+    return Evaluation(logits, features, labels, weights)
 
 
-def _gather(parts: Iterable[dict[str, Tensor]]) -> dict[str, Tensor]:
+def _gather(parts: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     parts = list(parts)
     return {name: torch.cat([part[name].float().cpu() for part in parts]) for name in parts[0]}

@@ -64,3 +64,21 @@ def test_a_lesion_of_nothing_is_refused():
         network(cut={"kind": "silence", "at": "middle"})
     with pytest.raises(ValueError, match="there is no 'conv2'"), network().lesioned({"conv2": Silence()}):
         pass
+
+
+def test_a_lesion_of_its_own_can_be_healed_for_the_time_of_a_block(images):
+    cut = network(cut={"kind": "silence", "at": "left"})
+    with cut.lesioned({"right": Silence()}, healed=["cut"]):
+        features = cut.features(images)
+    assert features["left"].any() and not features["right"].any()
+    assert not cut.features(images)["left"].any()
+
+
+def test_what_may_be_lesioned_is_named_once():
+    both = ["left", "right", "left.fuzzy", "callosum", "callosum.to_left", "callosum.to_right"]
+    assert network().targets == both
+    bridges = {"callosum": {**BRIDGES["callosum"], "direction": "to_left"}}
+    one_way = build_network(ModelConfig(left=PART, right={"width": 1 / 16}, bridges=bridges), 6, 3)
+    assert one_way.targets == both[:4]
+    with one_way.lesioned({"callosum.to_left": Silence()}):  # a sweep may name it
+        pass

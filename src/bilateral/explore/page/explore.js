@@ -1,11 +1,11 @@
 // One picture at a time goes to the server; what it says is drawn. Asking anew cancels what was asked before.
 
 import { drawPicture, drawRamp, showMaps } from "./maps.js";
-import { showPredictions, summary } from "./predictions.js";
+import { showPredictions, showWeights, summary } from "./predictions.js";
+import { showSwitches, switchedOff } from "./switches.js";
 
 const NO_ANSWER = "The program behind this page does not answer. Is it still running?";
 const part = (id) => document.getElementById(id);
-const switches = [...document.querySelectorAll("#switches input")];
 const state = { about: null, picture: null, asking: null, answer: null };
 
 function tell(message) {
@@ -26,7 +26,7 @@ async function describe() {
   const size = `${about.image_size}×${about.image_size} pixels`;
   part("about").textContent = [about.architecture, `${counts} labels`, size].join(" · ");
   document.title = `${about.run} · bilateral explore`;
-  part("switches").hidden = !about.silenceable.length;
+  showSwitches(part("switches"), about.silenceable);
   const heads = about.levels.length === 2 ? [...about.levels, "merged"] : about.levels;
   for (const head of heads) {
     const input = Object.assign(document.createElement("input"), {
@@ -60,7 +60,7 @@ async function ask(file) {
   state.asking?.abort();
   const asking = (state.asking = new AbortController());
   const query = new URLSearchParams({ name: file.name });
-  for (const input of switches) if (!input.checked) query.append("silenced", input.name);
+  for (const name of switchedOff(part("switches"))) query.append("silenced", name);
   part("results").setAttribute("aria-busy", "true");
   try {
     const post = { method: "POST", body: file, signal: asking.signal };
@@ -90,6 +90,7 @@ async function show(answer, name) {
   part("summary").textContent = summary(answer);
   part("shares").hidden = Object.values(answer.levels).every(({ left_share: share }) => share === null);
   part("marks").hidden = !answer.silenced.length;
+  showWeights(part("weights"), answer);
   showPredictions(part("predictions"), answer, state.about);
   drawMaps();
 }
@@ -116,12 +117,7 @@ addEventListener("drop", (event) => {
   part("drop").classList.remove("over");
   take(event.dataTransfer.files);
 });
-for (const input of switches) {
-  input.addEventListener("change", () => {
-    input.parentElement.querySelector("output").textContent = input.checked ? "on" : "off";
-    if (state.picture) ask(state.picture);
-  });
-}
+part("switches").addEventListener("change", () => state.picture && ask(state.picture));
 part("opacity").addEventListener("input", drawMaps);
 drawRamp(part("ramp"));
 describe().catch(() => tell(NO_ANSWER));

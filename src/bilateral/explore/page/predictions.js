@@ -1,5 +1,7 @@
 // Labels as bars, what changed against the intact network, and how much each hemisphere contributes.
 
+import { isLesion, plain } from "./switches.js";
+
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const sentence = (text) => text[0].toUpperCase() + text.slice(1);
 
@@ -13,8 +15,14 @@ export function summary({ levels, silenced }) {
   const best = Object.entries(levels).map(([level, { predictions: [first] }]) => {
     return `${level}: ${first.label}, ${percent(first.probability)}`;
   });
-  const without = silenced.length ? `without ${silenced.join(" and ")}, ` : "";
+  const names = silenced.map((name) => (isLesion(name) ? `the lesion ${plain(name)}` : name));
+  const without = names.length ? `without ${names.join(" and ")}, ` : "";
   return sentence(`${without}${best.join("; ")}.`);
+}
+
+export function showWeights(place, { weights }) {
+  place.hidden = !weights;
+  place.replaceChildren(...(weights ? [share(weights.left, "Weight of each hemisphere: how much the heads hear of it")] : []));
 }
 
 export function showPredictions(place, { levels, silenced }, { sides }) {
@@ -56,7 +64,7 @@ function change({ changes: { best_before: best, probability_now: now, same }, pr
   return text;
 }
 
-function share(left) {
+function share(left, title = "Share of each hemisphere") {
   const parts = [["left", left], ["right", 1 - left]];
   const ends = parts.map(([side, part]) => made("span", { className: side, textContent: `${side} ${percent(part)}` }));
   const bars = parts.filter(([, part]) => part > 0).map(([side, part]) => {
@@ -67,7 +75,7 @@ function share(left) {
   return made(
     "div",
     { className: "share" },
-    made("span", { textContent: "Share of each hemisphere" }),
+    made("span", { textContent: title }),
     made("div", { className: "parts", ariaHidden: "true" }, ...bars),
     made("div", { className: "ends" }, ...ends),
   );

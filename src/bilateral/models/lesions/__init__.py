@@ -5,6 +5,7 @@ from ...base.registry import Registry
 LESIONS = Registry(
     "lesion",
     {
+        "noise": "bilateral.models.lesions.noise:Noise",
         "silence": "bilateral.models.lesions.silence:Silence",
         "units": "bilateral.models.lesions.units:Units",
     },
