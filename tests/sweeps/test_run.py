@@ -29,9 +29,11 @@ def test_two_settings_with_two_seeds_from_the_command_to_the_files(tmp_path, mon
         return capsys.readouterr()
 
     runs = json.loads(do("--plan", "--json").out)["runs"]
-    assert [(run["role"], run["seed"], run["state"]) for run in runs] == [
-        (f"setting_{number}", seed, "to do") for number in (1, 2) for seed in (0, 1)
+    # The first setting stands in the config, whose row it is.
+    assert [(run["role"], run["seed"]) for run in runs] == [
+        (role, seed) for role in ("left", "setting_2") for seed in (0, 1)
     ]
+    assert {run["state"] for run in runs} == {"to do"}
     told = do().out
     assert "The best of 2 settings" in told.replace("Chosen by the held-out images, the", "The")
     assert "Figure: runs/quick-sweep/fine_pct.svg" in told and (tmp_path / "runs/quick-sweep/fine_pct.svg").exists()
@@ -42,7 +44,7 @@ def test_two_settings_with_two_seeds_from_the_command_to_the_files(tmp_path, mon
     for line in lines.to_dict("records"):
         (folder,) = provenance["runs"][line["setting"]][str(line["seed"])]
         config = read_config(tmp_path / folder / "config.yaml")
-        assert config.model.left.parts["noise"].model_extra["std"] == line[f"{NOISE}.std"]
+        assert config.model.left.parts["noise"].options["std"] == line[f"{NOISE}.std"]
         row = next(row for row in per_seed if row["name"] == line["setting"])
         assert row["by_seed"][str(line["seed"])]["fine_pct"] == pytest.approx(line["fine_pct"])
         last = [json.loads(each) for each in (tmp_path / folder / "metrics.jsonl").read_text().splitlines()]
@@ -62,30 +64,30 @@ def test_settings_are_rows_with_the_same_seeds_and_share_what_they_do_not_change
 
 def test_the_row_is_that_of_the_contrasts_or_the_one_that_is_named_a_variant_too():
     key = "model.left.width=[0.0625, 0.125]"
-    assert planned(key).row == "specialised"
-    assert planned(key, "experiment.contrasts.row=two_left", "experiment.contrasts.against=[]").row == "two_left"
-    variants = "experiment.variants={quiet: {from: left, set: {model.left.parts.noise: {after: conv2, std: 0.1}}}}"
-    work = planned(variants, key, row="quiet").work
+    assert planned(key, "seeds=[0]").row == "specialised"
+    assert planned(key, "experiment.contrasts.row=left").row == "left"
+    variant = ["experiment.variants.brief.from=left", "experiment.variants.brief.set.pretraining.left.epochs=1"]
+    work = planned(*variant, key, row="brief").work
     assert [row.name for row in work.rows] == ["setting_1", "setting_2"]
-    assert all("noise" in run.config.model.left.parts for row in work.rows for run in row.runs[0])
+    assert all(run.config.training.epochs == 1 for row in work.rows for run in row.runs[0])
 
 
 def test_draws_are_planned_as_a_grid_is():
-    search = planned("training.epochs=randint(1, 9)", samples=3).search
-    assert len(search.settings) > 1
-    work = planned("training.epochs=randint(1, 9)", samples=3).work
-    epochs = [str(row.runs[0][0].config.training.epochs) for row in work.rows]
-    assert epochs == [setting["training.epochs"] for setting in search.settings]
+    found = planned("pretraining.left.epochs=randint(1, 9)", samples=3, row="left")
+    epochs = [str(row.runs[0][0].config.training.epochs) for row in found.work.rows]
+    assert epochs == [setting["pretraining.left.epochs"] for setting in found.search.settings] and len(epochs) > 1
 
 
 def test_columns_follow_from_the_row():
     key = "model.left.width=[0.0625, 0.125]"
-    assert planned(key).measures == ["fine_pct", "coarse_pct"] and planned(key, row="left").measures == ["fine_pct"]
-    assert planned(key, measures=["joint_both_pct", "parameters"]).measures == ["joint_both_pct", "parameters"]
+    assert planned(key, row="left").measures == ["fine_pct"]
+    assert planned(key, row="unilateral").measures == ["fine_pct", "coarse_pct"]
+    wanted = ["joint_both_pct", "parameters"]
+    assert planned(key, row="unilateral", measures=wanted).measures == wanted
     with pytest.raises(ConfigError, match="--measure: the row's table has no column 'joint_fine_pct'; it has fine_pct"):
         planned(key, row="left", measures=["joint_fine_pct"])
     with pytest.raises(ConfigError, match="no column 'held_out_fine_pct'"):
-        planned(key, "protocol=original", measures=["held_out_fine_pct"])
+        planned(key, "protocol=original", row="left", measures=["held_out_fine_pct"])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Does a sweep: an experiment whose rows are one row with the settings of a search."""
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from ..training import distributed
 from .outcome import HELD_OUT, SweepOutcome, write
 from .search import Search, Setting, is_swept, read_search
 
+log = logging.getLogger(__name__)
 _PREFIX = "setting_"
 _WHERE = re.compile(rf"(?:the config: )?experiment\.variants\.{_PREFIX}\d+(?:\.set|\.from)?: ")
 
@@ -106,7 +108,7 @@ def plan_sweep(
     overrides += [f"{key}={value}" for key, value in search.settings[0].items()]
     own = settings_of(read_config(config, overrides))
     row = row or own.contrasts.row
-    hidden = [row, *own.variants]
+    hidden = list(dict.fromkeys([row, *own.variants]))
     if taken := next((name for name in own.variants if name.startswith(_PREFIX)), None):
         raise ConfigError(f"experiment.variants.{taken}: a sweep gives its rows such names; rename it")
 
@@ -127,6 +129,9 @@ def plan_sweep(
         if search.is_random and alone:
             plan_rows(with_rows(alone), dataset)
         work = Experiment(settled, dataset)
+    for number, setting in enumerate(search.settings, 1):
+        values = ", ".join(f"{key}={value}" for key, value in setting.items())
+        log.info("%s%d%s: %s", _PREFIX, number, f" (its runs: {row})" if number == 1 else "", values)
     if not settled.evaluate:
         raise ConfigError("evaluate: a sweep compares tested networks; it must be true")
     return PlannedSweep(search, row, _measures(work, measures, dataset.hierarchy), work)
