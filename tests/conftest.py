@@ -84,7 +84,7 @@ def system_runs(config: Config, seed: int) -> dict[str, Run]:
 
 
 INAPPLICABLE = {"global_local", "weights"}
-"""Analyses that have nothing to say of it: its join does not weigh the sides."""
+"""Analyses that have nothing to say of it: its images are no compound figures, its join does not weigh the sides."""
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ from bilateral.models.joins import JOINS
 from bilateral.models.lesions import LESIONS
 from bilateral.models.parts import PARTS
 from bilateral.runs.config import read_config
-from bilateral.runs.execution import resolve
+from bilateral.runs.execution import resolve, split
 from bilateral.runs.plan import Run
-from bilateral.runs.train import train
+from bilateral.runs.train import load_data, train
 from bilateral.training import checkpoint, loop
 
 SMALL = {"width": 1 / 16}
@@ -107,6 +107,18 @@ def test_weights_of_the_losses_say_which_labels_count(tmp_path):
     fresh = state(trained(tmp_path / "other", {"freeze": "untrained"}, {"freeze": "untrained"}, epochs=1))
     assert head and not all(all_equal(head, fresh))  # weight decay alone
     assert metrics(run)[-1]["train_loss_coarse"] > 0
+
+
+def test_a_share_of_the_data_is_the_same_share_of_each_class_and_leaves_the_validation_as_it_is():
+    whole = read_config({"data": {"shapes": {"train_per_class": 20, "test_per_class": 1}}})
+    half = whole.model_copy(update={"training": whole.training.model_copy(update={"data_share": 0.5})})
+    dataset = load_data(whole)
+    (training, validation), (fewer, same) = (split(config, dataset) for config in (whole, half))
+    counts = training.fine.bincount(), fewer.fine.bincount()
+    assert counts[0].unique().tolist() == [18] and counts[1].unique().tolist() == [9]
+    assert torch.equal(validation.images, same.images)
+    everyone = {image.numpy().tobytes() for image in training.images}
+    assert all(image.numpy().tobytes() in everyone for image in fewer.images)
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,12 @@ class Costs:
         run = resolve(run)
         model = run.config.model
         cost = self.network(model)
-        flops = training_flops(cost, model, run.config.training, *self._sizes) if run.config.train else 0
+        training, (count, validating) = run.config.training, self._sizes
+        used = round(training.data_share * count)
+        flops = training_flops(cost, model, training, used, validating) if run.config.train else 0
         return RunCost(cost.parameters, cost.trainable_parameters, cost.forward_flops // 2, flops)
 
     @cached_property
     def _sizes(self) -> list[int]:
-        return [len(images) for images in split(self.config, self.dataset)]
+        whole = self.config.model_copy(update={"training": self.config.training.model_copy(update={"data_share": 1.0})})
+        return [len(images) for images in split(whole, self.dataset)]

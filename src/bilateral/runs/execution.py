@@ -53,10 +53,16 @@ def resolve(run: Run) -> Run:
 def split(config: Config, dataset: HierarchicalDataset) -> tuple[HierarchicalImages, HierarchicalImages]:
     """Give the images to train on and those to validate on, as the protocol says."""
     if config.protocol == "original":
-        return dataset.train, dataset.test
-    if dataset.validation is not None:
-        return dataset.train, dataset.validation
-    return hold_out(dataset.train, dataset.hierarchy, config.data.validation_fraction, config.data.split_seed)
+        training, validation = dataset.train, dataset.test
+    elif dataset.validation is not None:
+        training, validation = dataset.train, dataset.validation
+    else:
+        fraction, seed = config.data.validation_fraction, config.data.split_seed
+        training, validation = hold_out(dataset.train, dataset.hierarchy, fraction, seed)
+    if config.training.data_share < 1:
+        unused = 1 - config.training.data_share
+        training, _ = hold_out(training, dataset.hierarchy, unused, config.data.split_seed)
+    return training, validation
 
 
 def describe(config: Config, dataset: HierarchicalDataset) -> Description:

@@ -65,6 +65,8 @@ class TrainingConfig(Section):
     """How the learning rate falls to zero after its warm-up."""
     warmup_epochs: Annotated[float, Field(ge=0)]
     """Epochs in which the learning rate rises from zero; `fast`: a fifth of all."""
+    data_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of each class's training images that it is trained on; the same ones in every run of a data set."""
     loss_weights: LossWeights = LossWeights()
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     crop_padding: Annotated[Whole, Field(ge=0)] = 4
