@@ -3,10 +3,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import orthogonal_procrustes
 
 from bilateral.analysis import cka
 from bilateral.analysis.activations import shuffled
-from bilateral.analysis.cka import _normalised, hsic, hsic_unbiased
+from bilateral.analysis.cka import _normalised, _unit, hsic, hsic_unbiased, procrustes
 
 from . import handmade
 
@@ -108,6 +109,19 @@ def test_what_says_nothing_is_similar_to_nothing():
         assert found[0, 1].abs() < 1e-6 and not found.isnan().any()
 
 
+def test_the_procrustes_distance_is_what_the_best_rotation_leaves():
+    first, second = random(40, 6), random(40, 6, seed=1)
+    units = [each - each.mean(0) for each in (first, second)]
+    first, second = (each / each.norm() for each in units)
+    turn, _ = orthogonal_procrustes(second.numpy(), first.numpy())
+    left = _unit(first), _unit(second @ torch.from_numpy(turn))
+    # With both scaled to 1, the squared distance after the turn.
+    assert procrustes(first, second) == pytest.approx((left[0] - left[1]).square().sum().item())
+    assert procrustes(first, _unit(3.7 * first @ rotation(6) - 2)) == pytest.approx(0, abs=1e-9)
+    assert 0 < procrustes(first, _unit(random(40, 3, seed=2))) <= 2
+    assert procrustes(first, torch.zeros(40, 6, dtype=torch.float64)) == 2
+
+
 @pytest.fixture
 def study(monkeypatch):
     monkeypatch.setattr(cka, "BATCH", 10)
@@ -128,6 +142,8 @@ def test_all_stages_are_compared_across_and_with_other_seeds(study):
     assert (same["first_seed"] < same["second_seed"]).all() and (same["first_side"] == same["second_side"]).all()
     assert not table.duplicated(list(table.columns[:6])).any()
     text = cka.tell(table)
+    apart = cka.at_end(table, "left-right", -1, "procrustes")
+    assert f"(0: alike but for a rotation) is {apart:.2f} there" in text
     assert "for two left ones (images in" in text and "for two right ones" in text and "one seed alone" not in text
 
 
@@ -191,6 +207,7 @@ def test_equal_hemispheres_are_equal_at_every_stage(study):
     assert same["cka_debiased"].tolist() == pytest.approx([1] * 7)
     assert cka.by_stage(table)["cka_debiased"].tolist() == pytest.approx([1] * 7)
     assert cka.at_end(table, cka.TOGETHER, -1) == pytest.approx(1) and cka.at_end(table, "left-left", 0) is None
+    assert same["procrustes"].tolist() == pytest.approx([0] * 7, abs=1e-3) and (same["procrustes_chance"] > 0.05).all()
     different = table[(table["first_stage"] == "conv1") & (table["second_stage"] == "res2")]
     assert different["cka_debiased"].item() < 0.95
 

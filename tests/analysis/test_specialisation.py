@@ -71,3 +71,8 @@ def test_the_figure(table):
     figure = specialisation.draw(table)
     assert [axes.get_title() for axes in figure.axes] == list(specialisation.MEASURES.values())
     specialisation.draw(made(readout={"fine": (1.0, 0.0)}))
+
+
+def test_chance_is_that_of_the_number_of_labels(table):
+    chance = table.groupby("level")["chance_pct"].unique()
+    assert chance["fine"].tolist() == pytest.approx([100 / 6]) and chance["coarse"].tolist() == pytest.approx([100 / 3])

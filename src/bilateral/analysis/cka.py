@@ -3,6 +3,9 @@
 Linear CKA (Kornblith et al. 2019, arXiv 1905.00414) of whole, flattened activations, over minibatches (Nguyen, Raghu
 and Kornblith 2020, arXiv 2010.15327): the HSIC of each batch is averaged, then normalised. `debiased` takes the
 unbiased HSIC (Song et al. 2012, JMLR 13), which alone is near 0 for unrelated activations of many dimensions.
+
+CKA is easily moved by a few directions or images (Davari et al. 2023, arXiv 2210.16156). The orthogonal Procrustes
+distance (Ding, Denain and Steinhardt 2021, arXiv 2108.01661) is beside it, of channels averaged over positions.
 """
 
 import itertools
@@ -16,6 +19,7 @@ from .activations import BATCH, KINDS, TOGETHER, shuffled, spread, stage_activat
 from .study import NotApplicableError, Study
 from .style import COLOURS, SEQUENTIAL, panels
 
+MEASURES = ("cka", "cka_debiased", "chance", "procrustes", "procrustes_chance")
 IMAGES = 5000
 """Test images, at most; at even distances."""
 
@@ -27,7 +31,8 @@ def compute(study: Study) -> pd.DataFrame:
     """One line for every two stages of two hemispheres: of two seeds, or, kind TOGETHER, left and right of one.
 
     first_seed, first_side, first_stage, second_..., kind (of KINDS), cka, cka_debiased; chance: the latter of the same
-    two where the second one saw the images in another order.
+    two where the second one saw the images in another order. procrustes: the distance (see `procrustes`), and
+    procrustes_chance, the same of it.
     """
     # In random order, for a batch of a data set that is sorted by class would hold few classes.
     chosen = study.images.images[shuffled(spread(len(study.images), IMAGES))]
@@ -35,6 +40,7 @@ def compute(study: Study) -> pd.DataFrame:
     if not batches:
         raise NotApplicableError("it needs four test images")
     nodes: list[Node] = []
+    pooled: dict[Node, list[Tensor]] = {}
     biased = unbiased = unrelated = torch.zeros(())
     for batch in batches:
         grams = {}
@@ -42,6 +48,8 @@ def compute(study: Study) -> pd.DataFrame:
             for (side, stage), values in stage_activations(system, batch).items():
                 flat = values.flatten(1)
                 grams[system.seed, side, stage] = flat @ flat.T
+                means = values.flatten(2).mean(2) if values.ndim > 2 else values
+                pooled.setdefault((system.seed, side, stage), []).append(means.float().cpu())
         nodes = list(grams)
         stacked = torch.stack(list(grams.values())).double().cpu()
         biased = biased + hsic(stacked)
@@ -50,13 +58,39 @@ def compute(study: Study) -> pd.DataFrame:
         unrelated = unrelated + hsic_unbiased(stacked, stacked[:, order][:, :, order])
     plain, debiased = _normalised(biased, biased), _normalised(unbiased, unbiased)
     chance = _normalised(unrelated, unbiased)
+    units = {node: _unit(torch.cat(means)) for node, means in pooled.items()}
     lines = []
     for (i, first), (j, second) in itertools.product(enumerate(nodes), repeat=2):
         kind = _kind(first, second)
         if kind:
-            lines.append((*first, *second, kind, plain[i, j].item(), debiased[i, j].item(), chance[i, j].item()))
+            same, other = (procrustes(units[first], each) for each in (units[second], _reordered(units[second])))
+            similar = (plain[i, j].item(), debiased[i, j].item(), chance[i, j].item())
+            lines.append((*first, *second, kind, *similar, same, other))
     columns = [f"{which}_{part}" for which in ("first", "second") for part in ("seed", "side", "stage")]
-    return pd.DataFrame(lines, columns=[*columns, "kind", "cka", "cka_debiased", "chance"])
+    return pd.DataFrame(lines, columns=[*columns, "kind", *MEASURES])
+
+
+def procrustes(first: Tensor, second: Tensor) -> float:
+    """The orthogonal Procrustes distance, 0 to 2, of two matrices (N, C) of zero column means and norm 1.
+
+    That is their squared distance under the best rotation or reflection: 0 for activations that are alike but for it,
+    a shift and a scale.
+
+    >>> turned = torch.tensor([[0.0, 1.0], [-1.0, 0.0]])
+    >>> points = torch.tensor([[0.5, -0.5], [-0.5, 0.5], [0.0, 0.0]])
+    >>> round(procrustes(points, points @ turned), 5)
+    0.0
+    """
+    return float(2 - 2 * torch.linalg.matrix_norm(first.T @ second, "nuc").clamp(max=1))
+
+
+def _unit(values: Tensor) -> Tensor:
+    centred = values - values.mean(0)
+    return centred / centred.norm().clamp(min=torch.finfo(values.dtype).tiny)
+
+
+def _reordered(values: Tensor) -> Tensor:
+    return values.roll(len(values) // 2, 0)
 
 
 def hsic(grams: Tensor) -> Tensor:
@@ -152,7 +186,9 @@ def tell(table: pd.DataFrame) -> str:
     )
     return (
         f"The debiased CKA of left and right is {at_end(table, kind, 0):.2f} at the first stage; at the last one it is "
-        f"{'; '.join(at_last(table))}.{alone}"
+        f"{'; '.join(at_last(table))}. The Procrustes distance of left and right (0: alike but for a "
+        f"rotation) is {at_end(table, kind, -1, 'procrustes'):.2f} there (images in another order: "
+        f"{at_end(table, kind, -1, 'procrustes_chance'):.2f}).{alone}"
     )
 
 

@@ -32,7 +32,8 @@ def compute(study: Study) -> pd.DataFrame:
 
     measure: `readout`, the accuracy above chance of a linear readout of the side's features, trained on at most
     TRAINING_IMAGES training images; `silencing`, what the head of the network loses with the side's features replaced
-    by their mean. Neither is below 0. What a bridge brings from the other side counts for the side that hears it.
+    by their mean. Neither is below 0. chance_pct: the accuracy of guessing at random. What a bridge brings from the
+    other side counts for the side that hears it.
     """
     chosen, levels = learnable(study)
     lines = []
@@ -46,11 +47,11 @@ def compute(study: Study) -> pd.DataFrame:
             for side in SIDES:
                 features = learnt.features[side].numpy(), tested.features[side].numpy()
                 known = probe(features[0], learnt.labels[level].numpy(), features[1], tested.labels[level].numpy())
-                lines.append((system.seed, level, "readout", side, max(0.0, 100 * (known - chance))))
+                lines.append((system.seed, level, "readout", side, max(0.0, 100 * (known - chance)), 100 * chance))
                 if level in tested.logits:
                     lost = 100 * (intact[level] - heard[side][level])
-                    lines.append((system.seed, level, "silencing", side, max(0.0, lost)))
-    return pd.DataFrame(lines, columns=["seed", "level", "measure", "side", "points"])
+                    lines.append((system.seed, level, "silencing", side, max(0.0, lost), 100 * chance))
+    return pd.DataFrame(lines, columns=["seed", "level", "measure", "side", "points", "chance_pct"])
 
 
 def laterality(table: pd.DataFrame, measure: str, level: str) -> pd.Series:
