@@ -34,17 +34,23 @@ def draw(found: SweepOutcome, measure: str) -> Figure:
     has_lines = not search.is_random and len(groups) <= MOST_LINES
     across = search.keys[:1] if has_lines else search.keys
     groups = groups if has_lines else [((), lines)]
-    width = 6.4 if len(across) == 1 else min(3.4 * len(across), 14.0)
+    width = (8.4 if len(groups) > 1 else 6.4) if len(across) == 1 else min(3.4 * len(across), 14.0)
     figure, grid = style.panels(len(across), width=width, height=3.6, sharey=True, squeeze=False)
     colours = [style.row_style(found.row)[0]]
     if len(groups) > 1:  # from dark to light, as far as the light ones can be seen on white
         colours = list(colormaps[style.SEQUENTIAL](np.linspace(0, 0.85, len(groups))))
     for panel, key in zip(grid[0], across):
-        places = _places(panel, found, key)
+        places, is_words = _places(panel, found, key), _is_words(lines[key])
         for number, ((values, own), colour) in enumerate(zip(groups, colours)):
-            shift = (number - (len(groups) - 1) / 2) * 0.5 / len(groups) if _is_words(lines[key]) else 0.0
-            name = ", ".join(map(_written, values))
-            _series(panel, own, (places, key, measure), shift, colour, name, joined=has_lines)
+            place = own[key].map(places)
+            if is_words and has_lines:  # lines side by side
+                place += (number - (len(groups) - 1) / 2) * 0.5 / len(groups)
+            elif is_words:  # settings side by side
+                order = own["setting"].factorize()[0]
+                place += 0.7 * (order / max(order.max(), 1) - 0.5)
+            name = ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+            line = "-" if has_lines and not is_words else ""
+            _series(panel, own.assign(place=place), measure, color=colour, label=name, linestyle=line)
         panel.set_xlabel(key)
     grid[0][0].set_ylabel(label(measure))
     seeds = lines["seed"].nunique()
@@ -52,7 +58,7 @@ def draw(found: SweepOutcome, measure: str) -> Figure:
         f"{found.row}, {seeds} seed{'s' * (seeds > 1)}: mean and 95 % interval of each setting", fontsize=10
     )
     if len(groups) > 1:
-        figure.legend(*grid[0][0].get_legend_handles_labels(), title="\n".join(others), loc="outside right upper")
+        figure.legend(*grid[0][0].get_legend_handles_labels(), title="\n".join(others), loc="outside right center")
     return figure
 
 
@@ -78,36 +84,14 @@ def _places(panel: Axes, found: SweepOutcome, key: str) -> dict[Any, float]:
     return {value: float(value) for value in values}
 
 
-def _series(
-    panel: Axes,
-    lines: pd.DataFrame,
-    columns: tuple[dict[Any, float], str, str],
-    shift: float,
-    colour: Any,
-    name: str,
-    joined: bool,
-) -> None:
-    """One line of a panel: the mean of each setting with its interval, and left of it a point a seed."""
-    places, key, measure = columns
-    is_words = _is_words(lines[key])
-    own = lines.assign(place=lines[key].map(places) + shift)
-    if is_words and not joined:  # settings of one word, side by side
-        number = own["setting"].map({setting: place for place, setting in enumerate(own["setting"].unique())})
-        own["place"] += 0.7 * (number / max(number.max(), 1) - 0.5)
+def _series(panel: Axes, lines: pd.DataFrame, measure: str, color: Any, **options: Any) -> None:
+    """The mean of each setting with its interval, at its `place`, and left of it a point a seed."""
     beside = panel.transData + ScaledTranslation(-4 / 72, 0, panel.figure.dpi_scale_trans)
-    panel.scatter(own["place"], own[measure], s=8, color=colour, alpha=0.55, linewidths=0, transform=beside)
-    means = []
-    for _, seeds in own.groupby("setting", sort=False):
-        summary = summarise(seeds[measure].tolist())
-        half = summary["ci95"][1] - summary["mean"] if summary["ci95"] else np.nan
-        means.append((seeds["place"].iloc[0], summary["mean"], half))
-    x, y, halves = zip(*sorted(means))
-    line = "-" if joined and not is_words else ""
-    panel.errorbar(x, y, halves, linestyle=line, marker="o", markersize=4.5, color=colour, linewidth=1, label=name)
-
-
-def _written(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    panel.scatter(lines["place"], lines[measure], s=8, color=color, alpha=0.55, linewidths=0, transform=beside)
+    means = [(place, summarise(each[measure].tolist())) for (place, _), each in lines.groupby(["place", "setting"])]
+    ends = [each["ci95"][1] - each["mean"] if each["ci95"] else np.nan for _, each in means]
+    x, y = [place for place, _ in means], [each["mean"] for _, each in means]
+    panel.errorbar(x, y, ends, marker="o", markersize=4.5, linewidth=1, color=color, **options)
 
 
 def save(found: SweepOutcome, measure: str) -> None:

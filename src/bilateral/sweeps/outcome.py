@@ -43,9 +43,10 @@ class SweepOutcome:
     def records(self) -> list[dict[str, Any]]:
         """A record for each measure that is shown and each setting: n, mean, sample deviation, 95 % interval."""
         return [
-            {"measure": measure, "setting": name, **self.values(name), **summary}
+            {"measure": measure, "setting": name, **self.values(name), **summary, "ci95_low": low, "ci95_high": high}
             for measure in self.measures
             for name, summary in self.summary(measure).items()
+            for low, high in [summary["ci95"] or (None, None)]
         ]
 
 
@@ -124,10 +125,8 @@ def write(found: SweepOutcome) -> None:
     """Write the lines (sweep.csv), the table (settings.csv, settings.md) and a figure for each measure (SVG, PNG)."""
     from .figure import save  # with matplotlib, which takes a second to import
 
-    records = pd.DataFrame(found.records())
-    ends = pd.DataFrame(records.pop("ci95").map(lambda pair: pair or (None, None)).tolist(), index=records.index)
-    records[["ci95_low", "ci95_high"]] = ends
-    for name, table in (("sweep", found.lines), ("settings", records)):
+    settings = pd.DataFrame(found.records()).drop(columns="ci95", errors="ignore")
+    for name, table in (("sweep", found.lines), ("settings", settings)):
         with whole_file(found.folder / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False)
     parts = [f"{render(block(found, measure), 'md')}\n{tell(found, measure)}\n" for measure in found.measures]

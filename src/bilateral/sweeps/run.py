@@ -17,7 +17,7 @@ from ..experiments.experiment import Experiment
 from ..experiments.joint_inference import UNFITTED
 from ..experiments.measures import measure
 from ..experiments.networks import settings_of
-from ..experiments.results import RowResult, SeedResult
+from ..experiments.results import SeedResult, Table
 from ..experiments.rows import Row, plan_rows
 from ..experiments.run import write_files
 from ..experiments.tables import COSTS
@@ -79,14 +79,14 @@ def sweep(
         work = planned.work
         folder = Path(output) if output is not None else work.config.save_dir / f"{work.config.name}-sweep"
         table = work.run(executor or local(work.runner, work.runs, work.config.workers))
-        kept = [found for each in table.rows for found in each.seeds.values()]
-        found = SweepOutcome(planned.search, planned.row, planned.measures, folder, _lines(planned, table.rows))
+        lines = _lines(planned, table)
+        there = [name for name in planned.measures if name in lines and lines[name].notna().any()]
+        found = SweepOutcome(planned.search, planned.row, there, folder, lines)
         if distributed.is_first():
-            if kept:
+            if len(found.lines):
                 show(found)
-            write_files(work, table, folder, executor.name if executor else "local")
-            if kept:
                 write(found)
+            write_files(work, table, folder, executor.name if executor else "local")
             if table.failures:
                 failures = "\n".join(map(str, table.failures))
                 raise RunsFailedError(f"{len(table.failures)} runs failed:\n{failures}")
@@ -162,22 +162,27 @@ def _measures(work: Experiment, wanted: Sequence[str], hierarchy: LabelHierarchy
     return list(dict.fromkeys(wanted)) or [name for name in ("fine_pct", "coarse_pct") if name in there]
 
 
-def _lines(planned: PlannedSweep, results: Sequence[RowResult]) -> pd.DataFrame:
+def _lines(planned: PlannedSweep, table: Table) -> pd.DataFrame:
     """A line a setting and seed: the values of its keys, and all that was measured."""
-    rows = {row.name: row for row in planned.work.rows}
-    names = [*(variant for variant in planned.work.settings.variants if variant.startswith(_PREFIX))]
-    lines = []
-    for name, setting in zip(names, planned.search.settings):
-        result = next(each for each in results if each.name == name)
-        for seed, found in result.seeds.items():
-            held_out = _held_out(rows[name], found, planned.work.dataset.hierarchy)
-            lines.append({"setting": name, **setting, "seed": seed, **found.measures, **held_out, **result.costs})
-    table = pd.DataFrame(lines, columns=None if lines else ["setting", *planned.search.keys, "seed"])
-    for key in planned.search.keys:
-        numbers = pd.to_numeric(table[key], errors="coerce")
+    hierarchy, settings = planned.work.dataset.hierarchy, planned.search.settings
+    lines = [
+        {
+            "setting": row.name,
+            **setting,
+            "seed": seed,
+            **found.measures,
+            **_held_out(row, found, hierarchy),
+            **result.costs,
+        }
+        for row, result, setting in zip(planned.work.rows, table.rows, settings, strict=True)
+        for seed, found in result.seeds.items()
+    ]
+    lines_of = pd.DataFrame(lines)
+    for key in planned.search.keys if lines else []:
+        numbers = pd.to_numeric(lines_of[key], errors="coerce")
         if numbers.notna().all():
-            table[key] = numbers
-    return table
+            lines_of[key] = numbers
+    return lines_of
 
 
 def _held_out(row: Row, found: SeedResult, hierarchy: LabelHierarchy) -> dict[str, float]:
