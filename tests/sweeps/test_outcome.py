@@ -105,11 +105,12 @@ def test_words_stand_in_a_row_in_their_order():
 
 
 def test_draws_have_a_panel_for_each_key_and_a_logarithmic_axis_where_they_were_drawn_so():
-    arguments = [f"{NOISE}=loguniform(1e-3, 1)", f"{WIDTH}=uniform(0.001, 1)"]
-    found = made_up(arguments, lambda setting, seed: {"fine_pct": float(seed)}, samples=9)
+    arguments = [f"{NOISE}=loguniform(1e-3, 1)", f"{WIDTH}=uniform(0, 1)"]
+    found = made_up(arguments, lambda setting, seed: {"fine_pct": float(seed)}, samples=200, seeds=[0, 1])
+    assert found.lines[WIDTH].max() > 100 * found.lines[WIDTH].min()
     axes = draw(found, "fine_pct").axes
     assert [(each.get_xlabel(), each.get_xscale()) for each in axes] == [(NOISE, "log"), (WIDTH, "linear")]
-    assert [len(own) for each in axes for own in heights(each)] == [9, 9]
+    assert [len(own) for each in axes for own in heights(each)] == [200, 200]
 
 
 def test_a_wide_grid_is_drawn_on_a_logarithmic_axis_and_too_many_lines_are_panels():

@@ -5,10 +5,10 @@ import json
 import pandas as pd
 import pytest
 
-from bilateral.base.errors import ConfigError
+from bilateral.base.errors import ConfigError, RunsFailedError
 from bilateral.cli.main import main
 from bilateral.runs.config import read_config
-from bilateral.sweeps.run import plan_sweep
+from bilateral.sweeps.run import plan_sweep, sweep
 from conftest import QUICK, TINY_EXPERIMENT
 
 NOISE = "model.left.parts.noise"
@@ -62,6 +62,15 @@ def test_two_settings_with_two_seeds_from_the_command_to_the_files(tmp_path, mon
     assert [(run["role"], run["seed"], run["state"]) for run in runs] == [
         (role, seed, "finished") for role in ("left", "setting_2") for seed in (0, 1)
     ]
+
+
+def test_a_setting_that_diverges_is_told_after_the_others_were_done_and_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    brief = [*TINY, "seeds=[0]", "pretraining.left={epochs: 1, warmup_epochs: 0, optimizer: sgd}"]
+    with pytest.raises(RunsFailedError, match=r"1 runs failed:\n.*setting_2, seed 0"):
+        sweep(QUICK, [*brief, "pretraining.left.lr=[0.01, 1e20]"], row="left")
+    lines = pd.read_csv(tmp_path / "runs/quick-sweep/sweep.csv")
+    assert lines["pretraining.left.lr"].tolist() == [0.01] and (tmp_path / "runs/quick-sweep/fine_pct.svg").exists()
 
 
 def test_settings_are_rows_with_the_same_seeds_and_share_what_they_do_not_change():
