@@ -1,7 +1,7 @@
 """Lesions: what each head loses without a side, a share of its units, a bridge, or a part, and with noise on a side.
 
-The larger a lesion of a side, the larger the loss ("mass effect"; in a model of two hemispheres: Shevtsova and Reggia,
-nisms.krinc.ru/papers/ijcnn0210.htm). The shares of units show how far this goes.
+The larger a lesion of a side, the larger the loss ("mass effect"; Shevtsova and Reggia found it in a model of two
+hemispheres). The shares of units show how far this goes.
 """
 
 import itertools

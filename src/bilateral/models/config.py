@@ -167,7 +167,7 @@ class ModelConfig(Section):
     join: JoinConfig = JoinConfig()
     """What the heads get of the hemispheres' features."""
     lesions: dict[Name, LesionConfig] = Field(default={})
-    """Damage in evaluation, by a name of your choice; the name is the kind if none is given."""
+    """Damage, by a name of your choice; the name is the kind if none is given."""
     checkpoint: UserPath | None = None
     """A whole network, heads included, that training starts from or that is evaluated."""
     members: list[UserPath] | None = None
