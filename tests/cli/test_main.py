@@ -29,7 +29,7 @@ def test_help_and_import_bring_no_torch():
         (["trian"], "trian"),
         (["train", "nothing.yaml"], "cannot read the config nothing.yaml"),
         (["train", "training.epoch=3"], "did you mean training.epochs?"),
-        (["train", "data.name=imagenet"], "allowed: shapes, cifar100, "),
+        (["train", "data.name=imagenet"], "allowed: shapes, navon, cifar100, "),
         (["train", "data.root=x"], "data.root: the source 'shapes' does not read it"),
         (["train", "data.name=cifar100", "data.root=nowhere"], "nowhere"),
         (["train", "data.name=folders", "data.root=nowhere"], "nowhere"),

@@ -96,7 +96,7 @@ def edited(monkeypatch):
     ("module", "old", "new"),
     [
         ("runs.execution", "dataset.train, dataset.test", "dataset.test, dataset.test"),
-        ("training.loop", "% config.accumulate_batches == 0", "% config.accumulate_batches == 1"),
+        ("training.loop", "% at_once == 0", "% at_once == 1"),
         ("training.evaluation", "EVALUATION_BATCH = 500", "EVALUATION_BATCH = 250"),
         ("training.distributed", "return own * world_size() / whole", "return own / whole"),
         ("data.augment", "< 0.5", "< 0.6"),

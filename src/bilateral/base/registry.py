@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from .errors import ConfigError
 from .own_code import is_own, load_object
 from .section import Section
+from .text import shown
 
 _UNION_TAGS = {"number", "schedule"}
 """Parts of pydantic's locations that stand for a member of a union, not for a key."""
@@ -61,7 +62,7 @@ def read_options(owner: Any, given: Mapping[str, Any], key: str) -> Section:
         known = ", ".join(options.model_fields) or "none"
         problems = []
         for problem in error.errors():
-            path = [str(part) for part in problem["loc"] if part not in _UNION_TAGS]
+            path = [shown(str(part)) for part in problem["loc"] if part not in _UNION_TAGS]
             where = ".".join(filter(None, [key, *path]))
             if problem["type"] == "extra_forbidden":
                 problems.append(f"{where}: unknown setting; {owner.__name__} has: {known}")

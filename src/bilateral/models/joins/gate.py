@@ -24,8 +24,8 @@ class Gate(Concatenation):
 
     >>> features = {"left": torch.ones(2, 3), "right": torch.ones(2, 5)}
     >>> gate = Gate(Gate.Options(right=0.75), {"left": 3, "right": 5})
-    >>> {side: weights.tolist() for side, weights in gate.weights(features, {}).items()}
-    {'left': [0.25, 0.25], 'right': [0.75, 0.75]}
+    >>> {side: round(weights[0].item(), 2) for side, weights in gate.weights(features, {}).items()}
+    {'left': 0.25, 'right': 0.75}
     """
 
     class Options(Section):
