@@ -8,6 +8,8 @@ import torch
 
 from bilateral.analysis import specialisation
 from bilateral.analysis.specialisation import laterality, tell
+from bilateral.models.build import build_network
+from bilateral.models.config import ModelConfig
 from bilateral.models.lesions.units import Units
 
 from . import handmade
@@ -32,13 +34,13 @@ def test_the_index_is_the_difference_over_the_sum():
     assert laterality(table, "readout", "fine").to_dict() == {0: 0.5, 1: 0.5}
     assert laterality(table, "readout", "coarse").to_dict() == {0: -0.5, 1: -0.5}
     assert all(math.isnan(value) for value in laterality(table, "silencing", "fine"))
-    assert specialisation.specialisation(table, "readout").to_dict() == {0: 1.0, 1: 1.0}
+    assert specialisation.specialisation(table, "readout").to_dict() == {0: 0.5, 1: 0.5}
 
 
 def test_the_sentence_names_each_level_and_the_difference():
     text = tell(made(readout={"fine": (30.0, 10.0), "coarse": (10.0, 30.0)}, silencing={"fine": (0.0, 0.0)}))
     assert "fine labels +0.50 (n = 2" in text and "coarse labels -0.50 (n = 2" in text
-    assert "the difference is +1.00 (n = 2" in text and "loss when silenced" not in text
+    assert "specialisation is +0.50 (n = 2" in text and "loss when silenced" not in text
     assert tell(made(readout={"fine": (0.0, 0.0)})) == "Neither side is worth anything above chance."
 
 
@@ -65,6 +67,28 @@ def table():
 def test_a_damaged_side_is_worth_less(table, measure, level):
     assert (laterality(table, measure, level) > specialisation.LATERALISED).all()
     assert (table["points"] >= 0).all() and len(table) == 2 * 2 * 2 * 2
+
+
+def test_crosstalk_is_what_the_readout_of_a_side_loses_without_the_bridge():
+    """A left of which nothing is left but what the bridge brings from right."""
+    bridge = {"between": {"left": "pool", "right": "pool"}}
+    model = ModelConfig.model_validate(handmade.SMALL | {"bridges": {"additive": bridge}})
+    network = build_network(model, 6, 3, 0).eval().requires_grad_(False)
+    for weight in network.hemispheres["left"].parameters():
+        weight.zero_()
+    network.bridges["additive"].maps["left"].weight.copy_(torch.eye(32))
+    study = handmade.study({0: {}}, {0: network}, images=handmade.make_images(10, 1))
+    table = specialisation.compute(study)
+    told = table[table["measure"] == "crosstalk"].set_index(["side", "level"])["points"]
+    known = table[table["measure"] == "readout"].set_index(["side", "level"])["points"]
+    for level in ("fine", "coarse"):
+        assert told["left", level] == pytest.approx(known["right", level]) and told["left", level] > 10
+        assert told["right", level] == 0
+    assert "Bridges bring left +" in tell(table)
+
+
+def test_without_a_bridge_there_is_no_crosstalk(table):
+    assert set(table["measure"]) == {"readout", "silencing"}
 
 
 def test_the_figure(table):

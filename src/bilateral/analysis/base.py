@@ -44,6 +44,7 @@ _ABOUT = {
     "lesions": ("Lesions", "What does each head lose without each part of the network?"),
     "weights": ("Weights of the sides", "How much do the heads hear of left, and does that depend on the image?"),
     "specialisation": ("Specialisation", "Which hemisphere is for which labels?"),
+    "asymmetries": ("Specialisation of every row", "Whose hemispheres specialise most, and is it more accurate?"),
     "global_local": ("Global and local", "Which hemisphere knows the large form, and which the small ones?"),
     "frequencies": ("Spatial frequencies", "Which spatial frequencies does each head need?"),
     "cka": ("Similarity of stages", "How alike are left and right, beside two seeds of one kind?"),

@@ -79,6 +79,11 @@ def locality(table: pd.DataFrame, reader: str) -> pd.Series:
     return (accuracy(table, reader, "local") - accuracy(table, reader, "global")).dropna()
 
 
+def interaction(table: pd.DataFrame) -> pd.Series:
+    """By seed, in points: local less global identities, left less right. Above 0 left is for the small forms."""
+    return (locality(table, "left") - locality(table, "right")).dropna()
+
+
 def draw(table: pd.DataFrame) -> Figure:
     """Accuracy of each identity and what the other one costs it, a point a seed, with the mean."""
     readers = list(table[["reader", "silenced"]].drop_duplicates().itertuples(index=False, name=None))
@@ -118,10 +123,9 @@ def tell(table: pd.DataFrame) -> str:
         f"{accuracy(table, side, 'local').mean():.1f} % of the small ones"
         for side in SIDES
     ]
-    left, right = (locality(table, side) for side in SIDES)
     texts = [
         f"Readouts name {', '.join(means)} (chance: {CHANCE_PCT:.1f} %)",
-        f"Local less global, left less right, is {told((left - right).tolist())} points",
+        f"Local less global, left less right, is {told(interaction(table).tolist())} points",
     ]
     for reader in [reader for reader in table["reader"].unique() if reader not in SIDES]:
         costs = [

@@ -17,12 +17,11 @@ from ..experiments.networks import settings_of
 from ..experiments.published import ROWS, SYSTEM, SYSTEM_TITLES
 from ..experiments.rows import find_row
 from ..models.config import SIDES
-from ..runs.config import Config, check_config, read_config
+from ..runs.config import Config, check_config
 from ..runs.overrides import override
-from ..runs.plan import prefix_of
 from ..runs.predictions import LEVELS
 from ..runs.stored import StoredRun, beside, read_stored_config, trusted
-from .study import Study, StudyRow, hemispheres_of
+from .study import Study, StudyRow, hemispheres_of, is_of_two_sides
 
 Kept = TypeVar("Kept")
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -186,15 +185,15 @@ def _open_experiment(path: Path, overrides: Sequence[str], subject: str | None, 
 def _subject(rows: Mapping[str, StudyRow], wanted: str | None, path: Path) -> str:
     """The row to look into: the one that is wanted, or else `specialised`, or one whose hemispheres were joined."""
 
-    def is_of_two_sides(name: str) -> bool:
-        return name in rows and all(map(_is_of_two_sides, rows[name].runs.values()))
+    def is_one(name: str) -> bool:
+        return name in rows and all(map(is_of_two_sides, rows[name].runs.values()))
 
     joined = [
         name for name, row in rows.items() if any(run.record.parents for runs in row.runs.values() for run in runs)
     ]
-    found = next(filter(is_of_two_sides, [wanted] if wanted else ["specialised", *joined, *rows]), None)
+    found = next(filter(is_one, [wanted] if wanted else ["specialised", *joined, *rows]), None)
     if found is None:
-        which = ", ".join(filter(is_of_two_sides, rows)) or "none"
+        which = ", ".join(filter(is_one, rows)) or "none"
         row = wanted or "specialised"
         raise ConfigError(f"--row: {path} has no row {row!r} that is a network of two hemispheres; it has {which}")
     return found
@@ -222,7 +221,7 @@ def _study_of_runs(runs: Sequence[StoredRun], path: Path, overrides: Sequence[st
     if len({run.record.kind for run in runs}) > 1:
         raise OutputError(f"{path}: the runs are not of one kind (config, data or code differ); name those of one")
     for run in runs:
-        if not _is_of_two_sides([run]):
+        if not is_of_two_sides([run]):
             raise OutputError(
                 f"{run.folder} is no bilateral network; give a run of `bilateral system` or of an experiment"
             )
@@ -258,14 +257,6 @@ def _bilateral_folders(path: Path) -> list[Path]:
             "of a system ({name}-system), or of a bilateral run"
         )
     return found
-
-
-def _is_of_two_sides(runs: Sequence[StoredRun]) -> bool:
-    if len(runs) != 1:
-        return False
-    # Nothing that the config names is opened, so it may name anything.
-    joined = set(runs[0].record.parents) & set(map(prefix_of, SIDES))
-    return bool(joined) or read_config(runs[0].folder / "config.yaml").model.mode_hemis == "bilateral"
 
 
 def read_json(path: Path, kind: type[Kept]) -> dict[str, Any]:

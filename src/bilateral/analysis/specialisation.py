@@ -2,8 +2,9 @@
 
 Readouts are trained anew on each frozen hemisphere, for fine and for coarse labels (Bena and Goodman 2025, Nature
 Communications, 10.1038/s41467-024-55188-9). The laterality index of two values is (left - right) / (left + right), from
--1, all on the right, to 1; beyond 0.2 either way one usually speaks of lateralisation (PMC5508809). A
-network in which nothing tells the sides to differ is the yardstick.
+-1, all on the right, to 1; beyond 0.2 either way one usually speaks of lateralisation (PMC5508809). Specialisation is
+half of what the indices of fine and of coarse labels differ by; theirs is its absolute value. A network in which
+nothing tells the sides to differ is the yardstick (`asymmetries`).
 """
 
 import math
@@ -15,7 +16,7 @@ from ..base.statistics import summarise
 from ..models.config import SIDES
 from ..models.lesions.silence import Silence
 from ..runs.predictions import LEVELS
-from ..training.evaluation import evaluate
+from ..training.evaluation import Evaluation, evaluate
 from .heads import accuracies
 from .probes import learnable, probe
 from .study import Study
@@ -32,26 +33,36 @@ def compute(study: Study) -> pd.DataFrame:
 
     measure: `readout`, the accuracy above chance of a linear readout of the side's features, trained on at most
     TRAINING_IMAGES training images; `silencing`, what the head of the network loses with the side's features replaced
-    by their mean. Neither is below 0. chance_pct: the accuracy of guessing at random. What a bridge brings from the
-    other side counts for the side that hears it.
+    by their mean. Neither is below 0. What a bridge brings from the other side counts for the side that hears it;
+    `crosstalk` is how much of the readout's accuracy this is: what is lost, and may be gained, by a readout that is
+    trained with all bridges silenced. chance_pct: the accuracy of guessing at random.
     """
     chosen, levels = learnable(study)
     lines = []
     for system in study.systems:
-        learnt = evaluate(system.network, chosen, system.bilateral.description.normalise)
-        tested = study.evaluation(system)
-        heard = {side: accuracies(system.network, tested, {side: MEAN}) for side in SIDES}
-        intact = accuracies(system.network, tested)
+        network, normalise = system.network, system.bilateral.description.normalise
+        learnt, tested = evaluate(network, chosen, normalise), study.evaluation(system)
+        with network.lesioned(dict.fromkeys(network.bridges, Silence())):
+            apart = [evaluate(network, images, normalise) for images in (chosen, study.images) if network.bridges]
+        heard = {side: accuracies(network, tested, {side: MEAN}) for side in SIDES}
+        intact = accuracies(network, tested)
         for level in levels:
             chance = 1 / len(getattr(chosen, level).unique())
             for side in SIDES:
-                features = learnt.features[side].numpy(), tested.features[side].numpy()
-                known = probe(features[0], learnt.labels[level].numpy(), features[1], tested.labels[level].numpy())
+                known = _readout(side, level, learnt, tested)
                 lines.append((system.seed, level, "readout", side, max(0.0, 100 * (known - chance)), 100 * chance))
+                if apart:
+                    told_it = 100 * (known - _readout(side, level, *apart))
+                    lines.append((system.seed, level, "crosstalk", side, told_it, 100 * chance))
                 if level in tested.logits:
                     lost = 100 * (intact[level] - heard[side][level])
                     lines.append((system.seed, level, "silencing", side, max(0.0, lost), 100 * chance))
     return pd.DataFrame(lines, columns=["seed", "level", "measure", "side", "points", "chance_pct"])
+
+
+def _readout(side: str, level: str, learnt: Evaluation, tested: Evaluation) -> float:
+    train, test = ((said.features[side].numpy(), said.labels[level].numpy()) for said in (learnt, tested))
+    return probe(*train, *test)
 
 
 def laterality(table: pd.DataFrame, measure: str, level: str) -> pd.Series:
@@ -63,8 +74,11 @@ def laterality(table: pd.DataFrame, measure: str, level: str) -> pd.Series:
 
 
 def specialisation(table: pd.DataFrame, measure: str) -> pd.Series:
-    """By seed, the laterality of fine labels less that of coarse ones; above 0 left is the one for fine labels."""
-    return (laterality(table, measure, "fine") - laterality(table, measure, "coarse")).dropna()
+    """By seed, half of the laterality of fine labels less that of coarse ones; above 0 left is for fine labels.
+
+    From -1 to 1, where each side knows the labels of one level alone.
+    """
+    return ((laterality(table, measure, "fine") - laterality(table, measure, "coarse")) / 2).dropna()
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -93,8 +107,11 @@ def tell(table: pd.DataFrame) -> str:
             parts = [f"{level} labels {told(summarise(found.tolist()), FORM)}" for level, found in indices.items()]
             text = f"by {title}, {' and '.join(parts)}"
             if len(indices) == len(LEVELS) and len(differing := specialisation(table, measure)):
-                text += f"; the difference is {told(summarise(differing.tolist()), FORM)}"
+                text += f"; specialisation is {told(summarise(differing.tolist()), FORM)}"
             texts.append(text)
     if not texts:
         return "Neither side is worth anything above chance."
-    return f"Laterality (1: all in left, -1: all in right), {'. And '.join(texts)}."
+    text = f"Laterality (1: all in left, -1: all in right), {'. And '.join(texts)}."
+    heard = table[table["measure"] == "crosstalk"].groupby(["side", "level"], sort=False)["points"]
+    said = [f"{side} {told(summarise(points.tolist()))} points on {level} labels" for (side, level), points in heard]
+    return text + (f" Bridges bring {', '.join(said)}." if said else "")

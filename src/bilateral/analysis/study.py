@@ -1,7 +1,7 @@
 """What analyses are made of: finished runs, the networks in them, and the images that they were tested on."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ..data.images import HierarchicalDataset, HierarchicalImages
 from ..experiments.joint_inference import exponent_of
 from ..models.config import SIDES
 from ..models.network import Network
-from ..runs.config import Config
+from ..runs.config import Config, read_config
 from ..runs.execution import split
 from ..runs.plan import prefix_of
 from ..runs.predictions import LEVELS, Combination, Predictions
@@ -115,6 +115,17 @@ class Study:
         return dataset
 
     @property
+    def rows_of_two_sides(self) -> list[str]:
+        """The rows that are a network of two hemispheres, which can be looked into."""
+        return [name for name, row in self.rows.items() if all(map(is_of_two_sides, row.runs.values()))]
+
+    def of(self, row: str) -> "Study":
+        """The same study, looking into another row."""
+        other = replace(self, subject=row)
+        other.__dict__["dataset"] = self.dataset
+        return other
+
+    @property
     def images(self) -> HierarchicalImages:
         """The test images."""
         return self.dataset.test
@@ -165,6 +176,15 @@ class Study:
             images, normalise = self.images, system.bilateral.description.normalise
             self._evaluations[system.seed] = evaluate(system.network, images, normalise)
         return self._evaluations[system.seed]
+
+
+def is_of_two_sides(runs: Sequence[StoredRun]) -> bool:
+    """Whether the runs of a row and seed are one network of two hemispheres."""
+    if len(runs) != 1:
+        return False
+    # Nothing that the config names is opened, so it may name anything.
+    joined = set(runs[0].record.parents) & set(map(prefix_of, SIDES))
+    return bool(joined) or read_config(runs[0].folder / "config.yaml").model.mode_hemis == "bilateral"
 
 
 def hemispheres_of(run: StoredRun) -> dict[str, StoredRun]:

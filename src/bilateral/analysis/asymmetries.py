@@ -1,0 +1,105 @@
+"""Specialisation of every row that is a network of two hemispheres, beside its accuracy.
+
+How far the sides specialise is half of the difference between the laterality indices of fine and of coarse labels, by
+readouts (see `specialisation`). For compound figures, where left and right may know the large form, the small ones, or
+both, it is also the interaction (see `global_local`). Two sides that nothing tells to differ are the yardstick.
+"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ..base.statistics import summarise
+from . import global_local, specialisation
+from .study import NotApplicableError, Study
+from .style import COLOURS, INK, panels, row_style, seed_points, told
+
+MEASURES = {"specialisation": "specialisation, -1 to 1", "interaction": "interaction, points"}
+"""What can be measured of a row, and its axis."""
+YARDSTICK = "nonspecialised"
+
+
+def compute(study: Study) -> pd.DataFrame:
+    """Every measure by row and seed: row, title, seed, measure, value.
+
+    measure: `specialisation`, -1 to 1, above 0 where left is the side for fine labels. `interaction`, of compound
+    figures, in points: local less global identities, left less right. `fine_pct`, `coarse_pct`: accuracy of the heads.
+
+    Raises NotApplicableError where fewer than two rows are networks of two hemispheres.
+    """
+    rows = study.rows_of_two_sides
+    if len(rows) < 2:
+        raise NotApplicableError("it compares rows, and one alone is a network of two hemispheres")
+    lines = []
+    for row in rows:
+        own = study.of(row)
+        found = {"specialisation": specialisation.specialisation(specialisation.compute(own), "readout")}
+        if study.config.data.name == "navon":
+            found["interaction"] = global_local.interaction(global_local.compute(own))
+        for seed, said in own.predictions(row).items():
+            accuracies = {f"{level}_pct": said.accuracy_pct(level) for level in said.logits}
+            values = {measure: by_seed[seed] for measure, by_seed in found.items() if seed in by_seed} | accuracies
+            lines += [(row, study.rows[row].title, seed, measure, value) for measure, value in values.items()]
+    return pd.DataFrame(lines, columns=["row", "title", "seed", "measure", "value"])
+
+
+def values(table: pd.DataFrame, row: str, measure: str) -> pd.Series:
+    """A measure of a row by seed."""
+    chosen = (table["row"] == row) & (table["measure"] == measure)
+    return table[chosen].set_index("seed")["value"]
+
+
+def strength(table: pd.DataFrame, row: str) -> pd.Series:
+    """How far the sides of a row specialise, by seed, whichever way: the interaction if there is one."""
+    return values(table, row, list(_measures(table))[-1]).abs()
+
+
+def _measures(table: pd.DataFrame) -> dict[str, str]:
+    return {measure: label for measure, label in MEASURES.items() if measure in set(table["measure"])}
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Every row's measures, a point a seed, the mean and its interval; and how strong they are beside accuracy."""
+    rows, measures = list(table["row"].unique()), _measures(table)
+    figure, axes = panels(len(measures) + 1, height=1.4 + 0.24 * len(rows), width=9.5)
+    for panel, (measure, label) in zip(axes, measures.items()):
+        panel.axvline(0, color=INK, linewidth=0.6)
+        for place, row in enumerate(rows):
+            seed_points(panel, place, values(table, row, measure).tolist(), _colour(row))
+        panel.set(xlabel=label, ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)))
+        panel.set_yticklabels([])
+    titles = table.drop_duplicates("row")["title"]
+    axes[0].set_yticklabels([f"{title} ({number})" for number, title in enumerate(titles, 1)], fontsize=7)
+    for number, row in enumerate(rows, 1):
+        across, up = strength(table, row).mean(), values(table, row, "fine_pct").mean()
+        axes[-1].plot(across, up, "o", color=_colour(row), markersize=4)
+        axes[-1].annotate(str(number), (across, up), xytext=(3, 3), textcoords="offset points", fontsize=7)
+    axes[-1].set(xlabel="strength, whichever way", ylabel="fine accuracy, %")
+    return figure
+
+
+def _colour(row: str) -> str:
+    return COLOURS["other"] if row == YARDSTICK else row_style(row)[0]
+
+
+def tell(table: pd.DataFrame) -> str:
+    """Say whose sides specialise most, how far the yardstick's do, and whether this goes with accuracy."""
+    from scipy.stats import spearmanr  # takes a second to import
+
+    titles = dict(zip(table["row"], table["title"]))
+    strengths = {row: strength(table, row) for row in titles}
+    means = pd.Series({row: found.mean() for row, found in strengths.items()}).dropna()
+    if means.empty:
+        return "No row's sides know anything above chance."
+    measure = list(_measures(table))[-1]
+    named = list(dict.fromkeys([means.idxmax(), *({YARDSTICK} & set(means.index)), means.idxmin()]))
+    form = "{:.1f}" if measure == "interaction" else "{:.2f}"
+    texts = [f"“{titles[row]}” {told(summarise(strengths[row].tolist()), form)}" for row in named]
+    text = f"Strength of specialisation ({MEASURES[measure]}, whichever way): {', '.join(texts)}."
+    accuracy = pd.Series({row: values(table, row, "fine_pct").mean() for row in means.index})
+    if len(means) > 2 and min(means.nunique(), accuracy.nunique()) > 1:
+        found = spearmanr(means, accuracy)
+        text += (
+            f" Over {len(means)} rows its correlation with fine accuracy is {found.statistic:+.2f} "
+            f"(Spearman; p {found.pvalue:.2g})."
+        )
+    return text
