@@ -4,6 +4,7 @@ import pytest
 
 from bilateral.analysis import learning_curves
 from bilateral.analysis.study import NotApplicableError, StudyRow
+from bilateral.runs.config import check_config
 from bilateral.runs.stored import StoredRun
 
 from . import handmade
@@ -15,6 +16,8 @@ def add_run(folder, name, epochs, *levels):
     lines = [json.dumps({"epoch": number, **metrics}) for number, metrics in enumerate(epochs, 1)]
     (path / "metrics.jsonl").write_text("\n".join(lines) + "\n")
     run = StoredRun(path, handmade.record(name, 0))
+    lesion = {"lesions": {"units": {"at": "left", "share": 0.5, "from_epoch": 3}}} if name == "both0" else {}
+    run.__dict__["config"] = check_config({"model": lesion}, "test")
     run.__dict__["predictions"] = handmade.answers([0], **{level: [0] for level in levels})
     return run
 
@@ -40,7 +43,7 @@ def study(tmp_path):
 def test_every_epoch_of_rows_that_are_one_network(study):
     table = learning_curves.compute(study)
     assert set(table["row"]) == {"left", "right", "specialised", "mine"}
-    assert len(table) == 2 * (3 + 3) + 6 + 2 * 4 + 6
+    assert len(table) == 2 * (3 + 3) + 6 + (2 * 4 + 1) + 6
     own = table.query("row == 'left' and seed == 1 and metric == 'val_acc'")
     assert own["epoch"].tolist() == [1, 2, 3] and own["value"].tolist() == [0.3, 0.5, 0.8]
 
@@ -58,7 +61,14 @@ def test_the_sentence(study):
     assert "the left ends highest on fine labels (70.0 %)" in text
     assert "the right ends highest on coarse labels (80.0 %)" in text
     assert "“the specialised” is within a point of its best on fine ones after epoch 2 of 4" in text
-    learning_curves.draw(learning_curves.compute(study))
+    assert "at the damage in epoch 3 it goes from 69.5 to 70.0 %, and ends at 69.0 % on fine labels" in text
+    assert "from 79.5 to 80.0 %, and ends at 79.0 % on coarse labels" in text
+
+
+def test_the_figure_has_a_line_where_a_lesion_begins(study):
+    figure = learning_curves.draw(learning_curves.compute(study))
+    begins = [[line.get_xdata() for line in axes.lines if line.get_linestyle() == ":"] for axes in figure.axes]
+    assert begins == [[[3, 3]], [[3, 3]]]
 
 
 def test_runs_without_records_have_no_curves(study):

@@ -14,7 +14,7 @@ def compute(study: Study) -> pd.DataFrame:
     subject: 1 for the row that the study looks into, else 0. level: of a network of one head; "both" of one of two.
     metric: by the original's names (`val_acc`, with two heads `val_acc_fine`, ...). Training metrics are of augmented
     images, while the network changes; validation metrics of held-out images, or of the test images under
-    `protocol: original`.
+    `protocol: original`. `damage` is 1 in the epoch in which a lesion begins.
     """
     lines = []
     for name, row in study.rows.items():
@@ -25,6 +25,8 @@ def compute(study: Study) -> pd.DataFrame:
                 for epoch in run.epochs():
                     number = int(epoch.pop("epoch"))
                     lines += [(*begin, number, metric, value) for metric, value in epoch.items()]
+                starts = [lesion.from_epoch for lesion in run.config.model.lesions.values() if lesion.from_epoch]
+                lines += [(*begin, start, "damage", 1.0) for start in starts]
     columns = ["row", "title", "subject", "level", "seed", "epoch", "metric", "value"]
     table = pd.DataFrame(lines, columns=columns)
     if all(accuracies(table, level).empty for level in ("fine", "coarse")):
@@ -40,7 +42,7 @@ def accuracies(table: pd.DataFrame, level: str, head: str = "val") -> pd.DataFra
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Validation accuracy, mean and lowest to highest seed."""
+    """Validation accuracy, mean and lowest to highest seed; dotted: a lesion begins."""
     figure, axes = panels(2, height=3.4, width=9.5)
     for panel, level in zip(axes, ("fine", "coarse")):
         for (row, title), own in accuracies(table, level).groupby(["row", "title"], sort=False):
@@ -48,12 +50,32 @@ def draw(table: pd.DataFrame) -> Figure:
             colour, line, _ = row_style(str(row))
             panel.plot(curve.index, curve["mean"], line, color=colour, label=title)
             panel.fill_between(curve.index, curve["min"], curve["max"], color=colour, alpha=0.15, linewidth=0)
+            for begin in _damage(table, str(row)):
+                panel.axvline(begin, color=colour, linewidth=0.8, linestyle=":")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         title = f"{level} labels (band: lowest to highest seed)"
         panel.set(title=title, xlabel="epoch", ylabel="validation accuracy, %")
     handles = {label: line for panel in axes for line, label in zip(*panel.get_legend_handles_labels())}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=7)
     return figure
+
+
+def _damage(table: pd.DataFrame, row: str) -> list[int]:
+    """The epochs in which a row's lesions begin."""
+    return sorted(set(table.loc[(table["row"] == row) & (table["metric"] == "damage"), "epoch"]))
+
+
+def _recovery(table: pd.DataFrame, row: str) -> list[str]:
+    """What each level loses when a row's lesions begin, and how much of it comes back; as clauses."""
+    texts = []
+    for begin in _damage(table, row):
+        for level in ("fine", "coarse"):
+            curve = accuracies(table, level).query("row == @row").groupby("epoch")["value"].mean()
+            before, after = curve[curve.index < begin], curve[curve.index >= begin]
+            if len(before) and len(after):
+                steps = f"{before.iloc[-1]:.1f} to {after.iloc[0]:.1f} %, and ends at {after.iloc[-1]:.1f} %"
+                texts.append(f"at the damage in epoch {begin} it goes from {steps} on {level} labels")
+    return texts
 
 
 def tell(table: pd.DataFrame) -> str:
@@ -69,4 +91,5 @@ def tell(table: pd.DataFrame) -> str:
     if not heads.empty:
         near, title = heads.index[heads >= heads.max() - 1][0], own["title"].iloc[0]
         texts.append(f"“{title}” is within a point of its best on fine ones after epoch {near} of {heads.index[-1]}")
+        texts += _recovery(table, own["row"].iloc[0])
     return f"On validation images {'; '.join(texts)}."
