@@ -99,6 +99,19 @@ def test_a_lesion_from_an_epoch_on_is_in_the_training_and_in_the_test(tmp_path):
     assert metrics(run)[1]["train_loss"] != metrics(intact)[1]["train_loss"]
 
 
+def test_training_goes_on_from_a_run_with_or_without_damage(tmp_path):
+    frozen, run = {"freeze": True}, trained(tmp_path / "whole", epochs=1)
+    silence, units = {"at": "left", "from_epoch": 1}, {"at": "right", "from_epoch": 1, "share": 1.0}
+    for number, lesions in enumerate(({"silence": silence}, {"units": units}, {})):
+        given = {"lesions": lesions, "checkpoint": str(run.folder)}
+        before, run = run, trained(tmp_path / str(number), frozen, frozen, epochs=1, **given)
+        assert all(all_equal(kernels(state(before), "left"), state(run)))
+        found = [name for name in state(run) if name.startswith("lesions.")]
+        assert found == [f"lesions.{name}.epoch" for name in lesions]
+        heard = run.network()(torch.randn(4, 3, 32, 32)).features
+        assert {side for side, features in heard.items() if not features.any()} == {at["at"] for at in lesions.values()}
+
+
 def test_weights_of_the_losses_say_which_labels_count(tmp_path):
     given = config(tmp_path)
     given["training"]["loss_weights"] = {"coarse": 0.0}

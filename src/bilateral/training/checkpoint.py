@@ -33,6 +33,7 @@ from .run_record import CHECKPOINTS, REMEDY, checkpoint_damage, read_record
 __all__ = ["Checkpoint", "Description", "TrainingState", "build", "find", "load", "read", "save"]
 
 _NETWORK, _OPTIMIZER = "network.", "optimizer."
+_LESIONS = "lesions."
 _NAME = re.compile(r"network\..+|optimizer\.[0-9]{1,6}\.[a-z_]+", re.DOTALL)
 _DTYPES = {
     "F64": torch.float64,
@@ -234,12 +235,14 @@ def load_ensemble(
 def load_weights(network: Network, prefix: str, path: Path, replace: bool = False) -> None:
     """Put trained weights from the checkpoint at `path` in place of the network's, under a prefix of its state.
 
-    prefix: "" for the whole network, or `hemispheres.left`, which a file of one hemisphere gives whichever side it was.
-    replace: as in `load_state`. Raises CheckpointError.
+    prefix: "" for the whole network, which keeps its own lesions; or `hemispheres.left`, which a file of one hemisphere
+    gives whichever side it was. replace: as in `load_state`. Raises CheckpointError.
     """
     state = read(path).network_state
     if not prefix:
-        load_state(network, state, str(path), replace)
+        weights = {name: tensor for name, tensor in state.items() if not name.startswith(_LESIONS)}
+        lesions = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(_LESIONS)}
+        load_state(network, weights | lesions, str(path), replace)
         return
     own = hemisphere_state(state, prefix.rpartition(".")[2], str(path))
     load_state(network.get_submodule(prefix), own, f"the hemisphere in {path}", replace)
