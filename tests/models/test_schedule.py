@@ -10,7 +10,7 @@ from bilateral.base.section import Section
 from bilateral.models.build import build_network
 from bilateral.models.config import ModelConfig
 from bilateral.models.parts.gain import Gain
-from bilateral.models.schedule import Schedule, Varying, between
+from bilateral.models.schedule import Schedule, Varying, between, is_schedule
 
 RISING = {"start": 1.0, "end": 3.0, "epochs": 3}
 
@@ -39,6 +39,13 @@ def test_a_setting_is_a_number_or_a_schedule():
 def test_what_is_neither_is_refused(given, message):
     with pytest.raises(ValidationError, match=message):
         Options(**given)
+
+
+def test_a_dict_with_epochs_among_options_of_ones_own_is_no_schedule():
+    memory = {"epochs": 99, "size": 3}
+    assert is_schedule(RISING) and not any(map(is_schedule, (memory, {**RISING, "size": 3}, {"epochs": 3}, 2.0)))
+    part = {"kind": "my_kinds:Memory", "after": "pool", "memory": memory, "rate": RISING}
+    assert ModelConfig(left={"parts": {"own": part}}).schedules == {"left.parts.own.rate.epochs": 3}
 
 
 def test_a_component_follows_its_schedule_and_keeps_the_epoch_with_its_weights():

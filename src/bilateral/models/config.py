@@ -15,6 +15,7 @@ from .joins import JOINS
 from .lesions import LESIONS
 from .parts import PARTS
 from .plasticity import Plasticity
+from .schedule import is_schedule
 
 
 def _plain(name: str) -> str:
@@ -280,8 +281,7 @@ class ModelConfig(Section):
 
 def _epochs(key: str, options: dict[str, Any]) -> dict[str, int]:
     """The lengths of the schedules among options."""
-    schedules = {name: value for name, value in options.items() if isinstance(value, dict)}
-    return {f"{key}.{name}.epochs": int(value["epochs"]) for name, value in schedules.items() if "epochs" in value}
+    return {f"{key}.{name}.epochs": int(value["epochs"]) for name, value in options.items() if is_schedule(value)}
 
 
 def _with_kinds(given: Any, *sections: str) -> Any:

@@ -26,6 +26,11 @@ class Schedule(Section):
         return self.start + progress * (self.end - self.start)
 
 
+def is_schedule(given: Any) -> bool:
+    """Whether it has the keys of a Schedule and no others."""
+    return isinstance(given, dict) and given.keys() == Schedule.model_fields.keys()
+
+
 def _form(given: Any) -> str:
     return "schedule" if isinstance(given, dict | Schedule) else "number"
 
