@@ -56,10 +56,7 @@ def experiment(
         table = work.run(executor or local(work.runner, work.runs, config.workers), read_gains(folder))
         if distributed.is_first():
             show(table)
-            write_files(work, table, folder, executor.name if executor else "local")
-            if table.failures:
-                failures = "\n".join(map(str, table.failures))
-                raise RunsFailedError(f"{len(table.failures)} runs failed:\n{failures}")
+            finish(work, table, folder, executor)
     return table
 
 
@@ -82,20 +79,23 @@ def system(
         if distributed.is_first():
             show(table)
             if config.evaluate:
-                write_files(work, table, config.save_dir / f"{config.name}-system", "local")
+                finish(work, table, config.save_dir / f"{config.name}-system")
                 for row in table.rows:
                     write_result_all([Path(folder) for found in row.seeds.values() for folder in found.folders])
     return table
 
 
-def write_files(work: Experiment, table: Table, folder: Path, executor: str) -> None:
-    """Write a table, the records of its seeds and where it came from. executor: the name of what did the runs."""
+def finish(work: Experiment, table: Table, folder: Path, executor: Executor | None = None) -> None:
+    """Write a table, the records of its seeds and where it came from. executor: what did the runs, as in `experiment`.
+
+    Raises RunsFailedError where runs failed, after that.
+    """
     config, made_by = work.config, commit()
     provenance = {
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": made_by,
         "machine": describe_machine(choose_device(config.training.device)),
-        "executor": executor,
+        "executor": executor.name if executor else "local",
         "config": config.model_dump(mode="json", exclude_none=True),
     }
 
@@ -104,3 +104,6 @@ def write_files(work: Experiment, table: Table, folder: Path, executor: str) -> 
         write_seeds(folder / "seeds", table, work.dataset, config, made_by)
 
     write_what_was_shown(keep, folder / "table.json")
+    if table.failures:
+        failures = "\n".join(map(str, table.failures))
+        raise RunsFailedError(f"{len(table.failures)} runs failed:\n{failures}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from ..base.errors import ConfigError, RunsFailedError
+from ..base.errors import ConfigError
 from ..base.yaml_files import in_one_line
 from ..data.hierarchy import LabelHierarchy
 from ..experiments.experiment import Experiment
@@ -19,7 +19,7 @@ from ..experiments.measures import measure
 from ..experiments.networks import settings_of
 from ..experiments.results import SeedResult, Table
 from ..experiments.rows import Row, plan_rows
-from ..experiments.run import write_files
+from ..experiments.run import finish
 from ..experiments.tables import COSTS
 from ..runs.config import Config, ConfigSource, read_config
 from ..runs.predictions import Predictions
@@ -86,10 +86,7 @@ def sweep(
             if len(found.lines):
                 show(found)
                 write(found)
-            write_files(work, table, folder, executor.name if executor else "local")
-            if table.failures:
-                failures = "\n".join(map(str, table.failures))
-                raise RunsFailedError(f"{len(table.failures)} runs failed:\n{failures}")
+            finish(work, table, folder, executor)
     return found
 
 
