@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from bilateral.analysis.heads import Contributions, contributions, head_layer
+from bilateral.analysis.heads import SILENCED, Contributions, answers, contributions, head_layer
 from bilateral.analysis.study import NotApplicableError
 from bilateral.models.joins.base import Join
 from bilateral.models.network import Network
@@ -130,3 +130,18 @@ def test_hemispheres_that_are_joined_otherwise_are_not_taken_apart():
     turned = Network(network.hemispheres, network.heads, join=Turned(None, {}))
     with pytest.raises(NotApplicableError):
         contributions(turned, "fine", features(network))
+
+
+def test_a_silenced_side_gives_every_image_its_mean():
+    """The corner network's first class is the brighter the whole is; left and right see different corners."""
+    network = handmade.corner_network()
+    generator = torch.Generator().manual_seed(0)
+    features = {side: torch.randn(8, 3, generator=generator) for side in ("left", "right")}
+    whole = answers(network, features)
+    assert whole["fine"].equal(network.classify(features).fine.argmax(1))
+    for side, other in (("left", "right"), ("right", "left")):
+        mean = {side: features[side].mean(0).expand(8, 3), other: features[other]}
+        expected = network.classify(mean)
+        found = answers(network, features, SILENCED[side])
+        assert found["fine"].equal(expected.fine.argmax(1)) and found["coarse"].equal(expected.coarse.argmax(1))
+        assert not found["fine"].equal(whole["fine"])

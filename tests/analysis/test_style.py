@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 import numpy as np
 from matplotlib import rcParams
 
-from bilateral.analysis.style import COLOURS, annotate_cells, panels, short, styled, tidy
+from bilateral.analysis.style import COLOURS, annotate_cells, panels, short, styled, tidy, told
 
 
 def test_a_figure_has_the_panels_and_the_size_that_are_asked_for():
@@ -92,3 +92,7 @@ def test_a_matrix_is_written_into_its_cells():
     assert texts["1.25"] == ((0, 0), "white") and texts["8.00"][0] == (1, 0) and texts["3.00"][0] == (0, 1)
     assert texts["8.00"][1] != "white"
     assert not any(line.get_visible() for line in axes.get_xgridlines())
+
+
+def test_one_seed_has_no_interval():
+    assert told([2.0]) == "+2.0 (one seed)"

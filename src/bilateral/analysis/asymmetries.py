@@ -8,7 +8,6 @@ both, it is also the interaction (see `global_local`). Two sides that nothing te
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..base.statistics import summarise
 from . import global_local, specialisation
 from .study import NotApplicableError, Study
 from .style import COLOURS, INK, panels, row_style, seed_points, told
@@ -92,8 +91,8 @@ def tell(table: pd.DataFrame) -> str:
         return "No row's sides know anything above chance."
     measure = list(_measures(table))[-1]
     named = list(dict.fromkeys([means.idxmax(), *({YARDSTICK} & set(means.index)), means.idxmin()]))
-    form = "{:.1f}" if measure == "interaction" else "{:.2f}"
-    texts = [f"“{titles[row]}” {told(summarise(strengths[row].tolist()), form)}" for row in named]
+    form = ".1f" if measure == "interaction" else ".2f"
+    texts = [f"“{titles[row]}” {told(strengths[row], form)}" for row in named]
     text = f"Strength of specialisation ({MEASURES[measure]}, whichever way): {', '.join(texts)}."
     accuracy = pd.Series({row: values(table, row, "fine_pct").mean() for row in means.index})
     if len(means) > 2 and min(means.nunique(), accuracy.nunique()) > 1:

@@ -14,19 +14,20 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
+from ..models.config import SIDES
 from ..models.parts.filter import Filter
 from ..runs.predictions import LEVELS
 from ..training.evaluation import evaluate
 from .activations import spread
-from .silenced import SILENCED, answers, told
+from .heads import SILENCED, accuracies
 from .study import NotApplicableError, Study
-from .style import COLOURS, panels
+from .style import COLOURS, panels, told
 
 IMAGES = 1000
 """Test images, at most, at even distances."""
 FILTERS = {"low-pass": "below", "high-pass": "above"}
 """And which option of the filter is the cut-off."""
-_COLOURS = {"none": COLOURS["bilateral"], "left": COLOURS["left"], "right": COLOURS["right"]}
+_LOOKS = {"none": (COLOURS["bilateral"], "all"), **{side: (COLOURS[side], f"without {side}") for side in SIDES}}
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -48,11 +49,10 @@ def compute(study: Study) -> pd.DataFrame:
     for system in study.systems:
         for name, cutoff, passes in filters:
             whole = nn.Sequential(*passes, system.network).to(system.device).eval()
-            features = evaluate(whole, images, system.bilateral.description.normalise).features
-            for silenced in SILENCED:
-                for level, said in answers(system.network, features, silenced).items():
-                    accuracy = 100 * (said == labels[level]).double().mean().item()
-                    lines.append((system.seed, name, cutoff, level, silenced, len(images), chance[level], accuracy))
+            said = evaluate(whole, images, system.bilateral.description.normalise)
+            for silenced, lesions in SILENCED.items():
+                for level, share in accuracies(system.network, said, lesions).items():
+                    lines.append((system.seed, name, cutoff, level, silenced, len(images), chance[level], 100 * share))
     columns = ["seed", "filter", "cutoff", "level", "silenced", "images", "chance_pct", "accuracy_pct"]
     return pd.DataFrame(lines, columns=columns)
 
@@ -101,10 +101,10 @@ def draw(table: pd.DataFrame) -> Figure:
             # From the lowest cut-off to the highest; no filter stands where the filter lets everything pass.
             ticks = sorted(own["cutoff"].dropna().unique())
             ticks = [*ticks, None] if passing == "low-pass" else [None, *ticks]
-            for silenced, label in SILENCED.items():
+            for silenced, (colour, label) in _LOOKS.items():
                 lines = own[own["silenced"] == silenced].pivot(index="cutoff", columns="seed", values="accuracy_pct")
                 lines = lines.reindex([math.nan if tick is None else tick for tick in ticks])
-                places, colour = range(len(ticks)), _COLOURS[silenced]
+                places = range(len(ticks))
                 panel.plot(places, lines.mean(axis=1), "o-", markersize=3, color=colour, label=label)
                 panel.fill_between(places, lines.min(axis=1), lines.max(axis=1), color=colour, alpha=0.2, linewidth=0)
             panel.axhline(own["chance_pct"].iloc[0], color=COLOURS["other"], linestyle=":", label="chance")
@@ -128,7 +128,7 @@ def tell(table: pd.DataFrame) -> str:
             text = f"{level} head, {passing}: {whole}, without left {left}, without right {right}"
             difference = (found["left"] - found["right"]).dropna()
             if len(difference):
-                text += f", a difference of {told(difference.tolist())}"
+                text += f", a difference of {told(difference)}"
             texts.append(text)
     return (
         "Cut-offs, in cycles per image, at which half of the accuracy above chance is left (–: there is no such one): "

@@ -12,10 +12,10 @@ from ..data.navon import IDENTITIES, Options, identities_of
 from ..models.config import SIDES
 from ..training.evaluation import evaluate
 from .activations import spread
+from .heads import SILENCED, answers
 from .probes import TRAINING_IMAGES, probe
-from .silenced import SILENCED, answers, told
 from .study import NotApplicableError, Study
-from .style import COLOURS, INK, panels
+from .style import COLOURS, INK, panels, told
 
 CHANCE_PCT = 100 / len(IDENTITIES)
 _LOOKS = {"global": (COLOURS["extra"], "s"), "local": (COLOURS["other"], "o")}
@@ -46,8 +46,8 @@ def compute(study: Study) -> pd.DataFrame:
                 for which, members in figures.items():
                     known = probe(train, learnt_labels[identity].numpy(), test[members.numpy()], truth[members].numpy())
                     lines.append((system.seed, side, "none", identity, which, 100 * known))
-        for silenced in SILENCED:
-            for level, said in answers(system.network, tested.features, silenced).items():
+        for silenced, lesions in SILENCED.items():
+            for level, said in answers(system.network, tested.features, lesions).items():
                 identities = identities_of(said) if level == "fine" else {named: said}
                 for identity, answer in identities.items():
                     right = (answer == labels[identity]).double()
@@ -113,7 +113,7 @@ def draw(table: pd.DataFrame) -> Figure:
 def _name(reader: str, silenced: str) -> str:
     if reader in SIDES:
         return f"readout of {reader}"
-    return f"{reader} head" + ("" if silenced == "none" else f", {SILENCED[silenced]}")
+    return f"{reader} head" + ("" if silenced == "none" else f", without {silenced}")
 
 
 def tell(table: pd.DataFrame) -> str:
@@ -125,11 +125,11 @@ def tell(table: pd.DataFrame) -> str:
     ]
     texts = [
         f"Readouts name {', '.join(means)} (chance: {CHANCE_PCT:.1f} %)",
-        f"Local less global, left less right, is {told(interaction(table).tolist())} points",
+        f"Local less global, left less right, is {told(interaction(table))} points",
     ]
     for reader in [reader for reader in table["reader"].unique() if reader not in SIDES]:
         costs = [
-            f"the {other} identity costs the {identity} decision {told(interference(table, reader, identity).tolist())}"
+            f"the {other} identity costs the {identity} decision {told(interference(table, reader, identity))}"
             for identity, other in (("global", "local"), ("local", "global"))
             if len(accuracy(table, reader, identity))
         ]

@@ -1,4 +1,4 @@
-"""The heads taken apart: what of each logit comes from which hemisphere. Exact, since the heads are linear."""
+"""The heads: what of each logit comes from which hemisphere, exact since they are linear; what they say without one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,12 +6,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..models.config import SIDES
 from ..models.joins.concatenation import Concatenation
 from ..models.lesions.base import Lesion
+from ..models.lesions.silence import Silence
 from ..models.network import Network
 from ..models.parts.dropout import Dropout
 from ..training.evaluation import Evaluation
 from .study import NotApplicableError
+
+MEAN = Silence(Silence.Options(replacement="mean"))
+SILENCED: Mapping[str, Mapping[str, Lesion]] = {"none": {}, **{side: {side: MEAN} for side in SIDES}}
+"""Which side says nothing of the image, as lesions."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +87,23 @@ def head_layer(network: Network, level: str) -> nn.Linear | None:
 
 
 @torch.no_grad()
-def accuracies(network: Network, said: Evaluation, lesions: Mapping[str, Lesion] | None = None) -> dict[str, float]:
-    """The accuracy (0 to 1) of each head on the features in `said`, with `lesions` of sides."""
+def answers(
+    network: Network, features: Mapping[str, Tensor], lesions: Mapping[str, Lesion] | None = None
+) -> dict[str, Tensor]:
+    """The best class of each head, by level, (N,), on the CPU, with `lesions` of sides.
+
+    features: by side, (N, D). What a bridge has brought from a side to the other one stays.
+    """
     device = next(network.parameters()).device
-    heard = {**said.features, **{side: lesion(said.features[side]) for side, lesion in (lesions or {}).items()}}
+    heard = {**features, **{side: lesion(features[side]) for side, lesion in (lesions or {}).items()}}
     logits = network.classify({side: values.to(device) for side, values in heard.items()}).logits
-    return {level: (own.argmax(1).cpu() == said.labels[level]).double().mean().item() for level, own in logits.items()}
+    return {level: own.argmax(1).cpu() for level, own in logits.items()}
+
+
+def accuracies(network: Network, said: Evaluation, lesions: Mapping[str, Lesion] | None = None) -> dict[str, float]:
+    """The accuracy (0 to 1) of the `answers` to the features in `said`."""
+    found = answers(network, said.features, lesions)
+    return {level: (best == said.labels[level]).double().mean().item() for level, best in found.items()}
 
 
 def _centred(logits: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from ..models.lesions.units import Units
 from ..models.network import Network
 from ..runs.predictions import LEVELS
 from ..training.evaluation import evaluate
-from .heads import accuracies
+from .heads import MEAN, accuracies
 from .study import Study, System
 from .style import COLOURS, INK, panels, seed_points, told
 
@@ -31,7 +31,7 @@ NOISE = 1.0
 """Standard deviations of the noise on a side's features; see `Noise`."""
 OF_A_SIDE: Mapping[str, Lesion] = {
     "zeros": Silence(),
-    "mean": Silence(Silence.Options(replacement="mean")),
+    "mean": MEAN,
     **{f"{100 * share:.0f} % of units": Units(Units.Options(share=share)) for share in SHARES},
     "noise": Noise(Noise.Options(std=NOISE)),
 }
@@ -80,8 +80,12 @@ def _silenced(network: Network) -> dict[str, list[str]]:
 
 def change(table: pd.DataFrame, level: str, at: str, lesion: str) -> Summary:
     """Summarise over seeds by how many points a lesion changes a head's accuracy."""
-    chosen = (table["level"] == level) & (table["at"] == at) & (table["lesion"] == lesion)
-    return summarise((-table.loc[chosen, "points_lost"]).tolist())
+    return summarise((-lost(table, level, at, lesion)).tolist())
+
+
+def lost(table: pd.DataFrame, level: str, at: str, lesion: str) -> pd.Series:
+    """The points that a head loses by a lesion, a value a seed."""
+    return table.loc[(table["level"] == level) & (table["at"] == at) & (table["lesion"] == lesion), "points_lost"]
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -93,10 +97,9 @@ def draw(table: pd.DataFrame) -> Figure:
     for panel, level in zip(axes[0], levels):
         panel.axvline(0, color=INK, linewidth=0.6)
         for place, (at, lesion) in enumerate(rows):
-            chosen = (table["level"] == level) & (table["at"] == at) & (table["lesion"] == lesion)
             side = at.split(" ")[0].split(".")[0]
             colour = COLOURS[side if side in SIDES else "bilateral"]
-            seed_points(panel, place, table.loc[chosen, "points_lost"].tolist(), colour)
+            seed_points(panel, place, lost(table, level, at, lesion).tolist(), colour)
         panel.set(title=f"{level} head", xlabel="points of accuracy lost", ylim=(len(rows) - 0.5, -0.5))
     axes[0, 0].set_yticks(range(len(rows)), [f"{at}: {lesion}" for at, lesion in rows], fontsize=8)
     return figure
@@ -107,7 +110,7 @@ def tell(table: pd.DataFrame) -> str:
     levels = [level for level in LEVELS if level in set(table["level"])]
 
     def changes(level: str, things: list[str], lesion: str) -> str:
-        found = [f"{told(change(table, level, at, lesion))} without {at}" for at in things]
+        found = [f"{told(-lost(table, level, at, lesion))} without {at}" for at in things]
         return f"the {level} head {', '.join(found)}"
 
     sides = "; ".join(changes(level, list(SIDES), "mean") for level in levels)

@@ -31,8 +31,8 @@ FORMS = ("csv", "svg", "png")
 """Endings of the files that an analysis leaves beside NAME.json."""
 _SHARED = (
     *(f"analysis/{each}.py" for each in ("activations", "gradcam", "heads", "opening", "outcomes", "probes")),
-    *("analysis/silenced.py", "analysis/study.py", "analysis/style.py"),
-    *("base/statistics.py", "data/corruptions.py", "experiments/measures.py", "runs/predictions.py"),
+    *("analysis/study.py", "analysis/style.py", "base/statistics.py"),
+    *("data/corruptions.py", "experiments/measures.py", "runs/predictions.py"),
 )
 """The code that analyses share."""
 _MOST_RECORD = 2**20

@@ -12,19 +12,17 @@ import math
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..base.statistics import summarise
 from ..models.config import SIDES
 from ..models.lesions.silence import Silence
 from ..runs.predictions import LEVELS
 from ..training.evaluation import Evaluation, evaluate
-from .heads import accuracies
+from .heads import SILENCED, accuracies
 from .probes import learnable, probe
 from .study import Study
 from .style import COLOURS, INK, panels, told
 
 LATERALISED = 0.2
-FORM = "{:+.2f}"
-MEAN = Silence(Silence.Options(replacement="mean"))
+FORM = "+.2f"
 MEASURES = {"readout": "readout above chance", "silencing": "loss when silenced"}
 
 
@@ -44,8 +42,7 @@ def compute(study: Study) -> pd.DataFrame:
         learnt, tested = evaluate(network, chosen, normalise), study.evaluation(system)
         with network.lesioned(dict.fromkeys(network.bridges, Silence())):
             apart = [evaluate(network, images, normalise) for images in (chosen, study.images) if network.bridges]
-        heard = {side: accuracies(network, tested, {side: MEAN}) for side in SIDES}
-        intact = accuracies(network, tested)
+        heard = {silenced: accuracies(network, tested, lesions) for silenced, lesions in SILENCED.items()}
         for level in levels:
             chance = 1 / len(getattr(chosen, level).unique())
             for side in SIDES:
@@ -55,7 +52,7 @@ def compute(study: Study) -> pd.DataFrame:
                     told_it = 100 * (known - _readout(side, level, *apart))
                     lines.append((system.seed, level, "crosstalk", side, told_it, 100 * chance))
                 if level in tested.logits:
-                    lost = 100 * (intact[level] - heard[side][level])
+                    lost = 100 * (heard["none"][level] - heard[side][level])
                     lines.append((system.seed, level, "silencing", side, max(0.0, lost), 100 * chance))
     return pd.DataFrame(lines, columns=["seed", "level", "measure", "side", "points", "chance_pct"])
 
@@ -104,14 +101,14 @@ def tell(table: pd.DataFrame) -> str:
     for measure, title in MEASURES.items():
         indices = {level: found for level in LEVELS if len(found := laterality(table, measure, level).dropna())}
         if indices:
-            parts = [f"{level} labels {told(summarise(found.tolist()), FORM)}" for level, found in indices.items()]
+            parts = [f"{level} labels {told(found, FORM)}" for level, found in indices.items()]
             text = f"by {title}, {' and '.join(parts)}"
             if len(indices) == len(LEVELS) and len(differing := specialisation(table, measure)):
-                text += f"; specialisation is {told(summarise(differing.tolist()), FORM)}"
+                text += f"; specialisation is {told(differing, FORM)}"
             texts.append(text)
     if not texts:
         return "Neither side is worth anything above chance."
     text = f"Laterality (1: all in left, -1: all in right), {'. And '.join(texts)}."
     heard = table[table["measure"] == "crosstalk"].groupby(["side", "level"], sort=False)["points"]
-    said = [f"{side} {told(summarise(points.tolist()))} points on {level} labels" for (side, level), points in heard]
+    said = [f"{side} {told(points)} points on {level} labels" for (side, level), points in heard]
     return text + (f" Bridges bring {', '.join(said)}." if said else "")

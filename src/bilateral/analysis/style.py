@@ -24,7 +24,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter, LogFormatterMathtext, LogFormatterSciNotation
 
-from ..base.statistics import Summary, summarise
+from ..base.statistics import summarise
 from ..base.text import shown
 from ..experiments.published import find
 
@@ -224,16 +224,17 @@ def panels(columns: int = 1, rows: int = 1, height: float = 3.2, width: float = 
     return figure, figure.subplots(rows, columns, **options)
 
 
-def told(found: Summary, form: str = "{:+.1f}") -> str:
-    """A mean over seeds and its 95 % interval, in words.
+def told(values: Iterable[float], form: str = "+.1f") -> str:
+    """The mean over seeds and its 95 % interval, in words.
 
-    >>> told(Summary(n=3, mean=1.0, std=0.4, ci95=(0.04, 1.96)))
-    '+1.0 (n = 3, 95 % interval +0.0 to +2.0)'
+    >>> told([1.0, 2.0, 3.0])
+    '+2.0 (n = 3, 95 % interval -0.5 to +4.5)'
     """
+    found = summarise([*values])
     if found["ci95"] is None:
-        return f"{form.format(found['mean'])} (one seed)"
-    low, high = map(form.format, found["ci95"])
-    return f"{form.format(found['mean'])} (n = {found['n']}, 95 % interval {low} to {high})"
+        return f"{found['mean']:{form}} (one seed)"
+    low, high = found["ci95"]
+    return f"{found['mean']:{form}} (n = {found['n']}, 95 % interval {low:{form}} to {high:{form}})"
 
 
 def seed_points(panel: Axes, place: float, values: Sequence[float], colour: str) -> None:

@@ -8,7 +8,6 @@ right on that image.
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..base.statistics import summarise
 from ..models.config import SIDES
 from ..runs.predictions import LEVELS
 from .study import NotApplicableError, Study
@@ -16,7 +15,6 @@ from .style import COLOURS, INK, LONGEST_CLASS, panels, seed_points, short, told
 
 MOST_CLASSES = 30
 """Superclasses in the figure: those of the lowest and of the highest weights."""
-FORM = "{:+.3f}"
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -112,10 +110,10 @@ def tell(table: pd.DataFrame) -> str:
     sentences = [text]
     for level in LEVELS:
         if f"{level}_correct" in table and (found := difference(table, level)):
-            means = told(summarise(found), FORM)
+            means = told(found, "+.3f")
             sentences.append(f"Where the {level} answer is right it differs by {means} from where it is wrong")
     related = [
-        f"{_told_head(name)} {told(summarise(found), '{:+.2f}')}"
+        f"{_told_head(name)} {told(found, '+.2f')}"
         for name in _own_answers(table)
         if (found := correlation(table, name))
     ]
