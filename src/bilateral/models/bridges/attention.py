@@ -13,12 +13,12 @@ from .base import Bridge
 
 
 class Attention(Bridge):
-    """left + A(left, right), right + B(right, left): scaled dot-product attention (Vaswani et al. 2017, 1706.03762).
+    """left + A(left, right), right + B(right, left): scaled dot-product attention.
 
-    Over positions: each position of the receiver asks all positions of the sender; queries, keys and values are 1x1
-    convolutions. Over channels: each channel of the receiver asks all channels of the sender, compared by the cosine
-    of their maps, averaged to at most 8 x 8. What is found is added through a layer that is zero at the start, so a
-    fresh bridge changes nothing.
+    It is that of Vaswani et al. 2017 (arXiv 1706.03762). Over positions: each position of the receiver asks all
+    positions of the sender; queries, keys and values are 1x1 convolutions. Over channels: each channel of the receiver
+    asks all channels of the sender, compared by the cosine of their maps, averaged to at most 8 x 8. What is found is
+    added through a layer that is zero at the start, so a fresh bridge changes nothing.
 
     >>> shapes = {"left": torch.Size([4, 8, 8]), "right": torch.Size([6, 4, 4])}
     >>> bridge = Attention(Attention.Options(size=2), shapes)
