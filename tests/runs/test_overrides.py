@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bilateral.base.errors import ConfigError
-from bilateral.runs.config import read_config
+from bilateral.runs.config import Config, read_config
 from bilateral.runs.overrides import override
 from doors import many, passes
 
@@ -125,3 +125,12 @@ values = st.text() | st.sampled_from(
 @given(st.lists(st.tuples(keys, values).map("=".join) | st.text(), max_size=3))
 def test_any_override_is_read_or_refused(tmp_path_factory, overrides):
     passes(lambda: read_config(None, overrides), tmp_path_factory.getbasetemp())
+
+
+def test_what_no_type_is_known_of_is_read_as_in_yaml_however_deep_it_stands():
+    noise = "{after: conv2, std: 0.1, sides: [1, false, no, x: y], name: null}"
+    found = override(
+        {}, [f"experiment.variants={{n: {{from: left, set: {{model.left.parts.noise: {noise}}}}}}}"], Config
+    )
+    settings = found["experiment"]["variants"]["n"]["set"]["model.left.parts.noise"]
+    assert settings == {"after": "conv2", "std": 0.1, "sides": [1, False, "no", {"x": "y"}], "name": None}

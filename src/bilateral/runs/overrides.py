@@ -69,7 +69,7 @@ def _read(annotation: Any, given: Any) -> Any:
     origin, members = get_origin(annotation), get_args(annotation)
     is_nothing = given is None or given in ("", "null", "~")
     if annotation is Any:
-        return parse_yaml(given) if isinstance(given, str) else given
+        return parse_yaml(given) if isinstance(given, str) else _scalars(given)
     if origin is Annotated:
         return _read(members[0], given)
     if origin in (Union, types.UnionType):
@@ -108,6 +108,18 @@ def _read_group(annotation: Any, given: Any) -> Any:
         raise ValueError
     kinds = {key: members[1] if origin is dict else _annotation(annotation, [key]) for key in given}
     return {key: _or_as_given(kinds[key], value) for key, value in given.items()}
+
+
+def _scalars(given: Any) -> Any:
+    """Read the texts in a list or mapping whose types nobody knows yet, as YAML would."""
+    if isinstance(given, dict):
+        return {key: _scalars(value) for key, value in given.items()}
+    if isinstance(given, list):
+        return [_scalars(value) for value in given]
+    with suppress(ValueError):  # what is unclear stays text
+        found = parse_yaml(given) if isinstance(given, str) else given
+        return given if isinstance(found, dict | list) else found
+    return given
 
 
 def _or_as_given(annotation: Any, given: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Lesions: damage in evaluation. A new kind is one file here and one line in LESIONS."""
+"""Lesions: damage in evaluation, or from an epoch on. A new kind is one file here and one line in LESIONS."""
 
 from ...base.registry import Registry
 
