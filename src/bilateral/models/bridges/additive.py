@@ -74,14 +74,14 @@ class Additive(Bridge):
         return self.draws
 
     def _layer(self, sent: int, received: torch.Size) -> nn.Module:
-        layer: nn.Module
+        layer = nn.Module()
         if self.options.projection == "homotopic":
-            layer = _Homotopic(sent)
+            layer.weight = nn.Parameter(torch.empty(sent))  # one for each channel
         elif len(received) == 3:
             layer = nn.Conv2d(sent, received[0], 1, bias=False)
         else:
             layer = nn.Linear(sent, received[0], bias=False)
-        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
         return layer
 
     def _message(self, to: str, sent: Tensor, received: Tensor) -> Tensor:
@@ -102,11 +102,3 @@ class Additive(Bridge):
             return weight
         kept = weight.clamp(min=0) if self.options.sign == "excitatory" else weight.clamp(max=0)
         return weight + (kept - weight).detach()
-
-
-class _Homotopic(nn.Module):
-    """One weight for each channel."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(channels))
