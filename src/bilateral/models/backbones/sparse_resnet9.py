@@ -1,9 +1,12 @@
 """ResNet-9 with sparse feature maps, and the same with its widths inverted."""
 
+import torch
 from torch import nn
 
+from ..config import HemisphereConfig
+from ..parts.kwta import KWinnersTakeAll
 from .base import TORCH_MOMENTUM, Backbone
-from .resnet9 import ResNet9
+from .resnet9 import ConvBlock, ResNet9
 
 
 class SparseResNet9(ResNet9):
@@ -11,9 +14,13 @@ class SparseResNet9(ResNet9):
 
     reads = Backbone.reads | {"sparsity"}
     original_batch_norm_momentum = TORCH_MOMENTUM
-    bias = True
     # At 32x32 this is the original's max-pool 4; at other sizes it still gives one vector.
     over_positions = nn.AdaptiveMaxPool2d
+
+    def block(self, config: HemisphereConfig, inputs: int, outputs: int, pool: bool = False) -> ConvBlock:
+        """Make a convolution block with biases, and k-WTA where `config.sparsity` is set."""
+        kwta = None if config.sparsity is None else KWinnersTakeAll(config.sparsity, torch.Size([outputs]))
+        return ConvBlock(inputs, outputs, self.batch_norm_momentum(config), pool, bias=True, kwta=kwta)
 
 
 class InvertedResNet9(SparseResNet9):
