@@ -1,11 +1,7 @@
-"""The source `folders`: image files of any common kind, sorted into folders by label.
+"""The source `folders`: image files of any common kind, sorted into folders by label (see `class_folders`).
 
-Two layouts are read, each from a `root` that holds the splits' folders, or from `train_dir` and `test_dir`:
-
-    documented    {train,test}/fine/<label>/<file>, and the same images as {train,test}/coarse/<label>/<file>
-    nested        {train,test}/<coarse label>/<fine label>/<file>
-
-A `root` without these folders is one split itself, of either layout.
+The splits' folders, train/ and test/, lie in a `root`, or are `train_dir` and `test_dir`. A `root` without these
+folders is one split itself.
 """
 
 import warnings
@@ -122,13 +118,7 @@ def _known_hierarchy(config: DataConfig, train: ClassFolders) -> StatedHierarchy
     if known is None and config.raw_data_dir is not None:
         from .cifar100 import read_raw
 
-        raw = read_raw(config.raw_data_dir)
-        return StatedHierarchy(
-            name="cifar100",
-            coarse_names=raw.coarse_names,
-            fine_names=raw.fine_names,
-            coarse_of_fine=raw.coarse_of_fine,
-        )
+        return StatedHierarchy(name="cifar100", **vars(read_raw(config.raw_data_dir).hierarchy))
     if known is not None and known.name != "cifar100" and config.raw_data_dir is not None:
         raise ConfigError(
             f"data.raw_data_dir is of CIFAR-100, but hierarchy.yaml in {beside} describes {known.name!r}; "

@@ -7,13 +7,14 @@ import threading
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from ..base.errors import DataError, OutputError
 from ..base.files import sole_writer, writing
-from .cifar100 import COARSE_COUNT, FINE_COUNT, RawSplit, read_raw
+from .cifar100 import RawSplit, read_raw
 from .hierarchy_file import FILE_NAME, StatedHierarchy, read_hierarchy, write_hierarchy
 from .image_files import read_image
 from .threads import for_each
@@ -34,22 +35,12 @@ class Summary:
         return f"{self.target}: {counts} images, each in fine/ and coarse/; {self.written} written now"
 
 
-@dataclass(frozen=True)
-class _Place:
+class _Place(NamedTuple):
     """Where one image belongs in both trees, and its pixels, uint8 (3, H, W)."""
 
-    fine_folder: Path
-    coarse_folder: Path
-    name: str
+    fine: Path
+    coarse: Path
     pixels: np.ndarray
-
-    @property
-    def fine(self) -> Path:
-        return self.fine_folder / self.name
-
-    @property
-    def coarse(self) -> Path:
-        return self.coarse_folder / self.name
 
 
 def prepare_cifar100(raw: Path, target: Path, download: bool = False, num_workers: int = 4) -> Summary:
@@ -66,13 +57,8 @@ def prepare_cifar100(raw: Path, target: Path, download: bool = False, num_worker
     """
     source = read_raw(raw, download_missing=download)
     splits = {"train": source.train, "test": source.test}
-    stated = StatedHierarchy(
-        name="cifar100",
-        coarse_names=source.coarse_names,
-        fine_names=source.fine_names,
-        coarse_of_fine=source.coarse_of_fine,
-        images={split: len(content.images) for split, content in splits.items()},
-    )
+    images = {split: len(content.images) for split, content in splits.items()}
+    stated = StatedHierarchy(name="cifar100", **vars(source.hierarchy), images=images)
     places = [place for split, content in splits.items() for place in _places(content, target / split)]
     missing = _missing(places, stated, target, num_workers)
     if missing or read_hierarchy(target) is None:
@@ -108,12 +94,11 @@ def unique_file_names(split: RawSplit) -> list[str]:
 
 
 def _places(split: RawSplit, folder: Path) -> list[_Place]:
-    fine_folders = [folder / "fine" / str(label) for label in range(FINE_COUNT)]
-    coarse_folders = [folder / "coarse" / str(label) for label in range(COARSE_COUNT)]
-    labels = zip(split.fine.tolist(), split.coarse.tolist())
     return [
-        _Place(fine_folders[fine], coarse_folders[coarse], name, pixels)
-        for (fine, coarse), name, pixels in zip(labels, unique_file_names(split), split.images.numpy())
+        _Place(folder / "fine" / str(fine) / name, folder / "coarse" / str(coarse) / name, pixels)
+        for fine, coarse, name, pixels in zip(
+            split.fine.tolist(), split.coarse.tolist(), unique_file_names(split), split.images.numpy()
+        )
     ]
 
 
@@ -123,16 +108,15 @@ def _missing(places: list[_Place], stated: StatedHierarchy, target: Path, num_wo
         raise OutputError(f"{target / FILE_NAME} describes other data; {_REMEDY}")
     expected: dict[Path, set[str]] = defaultdict(set)
     for place in places:
-        for folder in (place.fine_folder, place.coarse_folder):
-            expected[folder].add(place.name)
+        for file in (place.fine, place.coarse):
+            expected[file.parent].add(file.name)
     for folder in list(expected):
         expected[folder.parent].add(folder.name)
         expected[folder.parent.parent].add(folder.parent.name)
     present = {folder: _present(folder, expected[folder]) for folder in sorted(expected)}
 
     def lacks_file(place: _Place) -> bool:
-        fine_there = place.name in present[place.fine_folder]
-        coarse_there = place.name in present[place.coarse_folder]
+        fine_there, coarse_there = (file.name in present[file.parent] for file in (place.fine, place.coarse))
         if fine_there:
             _compare(place.fine, place.pixels)
         if coarse_there and not (fine_there and place.coarse.samefile(place.fine)):
@@ -174,7 +158,7 @@ def _write(missing: list[_Place], target: Path, num_workers: int) -> None:
     def write(place: _Place) -> None:
         temporary = unfinished / f"{threading.get_ident()}.png"
         temporary.write_bytes(_encode(place.pixels))
-        for folder in {place.fine_folder, place.coarse_folder} - made:
+        for folder in {place.fine.parent, place.coarse.parent} - made:
             folder.mkdir(parents=True, exist_ok=True)
             made.add(folder)
         temporary.replace(place.fine)

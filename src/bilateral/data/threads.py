@@ -2,9 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 
 _Item = TypeVar("_Item")
@@ -26,35 +25,21 @@ def for_each(
     def work(start: int) -> list[_Result]:
         return [function(item) for item in items[start : start + _CHUNK]]
 
-    results: list[_Result] = []
-    starts = range(0, len(items), _CHUNK)
-    with _progress(what, len(items)) as advance, ThreadPoolExecutor(max(num_workers, 1)) as executor:
-        for chunk in executor.map(work, starts) if num_workers > 0 else map(work, starts):
-            results += chunk
-            advance(len(chunk))
-    return results
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    if not sys.stderr.isatty():
-        yield lambda count: None
-        return
-
     from rich.console import Console
     from rich.progress import Progress
 
-    bar = Progress(console=Console(stderr=True), transient=True)
-    task = bar.add_task(what, total=total)
-    start = time.monotonic()
-
-    def advance(count: int) -> None:
-        bar.advance(task, count)
-        if not bar.live.is_started and time.monotonic() - start > _PATIENCE_S:
-            bar.start()
-
+    bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    task = bar.add_task(what, total=len(items))
+    results: list[_Result] = []
+    starts, began = range(0, len(items), _CHUNK), time.monotonic()
     try:
-        yield advance
+        with ThreadPoolExecutor(max(num_workers, 1)) as executor:
+            for chunk in executor.map(work, starts) if num_workers > 0 else map(work, starts):
+                results += chunk
+                bar.advance(task, len(chunk))
+                if not bar.live.is_started and time.monotonic() - began > _PATIENCE_S:
+                    bar.start()
     finally:
         if bar.live.is_started:
             bar.stop()
+    return results

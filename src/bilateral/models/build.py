@@ -280,9 +280,6 @@ def hemisphere_state(state: State, side: str, source: str) -> State:
 @contextmanager
 def _seeded(seed: int, *purpose: str) -> Iterator[None]:
     """Run a block under its own random stream and restore torch's random state afterwards."""
-    state = torch.random.get_rng_state()
-    torch.random.default_generator.manual_seed(derive_seed(seed, *purpose))
-    try:
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(derive_seed(seed, *purpose))
         yield
-    finally:
-        torch.random.set_rng_state(state)

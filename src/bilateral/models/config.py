@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from torch import nn
 
 from ..base.errors import ConfigError
@@ -31,6 +31,16 @@ Name = Annotated[Text, AfterValidator(_plain)]
 Share = Annotated[float, Field(gt=0, le=1)]
 SIDES = ("left", "right")
 LEVEL_OF_SIDE = {"left": "fine", "right": "coarse"}
+
+
+def _with_kinds(named: Any) -> Any:
+    if not isinstance(named, dict):
+        return named
+    return {name: {"kind": name, **each} if isinstance(each, dict) else each for name, each in named.items()}
+
+
+_NamedKinds = BeforeValidator(_with_kinds)
+"""Gives each entry without a kind its name as the kind."""
 
 
 class SparsityConfig(Section):
@@ -141,15 +151,10 @@ class HemisphereConfig(Section):
     """How fast it learns, and until when."""
     own_head: OwnHeadConfig | None = None
     """A head of its own, for the labels of `level`, which is trained with the network."""
-    parts: dict[Name, PartConfig] = Field(default={})
+    parts: Annotated[dict[Name, PartConfig], _NamedKinds] = Field(default={})
     """What changes its values at some place, by a name of your choice; the name is the kind if none is given."""
     options: dict[str, Any] = Field(default={})
     """The settings of a backbone of your own."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _name_kinds(cls, given: Any) -> Any:
-        return _with_kinds(given, "parts")
 
 
 class ModelConfig(Section):
@@ -163,11 +168,11 @@ class ModelConfig(Section):
     """Before each head's linear layer."""
     left: HemisphereConfig | None = None
     right: HemisphereConfig | None = None
-    bridges: dict[Name, BridgeConfig] = Field(default={})
+    bridges: Annotated[dict[Name, BridgeConfig], _NamedKinds] = Field(default={})
     """What the hemispheres tell each other, by a name of your choice; the name is the kind if none is given."""
     join: JoinConfig = JoinConfig()
     """What the heads get of the hemispheres' features."""
-    lesions: dict[Name, LesionConfig] = Field(default={})
+    lesions: Annotated[dict[Name, LesionConfig], _NamedKinds] = Field(default={})
     """Damage, by a name of your choice; the name is the kind if none is given."""
     checkpoint: UserPath | None = None
     """A whole network, heads included, that training starts from or that is evaluated."""
@@ -181,7 +186,7 @@ class ModelConfig(Section):
     def _complete_hemispheres(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        given = _with_kinds(given, "bridges", "lesions")
+        given = dict(given)
         mode = given.get("mode_hemis", "bilateral")
         if mode == "bilateral" or (mode == "unilateral" and all(given.get(side) is None for side in SIDES)):
             for side in SIDES if mode == "bilateral" else SIDES[:1]:
@@ -282,17 +287,3 @@ class ModelConfig(Section):
 def _epochs(key: str, options: dict[str, Any]) -> dict[str, int]:
     """The lengths of the schedules among options."""
     return {f"{key}.{name}.epochs": int(value["epochs"]) for name, value in options.items() if is_schedule(value)}
-
-
-def _with_kinds(given: Any, *sections: str) -> Any:
-    """Give a copy of `given` in which what stands by its name in a section has a kind: its own, or that name."""
-    if not isinstance(given, dict):
-        return given
-    given = dict(given)
-    for section in sections:
-        named = given.get(section)
-        if isinstance(named, dict):
-            given[section] = {
-                name: {"kind": name, **each} if isinstance(each, dict) else each for name, each in named.items()
-            }
-    return given

@@ -82,13 +82,4 @@ def _changed(name: str, layer: nn.Conv2d, config: ConnectionsConfig, groups: int
         return layer
     padding = tuple(spread * (size - 1) // 2 for size, spread in zip(sizes, dilation))
     bias = layer.bias is not None
-    return nn.Conv2d(
-        layer.in_channels,
-        layer.out_channels,
-        sizes,  # type: ignore[arg-type]
-        layer.stride,  # type: ignore[arg-type]
-        padding,  # type: ignore[arg-type]
-        dilation,  # type: ignore[arg-type]
-        groups,
-        bias,
-    )
+    return nn.Conv2d(layer.in_channels, layer.out_channels, sizes, layer.stride, padding, dilation, groups, bias)  # type: ignore[arg-type]

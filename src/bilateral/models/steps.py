@@ -1,6 +1,6 @@
 """The steps of a pass through a network's hemispheres, in the order in which they are computed."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -62,16 +62,17 @@ def plan_steps(hemispheres: nn.ModuleDict, bridges: Mapping[str, Bridge]) -> lis
             )
         reached[side] = max(reached[side], to)
 
-    for side, hemisphere in hemispheres.items():
-        for name, part in getattr(hemisphere, "parts", {}).items():
-            if part.after not in places[side]:
-                raise ValueError(f"{side}.parts.{name}.after: {_no_place(part.after, places[side])}")
-    ends: dict[str, tuple[int, ...]] = {}
+    wanted = {
+        f"{side}.parts.{name}.after": (side, part.after)
+        for side, hemisphere in hemispheres.items()
+        for name, part in getattr(hemisphere, "parts", {}).items()
+    }
     for name, bridge in bridges.items():
-        for side, place in bridge.between.items():
-            if place not in places[side]:
-                raise ValueError(f"bridges.{name}.between.{side}: {_no_place(place, places[side])}")
-        ends[name] = tuple(places[side].index(bridge.between[side]) for side in places)
+        wanted |= {f"bridges.{name}.between.{side}": (side, place) for side, place in bridge.between.items()}
+    for key, (side, place) in wanted.items():
+        if place not in places[side]:
+            raise ValueError(f"{key}: there is no stage {place!r}; there are: {', '.join(places[side])}")
+    ends = {name: [places[side].index(each.between[side]) for side in places] for name, each in bridges.items()}
     previous = ""
     for name in sorted(ends, key=ends.__getitem__):
         if previous and any(here < before for here, before in zip(ends[name], ends[previous])):
@@ -85,7 +86,3 @@ def plan_steps(hemispheres: nn.ModuleDict, bridges: Mapping[str, Bridge]) -> lis
     for side in places:
         advance(side, len(places[side]) - 1)
     return steps
-
-
-def _no_place(place: str, places: Iterable[str]) -> str:
-    return f"there is no stage {place!r}; there are: {', '.join(places)}"

@@ -1,7 +1,7 @@
 """Optimizers and learning rate."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -59,22 +59,27 @@ class Optimisation:
         assert config.lr is not None
         self.config, self.steps_per_epoch, self.peak_lr = config, steps_per_epoch, config.lr
         trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        kernels: list[Tensor] = []
-        if config.optimizer == "muon":
-            convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
-            kernels = [kernel for kernel in map(_weight, convolutions) if kernel.requires_grad]
-        self.optimizers: list[torch.optim.Optimizer] = []
-        self._plasticity: list[Plasticity] = []
+        convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+        kernels = {id(_weight(layer)) for layer in convolutions} if config.optimizer == "muon" else set()
         plasticity: dict[str, Plasticity] = getattr(network, "plasticity", {})
         hemispheres: Mapping[str, nn.Module] = getattr(network, "hemispheres", {})
-        own = {side: {id(each) for each in hemispheres[side].parameters()} for side in plasticity}
-        rest = {id(each) for each in trainable}.difference(*own.values())
-        for learner, ids in [(Plasticity(), rest), *((plasticity[side], own[side]) for side in own)]:
-            mine = [kernel for kernel in kernels if id(kernel) in ids]
-            others = [each for each in trainable if id(each) in ids and not any(each is kernel for kernel in mine)]
-            made = self._made(others, mine, config.weight_decay * learner.weight_decay)
-            self.optimizers += made
-            self._plasticity += [learner] * len(made)
+        side_of = {id(each): side for side in plasticity for each in hemispheres[side].parameters()}
+        self.optimizers: list[torch.optim.Optimizer] = []
+        self._plasticity: list[Plasticity] = []
+        for side, learner in [(None, Plasticity()), *plasticity.items()]:
+            mine = [each for each in trainable if side_of.get(id(each)) == side]
+            others = [each for each in mine if id(each) not in kernels]
+            before = len(self.optimizers)
+            settings: dict[str, Any] = {"weight_decay": config.weight_decay * learner.weight_decay, "fused": True}
+            if config.optimizer == "adam":
+                self.optimizers.append(torch.optim.Adam(others, self.peak_lr, **settings))
+            elif others:
+                self.optimizers.append(torch.optim.SGD(others, self.peak_lr, momentum=0.9, nesterov=True, **settings))
+            if len(others) < len(mine):
+                assert config.muon_lr is not None
+                own_kernels = [each for each in mine if id(each) in kernels]
+                self.optimizers.append(KernelMuon(own_kernels, config.muon_lr, weight_decay=0))
+            self._plasticity += [learner] * (len(self.optimizers) - before)
         self.lr = 0.0
         """The learning rate of the last step (of SGD or Adam)."""
         self._peaks = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers]
@@ -89,33 +94,15 @@ class Optimisation:
             optimizer.step()
             optimizer.zero_grad()
 
-    def _made(
-        self, others: Sequence[Tensor], kernels: Sequence[Tensor], weight_decay: float
-    ) -> list[torch.optim.Optimizer]:
-        """The optimizers of what learns alike."""
-        made: list[torch.optim.Optimizer] = []
-        settings: dict[str, Any] = {"weight_decay": weight_decay, "fused": True}
-        if self.config.optimizer == "adam":
-            made.append(torch.optim.Adam(others, self.peak_lr, **settings))
-        elif others:
-            made.append(torch.optim.SGD(others, self.peak_lr, momentum=0.9, nesterov=True, **settings))
-        if kernels:
-            assert self.config.muon_lr is not None
-            made.append(KernelMuon(kernels, self.config.muon_lr, weight_decay=0))
-        return made
-
     @property
     def state(self) -> OptimizerState:
         """What has gathered (momentum and the like), by number of the parameter."""
-        states: list[dict[str, Tensor]] = []
-        for optimizer in self.optimizers:
-            own = optimizer.state_dict()["state"]
-            states += [own.get(number, {}) for number in range(len(optimizer.param_groups[0]["params"]))]
+        states = [optimizer.state.get(parameter) for optimizer, parameter in self._parameters]
         return {number: state for number, state in enumerate(states) if state}
 
     def check(self, state: OptimizerState, source: str) -> None:
         """See that a `state` is one of these optimizers. Raises CheckpointError that names what is not."""
-        parameters = [each for optimizer in self.optimizers for each in optimizer.param_groups[0]["params"]]
+        parameters = [parameter for _, parameter in self._parameters]
         names = _STATE_NAMES["adam" if self.config.optimizer == "adam" else "momentum"]
         for number, values in state.items():
             if number >= len(parameters):
@@ -127,16 +114,14 @@ class Optimisation:
 
     def load(self, state: OptimizerState) -> None:
         """Go on from a `state` that has been checked."""
-        first = 0
-        for optimizer in self.optimizers:
-            parameters = optimizer.param_groups[0]["params"]
-            own = {
-                number: {name: _laid_out_as(parameter, value) for name, value in state[first + number].items()}
-                for number, parameter in enumerate(parameters)
-                if first + number in state
-            }
-            optimizer.load_state_dict(optimizer.state_dict() | {"state": own})
-            first += len(parameters)
+        for number, (optimizer, parameter) in enumerate(self._parameters):
+            for name, value in state.get(number, {}).items():
+                optimizer.state[parameter][name] = _laid_out_as(parameter, value)
+
+    @property
+    def _parameters(self) -> list[tuple[torch.optim.Optimizer, Tensor]]:
+        """All that is trained, in the order of its numbers in a state, each with its optimizer."""
+        return [(optimizer, each) for optimizer in self.optimizers for each in optimizer.param_groups[0]["params"]]
 
 
 def learning_rate_share(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
@@ -163,5 +148,6 @@ def _weight(layer: nn.Conv2d) -> Tensor:
 
 
 def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
-    """Bring `value` into the parameter's layout in memory: fused optimizers walk through both as they lie."""
-    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+    """Bring `value` to the parameter, in its layout in memory: fused optimizers walk through both as they lie."""
+    alike = value.shape == parameter.shape
+    return torch.empty_like(parameter).copy_(value) if alike else value.to(parameter.device)

@@ -6,7 +6,6 @@ its `Options`, a Section; it finds them, checked, in `config.options`.
 """
 
 from collections.abc import Collection
-from typing import Any
 
 from torch import nn
 from torch.nn.parameter import is_lazy
@@ -69,11 +68,13 @@ def build_backbone(config: HemisphereConfig) -> Backbone:
     config = config.model_copy(update={"options": read_options(backbone_class, config.options, "options")})
     if config.arch in BACKBONES.names:
         return backbone_class(config)
-    backbone, count = own_code.call(lambda: _with_count(backbone_class(config)), f"arch: {config.arch!r}")
+    own = f"arch: {config.arch!r}"
+    backbone = own_code.call(lambda: backbone_class(config), own)
+    count = own_code.call(lambda: getattr(backbone, "num_features", None), own)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise ConfigError(f"arch: {config.arch!r} must have an int `num_features`, the length of its feature vector")
+        raise ConfigError(f"{own} must have an int `num_features`, the length of its feature vector")
     if any(is_lazy(parameter) for parameter in backbone.parameters()):
-        raise ConfigError(f"arch: {config.arch!r} has lazy layers, whose sizes are not known; use the ordinary ones")
+        raise ConfigError(f"{own} has lazy layers, whose sizes are not known; use the ordinary ones")
     return backbone
 
 
@@ -82,7 +83,3 @@ def _reads(backbone_class: type[Backbone], arch: str) -> Collection[str] | None:
     if reads is not None and not isinstance(reads, Collection):
         raise ConfigError(f"arch: the `reads` of {arch!r} must be a set of settings' names")
     return reads
-
-
-def _with_count(backbone: Backbone) -> tuple[Backbone, Any]:
-    return backbone, getattr(backbone, "num_features", None)

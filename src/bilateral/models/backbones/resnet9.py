@@ -1,5 +1,8 @@
 """ResNet-9, the backbone of the published experiments."""
 
+from functools import partial
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from ..config import HemisphereConfig
@@ -7,11 +10,21 @@ from .base import Backbone, scaled
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution 3x3 without bias, batch norm, optionally max-pool 2, and ReLU."""
+    """Convolution 3x3, what makes it sparse (if given), batch norm, optionally max-pool 2, and ReLU."""
 
-    def __init__(self, inputs: int, outputs: int, momentum: float, pool: bool = False) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        momentum: float,
+        pool: bool = False,
+        bias: bool = False,
+        kwta: nn.Module | None = None,
+    ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
+        if kwta is not None:
+            self.kwta = kwta
         self.norm = nn.BatchNorm2d(outputs, momentum=momentum)
         if pool:  # before ReLU, which then has a quarter of the work, for the same values and gradients
             self.pool = nn.MaxPool2d(2)
@@ -21,10 +34,9 @@ class ConvBlock(nn.Sequential):
 class ResidualBlock(nn.Module):
     """Two convolution blocks and a skip; no ReLU after the addition. (B, C, H, W) -> the same shape."""
 
-    def __init__(self, channels: int, momentum: float) -> None:
+    def __init__(self, first: ConvBlock, second: ConvBlock) -> None:
         super().__init__()
-        self.first = ConvBlock(channels, channels, momentum)
-        self.second = ConvBlock(channels, channels, momentum)
+        self.first, self.second = first, second
 
     def forward(self, maps: Tensor) -> Tensor:
         """Add the block's result to its input."""
@@ -39,16 +51,22 @@ class ResNet9(Backbone):
 
     stages = ("conv1", "conv2", "res1", "conv3", "conv4", "res2", "pool")
     original_batch_norm_momentum = 0.9
+    channels: ClassVar[tuple[int, int, int, int]] = (64, 128, 256, 512)
+    over_positions: ClassVar[type[nn.Module]] = nn.AdaptiveAvgPool2d
 
     def __init__(self, config: HemisphereConfig) -> None:
         super().__init__()
-        momentum = self.batch_norm_momentum(config)
-        c1, c2, c3, c4 = (scaled(channels, config.width) for channels in (64, 128, 256, 512))
-        self.conv1 = ConvBlock(3, c1, momentum)
-        self.conv2 = ConvBlock(c1, c2, momentum, pool=True)
-        self.res1 = ResidualBlock(c2, momentum)
-        self.conv3 = ConvBlock(c2, c3, momentum, pool=True)
-        self.conv4 = ConvBlock(c3, c4, momentum, pool=True)
-        self.res2 = ResidualBlock(c4, momentum)
-        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        c1, c2, c3, c4 = (scaled(channels, config.width) for channels in self.channels)
+        block = partial(self.block, config)
+        self.conv1 = block(3, c1)
+        self.conv2 = block(c1, c2, pool=True)
+        self.res1 = ResidualBlock(block(c2, c2), block(c2, c2))
+        self.conv3 = block(c2, c3, pool=True)
+        self.conv4 = block(c3, c4, pool=True)
+        self.res2 = ResidualBlock(block(c4, c4), block(c4, c4))
+        self.pool = nn.Sequential(self.over_positions(1), nn.Flatten())
         self.num_features = c4
+
+    def block(self, config: HemisphereConfig, inputs: int, outputs: int, pool: bool = False) -> ConvBlock:
+        """Make a convolution block."""
+        return ConvBlock(inputs, outputs, self.batch_norm_momentum(config), pool)

@@ -12,7 +12,7 @@ from ...base.errors import ConfigError
 from ...base.section import Section
 from ..parts.noise import Noise
 from ..schedule import Varying, between
-from .base import Bridge
+from .base import Bridge, Direction, at_positions_of
 
 
 class Additive(Bridge):
@@ -29,7 +29,7 @@ class Additive(Bridge):
     class Options(Section):
         """Who hears whom, and by which connections."""
 
-        direction: Literal["both", "to_left", "to_right"] = "both"
+        direction: Direction = "both"
         projection: Literal["full", "homotopic"] = "full"
         """full: every channel to every one; homotopic: to the one of the same number."""
         sign: Literal["free", "excitatory", "inhibitory"] = "free"
@@ -48,27 +48,20 @@ class Additive(Bridge):
         if len({len(shape) for shape in shapes.values()}) > 1:
             ends = " and ".join(f"{side} {'x'.join(map(str, shape))}" for side, shape in shapes.items())
             raise ConfigError(f"one end has positions and the other has none ({ends}); choose stages that are alike")
-        first, second = shapes
-        counts = {side: max(1, round(options.bandwidth * shape[0])) for side, shape in shapes.items()}
-        if options.projection == "homotopic" and shapes[first][0] != shapes[second][0]:
+        if options.projection == "homotopic" and len({shape[0] for shape in shapes.values()}) > 1:
             ends = " and ".join(f"{side} {shape[0]}" for side, shape in shapes.items())
             raise ConfigError(f"projection: the ends have different numbers of channels ({ends}); use full")
-        self.sends = {first: (second, counts[second]), second: (first, counts[first])}
-        if options.direction != "both":
-            to = options.direction.removeprefix("to_")
-            self.sends = {to: self.sends[to]}
+        self.counts = {to: max(1, round(options.bandwidth * shapes[by][0])) for to, by in self.senders.items()}
+        """Channels that are sent, by the side that hears them."""
         noise = Noise.Options(std=options.noise)
         self.noises = nn.ModuleDict()
         if options.noise != 0:
-            self.noises.update({to: Noise(noise, shapes[sender][:1]) for to, (sender, _) in self.sends.items()})
-        self.maps = nn.ModuleDict({to: self._layer(count, shapes[to]) for to, (_sender, count) in self.sends.items()})
+            self.noises.update({to: Noise(noise, shapes[by][:1]) for to, by in self.senders.items()})
+        self.maps = nn.ModuleDict({to: self._layer(count, shapes[to]) for to, count in self.counts.items()})
 
     def forward(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
         """Add to each side's values (B, ...) the message from the other."""
-        heard = {
-            to: values[to] + self._message(to, values[sender], values[to]) for to, (sender, _) in self.sends.items()
-        }
-        return {**values, **heard}
+        return values | {to: values[to] + self._message(to, values[by], values[to]) for to, by in self.senders.items()}
 
     @property
     def draws(self) -> bool:
@@ -81,22 +74,20 @@ class Additive(Bridge):
         return self.draws
 
     def _layer(self, sent: int, received: torch.Size) -> nn.Module:
-        layer: nn.Module
+        layer = nn.Module()
         if self.options.projection == "homotopic":
-            layer = _Homotopic(sent)
+            layer.weight = nn.Parameter(torch.empty(sent))  # one for each channel
         elif len(received) == 3:
             layer = nn.Conv2d(sent, received[0], 1, bias=False)
         else:
             layer = nn.Linear(sent, received[0], bias=False)
-        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
         return layer
 
     def _message(self, to: str, sent: Tensor, received: Tensor) -> Tensor:
         if to in self.noises:
             sent = self.noises[to](sent)
-        sent = sent[:, : self.sends[to][1]]
-        if sent.ndim == 4 and sent.shape[2:] != received.shape[2:]:
-            sent = F.adaptive_avg_pool2d(sent, (received.shape[2], received.shape[3]))
+        sent = at_positions_of(received, sent[:, : self.counts[to]])
         weight = self._signed(self.maps[to].weight)  # type: ignore[arg-type]
         if self.options.projection == "homotopic":
             message = sent * weight.view(1, -1, *[1] * (sent.ndim - 2))
@@ -111,11 +102,3 @@ class Additive(Bridge):
             return weight
         kept = weight.clamp(min=0) if self.options.sign == "excitatory" else weight.clamp(max=0)
         return weight + (kept - weight).detach()
-
-
-class _Homotopic(nn.Module):
-    """One weight for each channel."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(channels))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...base.section import Section, Whole
-from .base import Bridge
+from .base import Bridge, Direction, at_positions_of
 
 
 class Attention(Bridge):
@@ -30,7 +30,7 @@ class Attention(Bridge):
     class Options(Section):
         """Who asks whom, and how."""
 
-        direction: Literal["both", "to_left", "to_right"] = "both"
+        direction: Direction = "both"
         over: Literal["positions", "channels"] = "positions"
         size: Annotated[Whole, Field(ge=1)] = 16
         """Length of queries and keys over positions."""
@@ -40,9 +40,6 @@ class Attention(Bridge):
 
     def __init__(self, options: Options, shapes: Mapping[str, torch.Size]) -> None:
         super().__init__(options, shapes)
-        first, second = shapes
-        heard = options.direction.removeprefix("to_")
-        self.senders = {to: by for to, by in {first: second, second: first}.items() if heard in ("both", to)}
         self.queries, self.keys, self.outputs = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         for to, by in self.senders.items():
             received, sent = shapes[to][0], shapes[by][0]
@@ -71,8 +68,6 @@ class Attention(Bridge):
             found = (weights @ sent.flatten(2).transpose(1, 2)).transpose(1, 2)
             maps = found.unflatten(2, received.shape[2:])
         else:
-            if sent.shape[2:] != received.shape[2:]:
-                sent = F.adaptive_avg_pool2d(sent, (received.shape[2], received.shape[3]))
-            maps = (weights @ sent.flatten(2)).unflatten(2, received.shape[2:])
+            maps = (weights @ at_positions_of(received, sent).flatten(2)).unflatten(2, received.shape[2:])
         added: Tensor = self.outputs[to](maps)
         return added

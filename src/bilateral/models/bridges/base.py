@@ -1,12 +1,16 @@
 """What a bridge is."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..component import Component
+
+Direction = Literal["both", "to_left", "to_right"]
+"""Who hears whom: the option `direction` of a bridge."""
 
 
 class Bridge(Component):
@@ -22,7 +26,18 @@ class Bridge(Component):
     def __init__(self, options: Any, shapes: Mapping[str, torch.Size]) -> None:
         super().__init__(options)
         self.shapes = dict(shapes)
+        first, second = shapes
+        heard = getattr(options, "direction", "both")
+        self.senders = {to: by for to, by in {first: second, second: first}.items() if heard in ("both", f"to_{to}")}
+        """By side that hears the other: the other."""
 
     def forward(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
         """Change the values at its ends, (B, ...) by side."""
         raise NotImplementedError
+
+
+def at_positions_of(received: Tensor, sent: Tensor) -> Tensor:
+    """Average (or repeat) the positions of maps that are sent, (B, C, H, W), to as many as the receiver has."""
+    if sent.ndim == 4 and sent.shape[2:] != received.shape[2:]:
+        return F.adaptive_avg_pool2d(sent, (received.shape[2], received.shape[3]))
+    return sent

@@ -5,11 +5,10 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ...base.errors import ConfigError
 from ...base.section import Section
-from .base import Bridge
+from .base import Bridge, Direction, at_positions_of
 
 
 class Gated(Bridge):
@@ -28,7 +27,7 @@ class Gated(Bridge):
     class Options(Section):
         """Who gates whom, and what."""
 
-        direction: Literal["both", "to_left", "to_right"] = "both"
+        direction: Direction = "both"
         over: Literal["channels", "positions"] = "channels"
 
     neutral: ClassVar = {}
@@ -37,10 +36,6 @@ class Gated(Bridge):
         super().__init__(options, shapes)
         if options.over == "positions" and any(len(shape) != 3 for shape in shapes.values()):
             raise ConfigError("over: positions needs ends that have positions; choose earlier stages, or channels")
-        first, second = shapes
-        senders = {first: second, second: first}
-        heard = options.direction.removeprefix("to_")
-        self.senders = {to: sender for to, sender in senders.items() if heard in ("both", to)}
         self.gates = nn.ModuleDict({to: self._gate(shapes[by][0], shapes[to][0]) for to, by in self.senders.items()})
 
     def forward(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -50,9 +45,7 @@ class Gated(Bridge):
     def factors(self, to: str, sent: Tensor, received: Tensor) -> Tensor:
         """The factors on what a side has, by what is sent to it: (B, C), (B, C, 1, 1) or (B, 1, H, W)."""
         if self.options.over == "positions":
-            if sent.shape[2:] != received.shape[2:]:
-                sent = F.adaptive_avg_pool2d(sent, (received.shape[2], received.shape[3]))
-            return 2 * self.gates[to](sent).sigmoid()
+            return 2 * self.gates[to](at_positions_of(received, sent)).sigmoid()
         logits: Tensor = self.gates[to](sent.flatten(2).mean(2) if sent.ndim > 2 else sent)
         return 2 * logits.sigmoid().view(*logits.shape, *[1] * (received.ndim - 2))
 
