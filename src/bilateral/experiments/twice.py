@@ -5,10 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from ..base.errors import ConfigError, OutputError
-from ..base.files import read_bytes, to_json, write_text
+from ..base.errors import ConfigError
+from ..base.files import read_json, to_json, write_text
 from ..data.images import HierarchicalDataset
 from ..runs.config import Config
 from ..runs.runner import RunResult
@@ -20,7 +18,6 @@ from .results import Gain
 
 FILE = "twice.json"
 _MOST_BYTES = 2**20
-_GAINS = TypeAdapter(list[Gain])
 
 
 def twice_as_long(config: Config) -> Config:
@@ -84,10 +81,7 @@ def write_gains(folder: Path, gains: Sequence[Gain]) -> None:
 def read_gains(folder: Path) -> list[Gain]:
     """Read what was kept; none where there is no such file. Raises OutputError for one that is damaged."""
     path = folder / FILE
-    try:
-        return _GAINS.validate_json(read_bytes(path, _MOST_BYTES), strict=True)
-    except (FileNotFoundError, NotADirectoryError):
+    if not path.exists():
         return []
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise OutputError(f"cannot read {path}: {reason}; delete it, and measure again by --twice") from error
+    gains: list[Gain] = read_json(path, list[Gain], "delete it, and measure again by --twice", _MOST_BYTES)
+    return gains
