@@ -12,7 +12,6 @@ from ..runs.config import Config
 from ..runs.runner import RunResult
 from ..runs.scheduling import Executor, run_plan
 from ..runs.stored import StoredRun
-from ..training.config import TrainingConfig
 from .experiment import Experiment
 from .results import Gain
 
@@ -22,26 +21,18 @@ _MOST_BYTES = 2**20
 
 def twice_as_long(config: Config) -> Config:
     """The same experiment, with twice the epochs of every training, and one seed."""
-
-    def longer(training: TrainingConfig) -> TrainingConfig:
-        return training.model_copy(update={"epochs": 2 * training.epochs, "warmup_epochs": 2 * training.warmup_epochs})
-
-    sides = {side: longer(getattr(config.pretraining, side)) for side in ("left", "right")}
-    settings = config.experiment
-    if settings is not None:
-        stages = {stage: longer(getattr(settings, stage)) for stage in ("end_to_end", "fine_tuning")}
-        variants = {
-            name: variant.model_copy(update={"set": {key: _twice(key, value) for key, value in variant.set.items()}})
-            for name, variant in settings.variants.items()
-        }
-        settings = settings.model_copy(update={**stages, "variants": variants})
-    pretraining = config.pretraining.model_copy(update=sides)
-    update = {"training": longer(config.training), "pretraining": pretraining, "experiment": settings}
-    return config.model_copy(update={**update, "seeds": config.seeds[:1]})
+    values = config.model_dump(mode="json")
+    longer = {section: _doubled(section, values[section]) for section in ("training", "pretraining", "experiment")}
+    return Config.model_validate({**values, **longer, "seeds": config.seeds[:1]})
 
 
-def _twice(key: str, value: Any) -> Any:
-    return 2 * value if key.rpartition(".")[2] in ("epochs", "warmup_epochs") else value
+def _doubled(key: str, value: Any) -> Any:
+    """A setting or a section with twice the epochs of trainings; those in the model are of schedules."""
+    if key.rpartition(".")[2] in ("epochs", "warmup_epochs"):
+        return 2 * value
+    if isinstance(value, dict) and not key.startswith("model"):
+        return {name: _doubled(name, each) for name, each in value.items()}
+    return value
 
 
 def measure_gains(
