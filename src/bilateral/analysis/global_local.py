@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from ..data.navon import IDENTITIES, Options, identities_of
 from ..models.config import SIDES
-from ..training.evaluation import evaluate
 from .activations import spread
 from .probes import TRAINING_IMAGES, probe
 from .silenced import SILENCED, answers, told
@@ -38,7 +37,7 @@ def compute(study: Study) -> pd.DataFrame:
     figures = {"all": congruent | True, "congruent": congruent, "incongruent": ~congruent}
     lines = []
     for system in study.systems:
-        learnt = evaluate(system.network, chosen, system.bilateral.description.normalise)
+        learnt = system.evaluate(chosen)
         tested = study.evaluation(system)
         for side in SIDES:
             train, test = learnt.features[side].numpy(), tested.features[side].numpy()

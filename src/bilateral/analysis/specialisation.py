@@ -15,7 +15,6 @@ from ..base.statistics import summarise
 from ..models.config import SIDES
 from ..models.lesions.silence import Silence
 from ..runs.predictions import LEVELS
-from ..training.evaluation import evaluate
 from .heads import accuracies
 from .probes import learnable, probe
 from .study import Study
@@ -38,7 +37,7 @@ def compute(study: Study) -> pd.DataFrame:
     chosen, levels = learnable(study)
     lines = []
     for system in study.systems:
-        learnt = evaluate(system.network, chosen, system.bilateral.description.normalise)
+        learnt = system.evaluate(chosen)
         tested = study.evaluation(system)
         heard = {side: accuracies(system.network, tested, {side: MEAN}) for side in SIDES}
         intact = accuracies(system.network, tested)
