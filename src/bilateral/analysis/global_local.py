@@ -14,7 +14,7 @@ from .activations import spread
 from .probes import TRAINING_IMAGES, probe
 from .silenced import SILENCED, answers, told
 from .study import NotApplicableError, Study
-from .style import COLOURS, INK, panels
+from .style import COLOURS, INK, panels, seed_points
 
 CHANCE_PCT = 100 / len(IDENTITIES)
 _LOOKS = {"global": (COLOURS["extra"], "s"), "local": (COLOURS["other"], "o")}
@@ -79,20 +79,15 @@ def locality(table: pd.DataFrame, reader: str) -> pd.Series:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Accuracy of each identity and what the other one costs it, a point a seed, with the mean."""
+    """Accuracy of each identity and what the other one costs it: a point a seed, the mean and its 95 % interval."""
     readers = list(table[["reader", "silenced"]].drop_duplicates().itertuples(index=False, name=None))
     figure, axes = panels(2, height=0.9 + 0.3 * len(readers), sharey=True)
-    for panel, title, measure in (
-        (axes[0], "accuracy", accuracy),
-        (axes[1], "interference", interference),
-    ):
+    for panel, measure in zip(axes, (accuracy, interference)):
         for place, (reader, silenced) in enumerate(readers):
             for shift, (identity, (colour, marker)) in zip((-0.15, 0.15), _LOOKS.items()):
-                found = measure(table, reader, identity, silenced)
-                if len(found):
-                    panel.plot(found, [place + shift] * len(found), marker, color=colour, markersize=4, alpha=0.6)
-                    panel.plot(found.mean(), place + shift, "|", color=INK, markersize=9)
-        panel.set(title=title, ylim=(len(readers) - 0.5, -0.5))
+                found = measure(table, reader, identity, silenced).tolist()
+                seed_points(panel, place + shift, found, colour, marker)
+        panel.set(title=measure.__name__, ylim=(len(readers) - 0.5, -0.5))
     axes[0].axvline(CHANCE_PCT, color=INK, linewidth=0.6, linestyle=":")
     axes[1].axvline(0, color=INK, linewidth=0.6)
     axes[0].set(xlabel="images named right, % (dotted: chance)", xlim=(0, 101))
