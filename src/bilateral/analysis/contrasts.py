@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from ..experiments.contrasts import BETTER, EQUAL, WORSE
 from ..experiments.measures import MEASURES
 from .study import NotApplicableError, Study
-from .style import COLOURS, panels
+from .style import COLOURS, forest
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -33,21 +33,9 @@ def compute(study: Study) -> pd.DataFrame:
 
 def draw(table: pd.DataFrame) -> Figure:
     """Every difference with its intervals, the thick one over seeds; right of the line the row is better."""
-    titles, measures = list(dict.fromkeys(table["title"])), list(dict.fromkeys(table["measure"]))
-    figure, grid = panels(len(measures), height=0.9 + 0.34 * len(titles), width=6.8, sharey=True, squeeze=False)
-    axes = grid[0]
+    names = {measure: MEASURES[measure] for measure in table["measure"].unique()}
     colours = {BETTER: COLOURS["bilateral"], WORSE: COLOURS["right"], EQUAL: COLOURS["left"]}
-    for panel, measure in zip(axes, measures):
-        for _, each in table[table["measure"] == measure].iterrows():
-            place, colour = titles.index(each["title"]), colours.get(each["verdict"], COLOURS["other"])
-            panel.plot([each["ci95_low"], each["ci95_high"]], [place, place], color=colour, linewidth=1)
-            if pd.notna(each["ci95_seeds_low"]):
-                panel.plot([each["ci95_seeds_low"], each["ci95_seeds_high"]], [place, place], color=colour, linewidth=3)
-            panel.plot(each["difference"], place, "o", color=colour)
-        panel.axvline(0, color=COLOURS["other"], linewidth=1)
-        panel.set(title=MEASURES[measure], xlabel="points better than ...", ylim=(len(titles) - 0.5, -0.5))
-    axes[0].set_yticks(range(len(titles)), titles)
-    return figure
+    return forest(table, "measure", names, colours, {"ci95": 1, "ci95_seeds": 3})
 
 
 def tell(table: pd.DataFrame) -> str:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from ..base.statistics import paired_difference
 from ..runs.predictions import LEVELS
 from .study import NotApplicableError, Study
-from .style import COLOURS, panels
+from .style import COLOURS, forest
 
 BETTER, WORSE, OPEN = "better", "worse", "not shown to differ"
 SINGLE = ("unilateral",)
@@ -52,18 +52,8 @@ def draw(table: pd.DataFrame) -> Figure:
     """Every difference with its interval; right of the line the bilateral network is better."""
     shown = table[table["row"] != "untrained"]  # tens of points away, which would flatten the rest
     shown = table if shown.empty else shown
-    titles = list(dict.fromkeys(shown["title"]))
-    figure, axes = panels(2, height=0.9 + 0.28 * len(titles), width=6.8, sharey=True)
-    colours = {BETTER: COLOURS["bilateral"], WORSE: COLOURS["right"], OPEN: COLOURS["other"]}
-    for panel, level in zip(axes, LEVELS):
-        for _, each in shown[shown["level"] == level].iterrows():
-            mean, low, high = (each[name] for name in ("difference", "ci95_low", "ci95_high"))
-            ends = None if pd.isna(low) else [[mean - low], [high - mean]]
-            panel.errorbar(mean, titles.index(each["title"]), xerr=ends, fmt="o", color=colours[each["verdict"]])
-        panel.axvline(0, color=COLOURS["other"], linewidth=1)
-        panel.set(title=f"{level} labels", xlabel="points better than ...", ylim=(len(titles) - 0.5, -0.5))
-    axes[0].set_yticks(range(len(titles)), titles)
-    return figure
+    colours = {BETTER: COLOURS["bilateral"], WORSE: COLOURS["right"]}
+    return forest(shown, "level", {level: f"{level} labels" for level in LEVELS}, colours, {"ci95": 1})
 
 
 def tell(table: pd.DataFrame) -> str:

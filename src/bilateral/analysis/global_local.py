@@ -10,12 +10,11 @@ from matplotlib.figure import Figure
 
 from ..data.navon import IDENTITIES, Options, identities_of
 from ..models.config import SIDES
-from ..training.evaluation import evaluate
 from .activations import spread
 from .heads import SILENCED, answers
 from .probes import TRAINING_IMAGES, probe
 from .study import NotApplicableError, Study
-from .style import COLOURS, INK, panels, told
+from .style import COLOURS, INK, panels, seed_points, told
 
 CHANCE_PCT = 100 / len(IDENTITIES)
 _LOOKS = {"global": (COLOURS["extra"], "s"), "local": (COLOURS["other"], "o")}
@@ -38,7 +37,7 @@ def compute(study: Study) -> pd.DataFrame:
     figures = {"all": congruent | True, "congruent": congruent, "incongruent": ~congruent}
     lines = []
     for system in study.systems:
-        learnt = evaluate(system.network, chosen, system.bilateral.description.normalise)
+        learnt = system.evaluate(chosen)
         tested = study.evaluation(system)
         for side in SIDES:
             train, test = learnt.features[side].numpy(), tested.features[side].numpy()
@@ -85,20 +84,15 @@ def interaction(table: pd.DataFrame) -> pd.Series:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Accuracy of each identity and what the other one costs it, a point a seed, with the mean."""
+    """Accuracy of each identity and what the other one costs it: a point a seed, the mean and its 95 % interval."""
     readers = list(table[["reader", "silenced"]].drop_duplicates().itertuples(index=False, name=None))
     figure, axes = panels(2, height=0.9 + 0.3 * len(readers), sharey=True)
-    for panel, title, measure in (
-        (axes[0], "accuracy", accuracy),
-        (axes[1], "interference", interference),
-    ):
+    for panel, measure in zip(axes, (accuracy, interference)):
         for place, (reader, silenced) in enumerate(readers):
             for shift, (identity, (colour, marker)) in zip((-0.15, 0.15), _LOOKS.items()):
-                found = measure(table, reader, identity, silenced)
-                if len(found):
-                    panel.plot(found, [place + shift] * len(found), marker, color=colour, markersize=4, alpha=0.6)
-                    panel.plot(found.mean(), place + shift, "|", color=INK, markersize=9)
-        panel.set(title=title, ylim=(len(readers) - 0.5, -0.5))
+                found = measure(table, reader, identity, silenced).tolist()
+                seed_points(panel, place + shift, found, colour, marker)
+        panel.set(title=measure.__name__, ylim=(len(readers) - 0.5, -0.5))
     axes[0].axvline(CHANCE_PCT, color=INK, linewidth=0.6, linestyle=":")
     axes[1].axvline(0, color=INK, linewidth=0.6)
     axes[0].set(xlabel="images named right, % (dotted: chance)", xlim=(0, 101))

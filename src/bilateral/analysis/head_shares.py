@@ -9,6 +9,7 @@ from torch import Tensor
 from ..base.statistics import Summary, summarise
 from ..base.streams import derive_seed
 from ..runs.predictions import LEVELS
+from ..training.evaluation import Evaluation
 from .heads import Contributions, contributions
 from .outcomes import judgements
 from .study import Study, System
@@ -42,16 +43,16 @@ def compute(study: Study) -> pd.DataFrame:
     """
     frames = []
     for system in study.systems:
-        evaluation, alone = study.evaluation(system), judgements(system)
+        evaluation, held_out = study.evaluation(system), study.held_out_evaluation(system)
+        alone = judgements(system)
         for level in LEVELS:
             parts = contributions(system.network, level, evaluation.features)
             logits, labels = parts.logits, evaluation.labels[level]
             predicted = logits.argmax(1)
             chosen = (torch.arange(len(predicted)), predicted)
-            constant = _best_constant(study, system, level)
             held = torch.full((len(labels),), torch.nan)
-            if constant is not None:
-                held = (parts.at_share(constant).argmax(1) == labels).float()
+            if held_out is not None:
+                held = (parts.at_share(_best_constant(system, level, held_out)).argmax(1) == labels).float()
             columns: dict[str, Tensor] = {
                 "label": labels,
                 "predicted": predicted,
@@ -73,16 +74,13 @@ def compute(study: Study) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _best_constant(study: Study, system: System, level: str) -> float | None:
-    """The share by which the head is right on most held-out images if left has it on all; None without such images.
+def _best_constant(system: System, level: str, held_out: Evaluation) -> float:
+    """The share by which the head is right on most held-out images if left has it on all.
 
     Of several that are as good: the one nearest to the mean share.
     """
-    evaluation = study.held_out_evaluation(system)
-    if evaluation is None:
-        return None
-    parts = contributions(system.network, level, evaluation.features)
-    right = [int((parts.at_share(share).argmax(1) == evaluation.labels[level]).sum()) for share in CONSTANTS]
+    parts = contributions(system.network, level, held_out.features)
+    right = [int((parts.at_share(share).argmax(1) == held_out.labels[level]).sum()) for share in CONSTANTS]
     best = [share for share, count in zip(CONSTANTS, right) if count == max(right)]
     return min(best, key=lambda share: abs(share - parts.share.mean().item()))
 

@@ -20,7 +20,6 @@ from ..models.lesions.silence import Silence
 from ..models.lesions.units import Units
 from ..models.network import Network
 from ..runs.predictions import LEVELS
-from ..training.evaluation import evaluate
 from .heads import MEAN, accuracies
 from .study import Study, System
 from .style import COLOURS, INK, panels, seed_points, told
@@ -64,7 +63,7 @@ def _damaged(study: Study, system: System) -> dict[tuple[str, str], dict[str, fl
             found[side, name] = accuracies(network, said, {side: lesion})
     for at, silenced in _silenced(network).items():
         with network.lesioned(dict.fromkeys(silenced, Silence())):
-            damaged = evaluate(network, study.images, system.bilateral.description.normalise)
+            damaged = system.evaluate(study.images)
         found[at, "zeros"] = accuracies(network, damaged)
     return found
 

@@ -106,9 +106,9 @@ def spearman(first: Tensor, second: Tensor) -> Tensor:
     return (one * other).sum(1) / (one.norm(dim=1) * other.norm(dim=1))
 
 
-def agreement(table: pd.DataFrame, level: str, side: str, column: str = "correlation") -> Summary | None:
-    """Summarise a correlation over seeds; None where no image has a map."""
-    values = table.loc[(table["level"] == level) & (table["side"] == side), column].dropna().tolist()
+def agreement(table: pd.DataFrame, level: str, side: str) -> Summary | None:
+    """Summarise the correlation over seeds; None where no image has a map."""
+    values = table.loc[(table["level"] == level) & (table["side"] == side), "correlation"].dropna().tolist()
     return summarise(values) if values else None
 
 

@@ -3,18 +3,19 @@
 What an experiment or a system wrote of itself lies in files that anybody may have changed since.
 """
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..base.errors import ConfigError, OutputError
-from ..base.files import read_text
+from ..base.files import read_json
+from ..experiments.contrasts import Contrast
 from ..experiments.measures import MEASURES
 from ..experiments.networks import settings_of
 from ..experiments.published import ROWS, SYSTEM, SYSTEM_TITLES
+from ..experiments.results import Gain
 from ..experiments.rows import find_row
 from ..models.config import SIDES
 from ..runs.config import Config, check_config
@@ -23,17 +24,15 @@ from ..runs.predictions import LEVELS
 from ..runs.stored import StoredRun, beside, read_stored_config, trusted
 from .study import Study, StudyRow, hemispheres_of, is_of_two_sides
 
-Kept = TypeVar("Kept")
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Kept = TypeVar("Kept", bound="_Part")
 Seed = Annotated[str, Field(pattern=r"^(?:0|[1-9][0-9]{0,17})$")]
-Level = Literal["fine", "coarse"]
 Measure = Annotated[str, Field(pattern=rf"^(?:{'|'.join(MEASURES)})$")]
 
 
 class _Part(BaseModel):
     """A part of a file, in which more may stand than is read."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 
 
 class Provenance(_Part):
@@ -46,44 +45,8 @@ class Provenance(_Part):
 class _Row(_Part):
     name: str
     title: str
-    training_pflops: Annotated[Number, Field(ge=0)] | None = None
-    by_seed: dict[Seed, dict[Measure, Number]] = {}
-
-
-Interval = Annotated[list[Number], Field(min_length=2, max_length=2)]
-
-
-class _Difference(_Part):
-    n: int
-    mean: Number
-    ci95_seeds: Interval | None
-    ci95: Interval
-    p: Number | None
-    p_equivalent: Number | None
-
-
-class _Contrast(_Part):
-    row: str
-    other: str
-    measure: Measure
-    difference: _Difference
-    p_holm: Number | None
-    p_equivalent_holm: Number | None
-    verdict: str
-
-
-class _Gain(_Part):
-    row: str
-    title: str
-    seed: int
-    once_pct: dict[Level, Number]
-    twice_pct: dict[Level, Number]
-
-    @model_validator(mode="after")
-    def _check_levels(self) -> "_Gain":
-        if self.once_pct.keys() != self.twice_pct.keys():
-            raise ValueError("its accuracies are not of the same levels once and twice")
-        return self
+    training_pflops: Annotated[float, Field(ge=0)] | None = None
+    by_seed: dict[Seed, dict[Measure, float]] = {}
 
 
 class Table(_Part):
@@ -92,8 +55,8 @@ class Table(_Part):
     rows: list[_Row]
     answer: str = ""
     doubts: list[str] = []
-    contrasts: list[_Contrast] = []
-    gains: list[_Gain] = []
+    contrasts: list[Contrast] = []
+    gains: list[Gain] = []
 
 
 class _SystemRun(_Part):
@@ -154,20 +117,20 @@ def _is_experiment(path: Path) -> bool:
     source = path / "provenance.json"
     if not source.is_file():
         return False
-    asks = bool(read_json(path / "table.json", Table).get("answer"))
-    return asks or not set(read_json(source, Provenance)["runs"]) <= set(SYSTEM)
+    asks = bool(_read(path / "table.json", Table).answer)
+    return asks or not set(_read(source, Provenance).runs) <= set(SYSTEM)
 
 
 def _open_experiment(path: Path, overrides: Sequence[str], subject: str | None, own_code: Collection[str]) -> Study:
     source = path / "provenance.json"
-    provenance, table = read_json(source, Provenance), read_json(path / "table.json", Table)
-    titles = {row["name"]: row["title"] for row in table["rows"]}
+    provenance, table = _read(source, Provenance), _read(path / "table.json", Table)
+    titles = {row.name: row.title for row in table.rows}
     try:
-        config = check_config(override(provenance["config"], overrides, Config), str(source))
+        config = check_config(override(provenance.config, overrides, Config), str(source))
     except RecursionError:
         raise OutputError(f"cannot read {source}: its config is nested too deeply; run the experiment again") from None
     rows, settings = {}, settings_of(config)
-    for name, folders in provenance["runs"].items():
+    for name, folders in provenance.runs.items():
         runs = {
             int(seed): [StoredRun.open(beside(path.parent, folder, source), own_code) for folder in group]
             for seed, group in folders.items()
@@ -179,7 +142,7 @@ def _open_experiment(path: Path, overrides: Sequence[str], subject: str | None, 
                 raise OutputError(f"{source}: its row {name!r} is not one of table.json; run the experiment again")
             rows[name] = StudyRow(name, titles[name], runs, kind.combine)
     chosen = _subject(rows, subject, path)
-    return Study(config.name, path, rows, chosen, trusted(config, overrides, own_code, str(source)), table)
+    return Study(config.name, path, rows, chosen, trusted(config, overrides, own_code, str(source)), table.model_dump())
 
 
 def _subject(rows: Mapping[str, StudyRow], wanted: str | None, path: Path) -> str:
@@ -243,12 +206,12 @@ def _bilateral_folders(path: Path) -> list[Path]:
         return [path]
     if (path / "provenance.json").is_file():
         source = path / "provenance.json"
-        groups = read_json(source, Provenance)["runs"].get("specialised", {}).values()
+        groups = _read(source, Provenance).runs.get("specialised", {}).values()
         found = [beside(path.parent, folder, source) for group in groups for folder in group]
     elif (path / "table.json").is_file():
         source = path / "table.json"
-        runs = read_json(source, SystemTable).get("runs", [])
-        found = [beside(path.parent, run["folder"], source) for run in runs if run["row"] == "bilateral"]
+        runs = _read(source, SystemTable).runs
+        found = [beside(path.parent, run.folder, source) for run in runs if run.row == "bilateral"]
     else:
         found = sorted(record.parent for record in path.glob("*/run.yaml"))
     if not found:
@@ -259,19 +222,6 @@ def _bilateral_folders(path: Path) -> list[Path]:
     return found
 
 
-def read_json(path: Path, kind: type[Kept]) -> dict[str, Any]:
-    """Read a JSON object that is `kind`. Raises OutputError that says where it is not."""
-    try:
-        found = json.loads(read_text(path))
-        TypeAdapter(kind).validate_json(json.dumps(found))
-    except (OSError, TypeError, ValueError, RecursionError) as error:
-        raise OutputError(f"cannot read {path}: {_reason(error)}; run the command that made it again") from error
-    return dict(found)
-
-
-def _reason(error: Exception) -> str:
-    if not isinstance(error, ValidationError):
-        return getattr(error, "strerror", None) or str(error) or "it is nested too deeply"
-    problem = error.errors(include_input=False)[0]
-    place = ".".join(map(str, problem["loc"]))
-    return f"{place}: {problem['msg']}" if place else str(problem["msg"])
+def _read(path: Path, kind: type[Kept]) -> Kept:
+    read: Kept = read_json(path, kind, "run the command that made it again")
+    return read

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pandas as pd
 from pydantic import Field, TypeAdapter
@@ -24,6 +24,9 @@ from ..runs.runner import commit
 from ..training.device import choose_device, describe_machine
 from .base import Analysis
 from .study import NotApplicableError, Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 log = logging.getLogger(__name__)
 PNG_DPI = 150
@@ -162,12 +165,19 @@ def _write(analysis: Analysis, table: pd.DataFrame, folder: Path) -> None:
     with style.styled(text + own):
         if style.families(text + own) != style.families(text):
             figure = analysis.draw(table)
-        style.tidy(figure)
-        for form, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": PNG_DPI})):
-            with whole_file(folder / f"{analysis.name}.{form}") as temporary:
-                figure.savefig(temporary, format=form, **options)
+        save(figure, folder, analysis.name)
     with whole_file(folder / f"{analysis.name}.csv") as temporary:
         table.to_csv(temporary, index=False)
+
+
+def save(figure: "Figure", folder: Path, name: str) -> None:
+    """Write a figure, its texts made plain, as NAME.svg and NAME.png."""
+    from .style import tidy
+
+    tidy(figure)
+    for form, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": PNG_DPI})):
+        with whole_file(folder / f"{name}.{form}") as temporary:
+            figure.savefig(temporary, format=form, **options)
 
 
 def _safe(table: pd.DataFrame) -> pd.DataFrame:

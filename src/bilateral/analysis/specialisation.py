@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from ..models.config import SIDES
 from ..models.lesions.silence import Silence
 from ..runs.predictions import LEVELS
-from ..training.evaluation import Evaluation, evaluate
+from ..training.evaluation import Evaluation
 from .heads import SILENCED, accuracies
 from .probes import learnable, probe
 from .study import Study
-from .style import COLOURS, INK, panels, told
+from .style import COLOURS, INK, panels, seed_points, told
 
 LATERALISED = 0.2
 FORM = "+.2f"
@@ -38,10 +38,9 @@ def compute(study: Study) -> pd.DataFrame:
     chosen, levels = learnable(study)
     lines = []
     for system in study.systems:
-        network, normalise = system.network, system.bilateral.description.normalise
-        learnt, tested = evaluate(network, chosen, normalise), study.evaluation(system)
+        network, learnt, tested = system.network, system.evaluate(chosen), study.evaluation(system)
         with network.lesioned(dict.fromkeys(network.bridges, Silence())):
-            apart = [evaluate(network, images, normalise) for images in (chosen, study.images) if network.bridges]
+            apart = [system.evaluate(images) for images in (chosen, study.images) if network.bridges]
         heard = {silenced: accuracies(network, tested, lesions) for silenced, lesions in SILENCED.items()}
         for level in levels:
             chance = 1 / len(getattr(chosen, level).unique())
@@ -79,17 +78,14 @@ def specialisation(table: pd.DataFrame, measure: str) -> pd.Series:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """The laterality index of each level, a point a seed, with the mean."""
+    """The laterality index of each level, a point a seed, the mean and its 95 % interval."""
     figure, axes = panels(2, height=2.6, sharex=True, sharey=True)
     levels = [level for level in LEVELS if level in set(table["level"])]
     for panel, (measure, title) in zip(axes, MEASURES.items()):
         panel.axvspan(-LATERALISED, LATERALISED, color=COLOURS["other"], alpha=0.15, linewidth=0)
         panel.axvline(0, color=INK, linewidth=0.6)
         for place, level in enumerate(levels):
-            found = laterality(table, measure, level).dropna()
-            panel.plot(found, [place] * len(found), "o", color=COLOURS[level], markersize=4, alpha=0.6)
-            if len(found):
-                panel.plot(found.mean(), place, "|", color=INK, markersize=16)
+            seed_points(panel, place, laterality(table, measure, level).dropna().tolist(), COLOURS[level])
         panel.set(title=title, xlim=(-1.05, 1.05), ylim=(len(levels) - 0.5, -0.5), xlabel="right ← laterality → left")
     axes[0].set_yticks(range(len(levels)), [f"{level} labels" for level in levels])
     return figure

@@ -79,6 +79,10 @@ class System:
         if missing:
             raise NotApplicableError(f"the bilateral network has no {missing[0]} head")
 
+    def evaluate(self, images: HierarchicalImages) -> Evaluation:
+        """Features and logits of any images, in float32."""
+        return evaluate(self.network, images, self.bilateral.description.normalise)
+
     def normalise(self, images: Tensor) -> Tensor:
         """Make of uint8 images (B, 3, H, W) what the network takes, on its device."""
         return self.bilateral.description.normalise(images.to(self.device))
@@ -100,7 +104,6 @@ class Study:
     config: Config
     table: Mapping[str, Any] | None = None
     _evaluations: dict[int, Evaluation] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _held_out: dict[int, Evaluation] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def dataset(self) -> HierarchicalDataset:
@@ -161,21 +164,17 @@ class Study:
         found = self.rows[row]
         return exponent_of([run.held_out for run in found.runs[seed]], found.combine, self.hierarchy)
 
-    def held_out_evaluation(self, system: System) -> Evaluation | None:
-        """The same of the images that validated, computed once; None where none were held out."""
-        if self.config.protocol == "original":
-            return None
-        if system.seed not in self._held_out:
-            images = split(self.config, self.dataset)[1]
-            self._held_out[system.seed] = evaluate(system.network, images, system.bilateral.description.normalise)
-        return self._held_out[system.seed]
-
     def evaluation(self, system: System) -> Evaluation:
         """Features and logits of the test images in float32, computed once."""
         if system.seed not in self._evaluations:
-            images, normalise = self.images, system.bilateral.description.normalise
-            self._evaluations[system.seed] = evaluate(system.network, images, normalise)
+            self._evaluations[system.seed] = system.evaluate(self.images)
         return self._evaluations[system.seed]
+
+    def held_out_evaluation(self, system: System) -> Evaluation | None:
+        """The same of the images that validated; None where none were held out."""
+        if self.config.protocol == "original":
+            return None
+        return system.evaluate(split(self.config, self.dataset)[1])
 
 
 def is_of_two_sides(runs: Sequence[StoredRun]) -> bool:

@@ -7,12 +7,12 @@ import logging
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import font_manager, ft2font, get_data_path, rc_context
@@ -27,6 +27,9 @@ from matplotlib.ticker import FixedFormatter, FuncFormatter, LogFormatterMathtex
 from ..base.statistics import summarise
 from ..base.text import shown
 from ..experiments.published import find
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FIRST = "DejaVu Sans"
 READERS = (
@@ -237,14 +240,36 @@ def told(values: Iterable[float], form: str = "+.1f") -> str:
     return f"{found['mean']:{form}} (n = {found['n']}, 95 % interval {low:{form}} to {high:{form}})"
 
 
-def seed_points(panel: Axes, place: float, values: Sequence[float], colour: str) -> None:
+def seed_points(panel: Axes, place: float, values: Sequence[float], colour: str, marker: str = "o") -> None:
     """Draw a value a seed on the line `place`: a point each, the mean and its 95 % interval; nothing where none is."""
     if not values:
         return
     found = summarise(values)
-    panel.plot(values, [place] * len(values), "o", color=colour, markersize=3.5, alpha=0.45)
+    panel.plot(values, [place] * len(values), marker, color=colour, markersize=3.5, alpha=0.45)
     panel.plot(found["ci95"] or [found["mean"]] * 2, [place, place], color=colour, linewidth=1.2)
     panel.plot(found["mean"], place, "|", color=INK, markersize=9)
+
+
+def forest(
+    table: "DataFrame", by: str, names: Mapping[str, str], colours: Mapping[str, str], widths: Mapping[str, float]
+) -> Figure:
+    """Draw every `difference` with its intervals, a line for each `title`, a panel for each of `names`, values of `by`.
+
+    colours: by `verdict`. widths: of the lines of the intervals, by the name of their columns before _low and _high.
+    """
+    titles = list(dict.fromkeys(table["title"]))
+    figure, grid = panels(len(names), height=0.9 + 0.32 * len(titles), width=6.8, sharey=True, squeeze=False)
+    for panel, (which, name) in zip(grid[0], names.items()):
+        for each in table[table[by] == which].to_dict("records"):
+            place, colour = titles.index(each["title"]), colours.get(each["verdict"], COLOURS["other"])
+            for interval, width in widths.items():
+                ends = [each[f"{interval}_low"], each[f"{interval}_high"]]
+                panel.plot(ends, [place, place], color=colour, linewidth=width)
+            panel.plot(each["difference"], place, "o", color=colour)
+        panel.axvline(0, color=COLOURS["other"], linewidth=1)
+        panel.set(title=name, xlabel="points better than ...", ylim=(len(titles) - 0.5, -0.5))
+    grid[0][0].set_yticks(range(len(titles)), titles)
+    return figure
 
 
 def row_style(row: str) -> tuple[str, str, str]:

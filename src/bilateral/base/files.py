@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
 
 from .errors import BilateralError, OutputError
 
@@ -107,6 +108,21 @@ def read_bytes(path: Path, most: int) -> bytes:
 def read_text(path: Path, most: int = MOST_TEXT) -> str:
     """Read a plain file of UTF-8. Raises OSError as `read_bytes` does, UnicodeDecodeError for other bytes."""
     return read_bytes(path, most).decode("utf-8")
+
+
+def read_json(path: Path, kind: Any, remedy: str, most: int = MOST_TEXT) -> Any:
+    """Read a JSON file of at most `most` bytes as a value of `kind`, a type that pydantic knows, strictly.
+
+    Raises OutputError, which says where it is not one, and what to do about it (`remedy`).
+    """
+    try:
+        return TypeAdapter(kind).validate_json(read_bytes(path, most), strict=True)
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        reason = ": ".join(filter(None, [".".join(map(str, problem["loc"])), problem["msg"]]))
+    except OSError as error:
+        reason = error.strerror or str(error)
+    raise OutputError(f"cannot read {path}: {reason}; {remedy}")
 
 
 def read_json_lines(path: Path) -> list[dict[str, float]]:

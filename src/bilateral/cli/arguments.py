@@ -1,7 +1,37 @@
-"""How the arguments of a command line are told apart."""
+"""How the arguments of a command line are told apart, and those that several commands have."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ..base.errors import ConfigError
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Doing:
+    """Whether, where and how many at once a command does its runs."""
+
+    plan: Annotated[bool, Parameter(negative="", help="Show what will run, what is reused, the time left.")] = False
+    workers: Annotated[int | None, Parameter(help="Processes, or jobs of a batch system, that work at once.")] = None
+    executor: Annotated[
+        str, Parameter(help="local, dask (with --address), or a batch system: slurm, pbs, sge, lsf, htcondor, ...")
+    ] = "local"
+    address: Annotated[str | None, Parameter(help="Of a Dask scheduler, such as tcp://10.0.0.1:8786.")] = None
+    demand: Annotated[
+        list[str] | None,
+        Parameter(negative="", help="What a run takes of a Dask worker's resources, such as GPU=1 or CPU=4."),
+    ] = None
+
+    def config_and_overrides(self, arguments: Sequence[str], command: str) -> tuple[Path, list[str]]:
+        """Give the config file and the overrides of a command that cannot do without the former."""
+        path, overrides = config_and_overrides(arguments)
+        if path is None:
+            raise ConfigError(f"{command} needs a config file, such as configs/experiment/quick.yaml")
+        return path, overrides if self.workers is None else [*overrides, f"workers={self.workers}"]
 
 
 def config_and_overrides(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:

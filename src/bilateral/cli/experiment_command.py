@@ -1,6 +1,7 @@
 """The commands that do the published experiment, and its three rows that are the system."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -10,7 +11,7 @@ from rich.table import Table as RichTable
 from ..base.errors import ConfigError
 from ..base.files import to_json
 from ..experiments import run
-from ..experiments.experiment import Experiment, PlannedRun
+from ..experiments.experiment import Experiment
 from ..experiments.results import Table
 from ..experiments.seed_records import read_seeds
 from ..experiments.table_files import as_json
@@ -22,7 +23,7 @@ from ..runs.scheduling import Executor
 from ..runs.train import load_data
 from ..runs.workers import local
 from ..training import distributed
-from .arguments import config_and_overrides
+from .arguments import Doing, config_and_overrides
 from .terminal import echo, wide
 
 log = logging.getLogger(__name__)
@@ -58,32 +59,14 @@ def print_system(table: Table, name: str, as_json_text: bool = False) -> None:
         wide(100).print(shown)
 
 
-def experiment(
-    *arguments: str,
-    plan: bool,
-    workers: int | None,
-    executor: str,
-    address: str | None,
-    demand: list[str] | None,
-    seeds_from: Path | None,
-    twice: bool,
-    json: bool,
-) -> None:
+def experiment(*arguments: str, doing: Doing, seeds_from: Path | None, twice: bool, json: bool) -> None:
     """Do `bilateral experiment`."""
-    path, overrides = config_and_overrides(arguments)
-    if path is None:
-        raise ConfigError("experiment needs a config file, such as configs/experiment/quick.yaml")
-    if workers is not None:
-        overrides = [*overrides, f"workers={workers}"]
-    config = read_config(path, overrides)
-    elsewhere = elsewhere_of(executor, address, demand or [], workers)
-    if plan:
-        with distributed.process_group():
-            given = read_seeds(seeds_from) if seeds_from is not None else []
-            work = Experiment(twice_as_long(config) if twice else config, load_data(config), given)
-            planned = distributed.from_first(work.preview)
-            if distributed.is_first():
-                print_plan(planned, json)
+    config = read_config(*doing.config_and_overrides(arguments, "experiment"))
+    elsewhere = elsewhere_of(doing)
+    if doing.plan:
+        given = read_seeds(seeds_from) if seeds_from is not None else []
+        planned = twice_as_long(config) if twice else config
+        print_plan(lambda: Experiment(planned, load_data(planned), given), json)
     elif twice:
         with distributed.process_group():
             gains = measure_gains(
@@ -97,8 +80,9 @@ def experiment(
         run.experiment(config, (), elsewhere, seeds_from, lambda table: _print_table(table, json))
 
 
-def elsewhere_of(name: str, address: str | None, demand: list[str], jobs: int | None) -> Executor | None:
+def elsewhere_of(doing: Doing) -> Executor | None:
     """Give the executor of another machine that is asked for; None for this one. Raises ConfigError."""
+    name, address, demand, jobs = doing.executor, doing.address, doing.demand or [], doing.workers
     if name not in ("local", "dask", *cluster.QUEUES):
         raise ConfigError(f"--executor: there is no {name!r}; allowed: local, dask, {', '.join(cluster.QUEUES)}")
     if name != "dask" and (address or demand):
@@ -116,8 +100,12 @@ def elsewhere_of(name: str, address: str | None, demand: list[str], jobs: int | 
     return cluster.batch_system(name, jobs)
 
 
-def print_plan(planned: list[PlannedRun], as_json_text: bool) -> None:
-    """Print what will run, what is reused, and the time left."""
+def print_plan(plan: Callable[[], Experiment], as_json_text: bool) -> None:
+    """Plan an experiment, and print what will run, what is reused, and the time left."""
+    with distributed.process_group():
+        planned = distributed.from_first(plan().preview)
+        if not distributed.is_first():
+            return
     total = sum(each.seconds for each in planned)
     console = wide(120)
     table = RichTable(title="what an experiment of this config runs", title_justify="left")

@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 
 from .. import __version__
 from ..base.errors import ConfigError
+from .arguments import Doing
 from .terminal import exit_with
 
 app = App(
@@ -66,16 +67,6 @@ OwnCode = Annotated[
         help="Code of your own, `package.module:OBJECT`, that files may name, or an analysis to do; several times.",
     ),
 ]
-Plan = Annotated[bool, Parameter(negative="", help="Show what will run, what is reused, the time left.")]
-Workers = Annotated[int | None, Parameter(help="Processes, or jobs of a batch system, that work at once.")]
-ExecutorName = Annotated[
-    str, Parameter(help="local, dask (with --address), or a batch system: slurm, pbs, sge, lsf, htcondor, ...")
-]
-Address = Annotated[str | None, Parameter(help="Of a Dask scheduler, such as tcp://10.0.0.1:8786.")]
-Demand = Annotated[
-    list[str] | None,
-    Parameter(negative="", help="What a run takes of a Dask worker's resources, such as GPU=1 or CPU=4."),
-]
 Row = Annotated[str | None, Parameter(help="The experiment's row to look into; `specialised` if not given.")]
 
 
@@ -101,11 +92,7 @@ def system(
 @_command("experiment_command", 2)
 def experiment(
     *arguments: Arguments,
-    plan: Plan = False,
-    workers: Workers = None,
-    executor: ExecutorName = "local",
-    address: Address = None,
-    demand: Demand = None,
+    doing: Doing = Doing(),  # noqa: B008, it cannot be changed
     seeds_from: Annotated[
         Path | None,
         Parameter(help="A folder of seeds done elsewhere (an experiment's `seeds`), which are taken as they are."),
@@ -145,11 +132,7 @@ def sweep(
             "as held_out_fine_pct; several times. Fine and coarse accuracy if not given.",
         ),
     ] = None,
-    plan: Plan = False,
-    workers: Workers = None,
-    executor: ExecutorName = "local",
-    address: Address = None,
-    demand: Demand = None,
+    doing: Doing = Doing(),  # noqa: B008, it cannot be changed
     output: Annotated[
         Path | None, Parameter(alias="-o", help="Folder for tables and figures, in place of `{name}-sweep`.")
     ] = None,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.statistics import CONFIDENCE, FEWEST_FOR_P, CrossedDifference, crossed_difference, holm
-from ..runs.experiment_config import ContrastsConfig
+from ..runs.experiment_config import Accuracy, ContrastsConfig
 from .measures import MEASURES
 
 BETTER, WORSE, EQUAL, OPEN = "better", "worse", "as good as", "not told apart"
@@ -29,7 +29,7 @@ class Contrast:
 
     row: str
     other: str
-    measure: str
+    measure: Accuracy
     difference: CrossedDifference
     p_holm: float | None
     p_equivalent_holm: float | None
@@ -41,7 +41,7 @@ def contrast_rows(correct: Mapping[str, Mapping[int, Correct]], family: Contrast
 
     Pairs of rows without a common seed are absent.
     """
-    found: list[tuple[str, str, CrossedDifference]] = []
+    found: list[tuple[str, Accuracy, CrossedDifference]] = []
     own = correct.get(family.row, {})
     for other in family.against:
         for name in family.measures:

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
-from ..data.hierarchy import LabelHierarchy
 from ..models.config import SIDES
 from ..runs.plan import prefix_of
-from ..runs.predictions import Combination, Predictions, ensemble, hemispheres_ensemble, side_by_side
+from ..runs.predictions import Combination, ensemble, hemispheres_ensemble, side_by_side
 
 Nth = tuple[str, int]
 """A network: the row whose it is, and which one of this row. The second and later ones have other seeds."""
@@ -17,10 +16,6 @@ SYSTEM = ("left", "right", "specialised")
 """The rows of `bilateral system`. These, and variants of them, take hemispheres from given checkpoints, too."""
 SYSTEM_TITLES = {"specialised": "bilateral"}
 """What the system calls its rows where that is not as published."""
-
-
-def _as_it_is(predictions: Sequence[Predictions], hierarchy: LabelHierarchy) -> Predictions:
-    return predictions[0]
 
 
 @dataclass(frozen=True)
@@ -38,7 +33,7 @@ class PublishedRow:
 
     title: str
     of: Sequence[Nth] = ()
-    combine: Combination = _as_it_is
+    combine: Combination = lambda predictions, hierarchy: predictions[0]
     side: str | None = None
     set: Mapping[str, Any] = field(default_factory=dict)
     match: Literal["parameters", "training_flops"] | None = None

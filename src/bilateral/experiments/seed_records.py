@@ -11,10 +11,10 @@ from typing import Annotated, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..base.errors import OutputError
-from ..base.files import read_bytes, to_json, write_text
+from ..base.files import read_json, to_json, write_text
 from ..data.images import HierarchicalDataset
 from ..runs.config import Config
 from ..runs.experiment_config import Accuracy
@@ -52,6 +52,13 @@ class SeedRecord(_Part):
     images: Annotated[int, Field(ge=1, le=MOST_IMAGES)]
     commit: str | None
     rows: dict[str, _RowRecord]
+
+    @model_validator(mode="after")
+    def _check_bits(self) -> "SeedRecord":
+        for row in self.rows.values():
+            for text in row.correct.values():
+                _unpacked(text, self.images)
+        return self
 
     def check(self, dataset: HierarchicalDataset, config: Config) -> None:
         """Raise OutputError if this is of other images, or of another protocol."""
@@ -93,26 +100,12 @@ def read_seeds(folder: Path) -> list[SeedRecord]:
         raise OutputError(
             f"{folder} holds no results of seeds ({_NAME.format('N')}); give an experiment's folder `seeds`"
         )
-    records = [_read(path) for path in paths]
+    remedy = "run the experiment that made it again"
+    records: list[SeedRecord] = [read_json(path, SeedRecord, remedy, MOST_BYTES) for path in paths]
     for path, record in zip(paths, records):
         if path.name != _NAME.format(record.seed):
             raise OutputError(f"{path} is of seed {record.seed}; give it that name again")
     return records
-
-
-def _read(path: Path) -> SeedRecord:
-    try:
-        record = SeedRecord.model_validate_json(read_bytes(path, MOST_BYTES))
-        for row in record.rows.values():
-            for text in row.correct.values():
-                _unpacked(text, record.images)
-        return record
-    except ValidationError as error:
-        problem = error.errors(include_input=False)[0]
-        reason = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-    raise OutputError(f"cannot read {path}: {reason}; run the experiment that made it again")
 
 
 def _unpacked(text: str, images: int) -> npt.NDArray[np.bool_]:

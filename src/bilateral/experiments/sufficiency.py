@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from ..data.hierarchy import LabelHierarchy
 from .results import Gain, RowResult
+from .tables import row_summary
 
 ENOUGH_POINTS = 1.0
 """What the last tenth of a training, or twice its epochs, may still bring."""
@@ -31,9 +32,9 @@ def doubts(rows: Sequence[RowResult], gains: Sequence[Gain], hierarchy: LabelHie
         if not row.seeds:
             continue
         near = [
-            f"{mean:.1f} % of {level} labels"
+            f"{found['mean']:.1f} % of {level} labels"
             for level, chance in chance_pct.items()
-            if (mean := _mean_pct(row, level)) is not None and mean - chance < NEAR_CHANCE * (100 - chance)
+            if (found := row_summary(row, f"{level}_pct")) and found["mean"] - chance < NEAR_CHANCE * (100 - chance)
         ]
         rise = sum(each.rise for each in row.seeds.values()) / len(row.seeds)
         if near:
@@ -50,8 +51,3 @@ def doubts(rows: Sequence[RowResult], gains: Sequence[Gain], hierarchy: LabelHie
         "bilateral experiment CONFIG --twice measures what more epochs bring)": rising,
     }
     return [f"{reason}: {', '.join(found)}." for reason, found in told.items() if found]
-
-
-def _mean_pct(row: RowResult, level: str) -> float | None:
-    values = [each.measures[f"{level}_pct"] for each in row.seeds.values() if f"{level}_pct" in each.measures]
-    return sum(values) / len(values) if values else None

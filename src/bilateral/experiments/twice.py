@@ -5,46 +5,34 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from ..base.errors import ConfigError, OutputError
-from ..base.files import read_bytes, to_json, write_text
+from ..base.errors import ConfigError
+from ..base.files import read_json, to_json, write_text
 from ..data.images import HierarchicalDataset
 from ..runs.config import Config
 from ..runs.runner import RunResult
 from ..runs.scheduling import Executor, run_plan
 from ..runs.stored import StoredRun
-from ..training.config import TrainingConfig
 from .experiment import Experiment
 from .results import Gain
 
 FILE = "twice.json"
 _MOST_BYTES = 2**20
-_GAINS = TypeAdapter(list[Gain])
 
 
 def twice_as_long(config: Config) -> Config:
     """The same experiment, with twice the epochs of every training, and one seed."""
-
-    def longer(training: TrainingConfig) -> TrainingConfig:
-        return training.model_copy(update={"epochs": 2 * training.epochs, "warmup_epochs": 2 * training.warmup_epochs})
-
-    sides = {side: longer(getattr(config.pretraining, side)) for side in ("left", "right")}
-    settings = config.experiment
-    if settings is not None:
-        stages = {stage: longer(getattr(settings, stage)) for stage in ("end_to_end", "fine_tuning")}
-        variants = {
-            name: variant.model_copy(update={"set": {key: _twice(key, value) for key, value in variant.set.items()}})
-            for name, variant in settings.variants.items()
-        }
-        settings = settings.model_copy(update={**stages, "variants": variants})
-    pretraining = config.pretraining.model_copy(update=sides)
-    update = {"training": longer(config.training), "pretraining": pretraining, "experiment": settings}
-    return config.model_copy(update={**update, "seeds": config.seeds[:1]})
+    values = config.model_dump(mode="json")
+    longer = {section: _doubled(section, values[section]) for section in ("training", "pretraining", "experiment")}
+    return Config.model_validate({**values, **longer, "seeds": config.seeds[:1]})
 
 
-def _twice(key: str, value: Any) -> Any:
-    return 2 * value if key.rpartition(".")[2] in ("epochs", "warmup_epochs") else value
+def _doubled(key: str, value: Any) -> Any:
+    """A setting or a section with twice the epochs of trainings; those in the model are of schedules."""
+    if key.rpartition(".")[2] in ("epochs", "warmup_epochs"):
+        return 2 * value
+    if isinstance(value, dict) and not key.startswith("model"):
+        return {name: _doubled(name, each) for name, each in value.items()}
+    return value
 
 
 def measure_gains(
@@ -84,10 +72,7 @@ def write_gains(folder: Path, gains: Sequence[Gain]) -> None:
 def read_gains(folder: Path) -> list[Gain]:
     """Read what was kept; none where there is no such file. Raises OutputError for one that is damaged."""
     path = folder / FILE
-    try:
-        return _GAINS.validate_json(read_bytes(path, _MOST_BYTES), strict=True)
-    except (FileNotFoundError, NotADirectoryError):
+    if not path.exists():
         return []
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise OutputError(f"cannot read {path}: {reason}; delete it, and measure again by --twice") from error
+    gains: list[Gain] = read_json(path, list[Gain], "delete it, and measure again by --twice", _MOST_BYTES)
+    return gains

@@ -151,10 +151,10 @@ def _recorded_tables(study: Study) -> list[PageTable]:
         for each in table["contrasts"]:
             found = each["difference"]
             words = [titles.get(each["other"], each["other"]), MEASURES[each["measure"]]]
-            numbers = [Cell(str(found["n"]), found["n"]), Cell(f"{found['mean']:+.2f}", found["mean"])]
-            ends = [interval_text(found[key] and tuple(found[key])) for key in ("ci95_seeds", "ci95")]
-            tested = [_p(each["p_holm"]), _p(each["p_equivalent_holm"]), Cell(each["verdict"])]
-            rows.append([*map(Cell, words), *numbers, *map(Cell, ends), *tested])
+            numbers = [_number(found["n"], "d"), _number(found["mean"], "+.2f")]
+            ends = [interval_text(found[key]) for key in ("ci95_seeds", "ci95")]
+            tested = [_number(each[key], ".2g") for key in ("p_holm", "p_equivalent_holm")]
+            rows.append([*map(Cell, words), *numbers, *map(Cell, ends), *tested, Cell(each["verdict"])])
         title = f"{titles.get(table['contrasts'][0]['row'], 'The row')}, minus each other network, points"
         tables.append(PageTable(title, CONTRASTS_NOTE, CONTRAST_HEADINGS, rows, words=2))
     if table.get("gains"):
@@ -163,7 +163,7 @@ def _recorded_tables(study: Study) -> list[PageTable]:
             once, twice = each["once_pct"], each["twice_pct"]
             for level in once:
                 values = [once[level], twice[level], twice[level] - once[level]]
-                rows.append([Cell(each["title"]), Cell(level), *(Cell(f"{value:.2f}", value) for value in values)])
+                rows.append([Cell(each["title"]), Cell(level), *(_number(value, ".2f") for value in values)])
         headings = ["network", "level", "as trained, %", "twice the epochs, %", "gain, points"]
         tables.append(PageTable("What twice the epochs bring, on held-out images", GAINS_NOTE, headings, rows, words=2))
     return tables
@@ -175,7 +175,7 @@ def _share_table(study: Study, table: pd.DataFrame) -> PageTable:
     rows = []
     for (level, label), own in sorted(table.groupby(["level", "label"]), key=lambda each: LEVELS.index(each[0][0])):
         means = [own["share"].mean(), *(own.loc[own["right"] == right, "share"].mean() for right in (1, 0))]
-        cells = [Cell("–") if pd.isna(mean) else Cell(f"{100 * mean:.1f}", 100 * float(mean)) for mean in means]
+        cells = [_number(100 * mean, ".1f") for mean in means]
         rows.append([Cell(str(level)), Cell(names[str(level)][int(label)]), *cells])
     headings = ["head", "class", "left's share, %", "where the head is right", "where it is wrong"]
     return PageTable("Who is listened to, by class", _SHARE_NOTE, headings, rows, words=2)
@@ -203,13 +203,12 @@ def _cost_table(table: pd.DataFrame, title: str, note: str, words: Sequence[str]
 
 
 def _amount(value: float) -> Cell:
-    if pd.isna(value):
-        return Cell("–")
-    return Cell(f"{value:,.0f}" if value >= 100 or value == round(value) else f"{value:.3g}", float(value))
+    return _number(value, ",.0f" if value >= 100 or value % 1 == 0 else ".3g")
 
 
-def _p(value: float | None) -> Cell:
-    return Cell("–" if value is None else f"{value:.2g}", value)
+def _number(value: float | None, form: str) -> Cell:
+    """A number, or a dash for none."""
+    return Cell("–") if pd.isna(value) else Cell(format(value, form), value)
 
 
 def _section(result: AnalysisResult, folder: Path) -> Section:

@@ -9,10 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
+from pandas.api.types import is_numeric_dtype
 
-from ..analysis import style
-from ..analysis.running import PNG_DPI
-from ..base.files import whole_file
+from ..analysis import running, style
 from ..base.statistics import summarise
 from .outcome import SweepOutcome, label
 
@@ -27,20 +26,19 @@ def draw(found: SweepOutcome, measure: str) -> Figure:
 
     The panels are for settings drawn at random, and for more than eight lines.
     """
-    search = found.search
+    across, others = found.search.keys[:1], found.search.keys[1:]
     lines = found.lines.dropna(subset=[measure])
-    others = search.keys[1:]
     groups = list(lines.groupby(others, sort=False)) if others else [((), lines)]
-    has_lines = not search.is_random and len(groups) <= MOST_LINES
-    across = search.keys[:1] if has_lines else search.keys
-    groups = groups if has_lines else [((), lines)]
+    has_lines = not found.search.is_random and len(groups) <= MOST_LINES
+    if not has_lines:
+        across, groups = found.search.keys, [((), lines)]
     width = (8.4 if len(groups) > 1 else 6.4) if len(across) == 1 else min(3.4 * len(across), 14.0)
     figure, grid = style.panels(len(across), width=width, height=3.6, sharey=True, squeeze=False)
     colours = [style.row_style(found.row)[0]]
     if len(groups) > 1:  # from dark to light, as far as the light ones can be seen on white
         colours = list(colormaps[style.SEQUENTIAL](np.linspace(0, 0.85, len(groups))))
     for panel, key in zip(grid[0], across):
-        places, is_words = _places(panel, found, key), _is_words(lines[key])
+        places, is_words = _places(panel, found, key), not is_numeric_dtype(lines[key])
         for number, ((values, own), colour) in enumerate(zip(groups, colours)):
             place = own[key].map(places)
             if is_words and has_lines:  # lines side by side
@@ -62,14 +60,10 @@ def draw(found: SweepOutcome, measure: str) -> Figure:
     return figure
 
 
-def _is_words(values: "pd.Series[Any]") -> bool:
-    return not pd.api.types.is_numeric_dtype(values)
-
-
 def _places(panel: Axes, found: SweepOutcome, key: str) -> dict[Any, float]:
     """Where each value of a key stands on its axis, which is made ready: numbers at themselves, words in a row."""
     values = list(dict.fromkeys(found.lines[key]))
-    if _is_words(found.lines[key]):
+    if not is_numeric_dtype(found.lines[key]):
         panel.set_xticks(range(len(values)), [style.short(value, 20) for value in values])
         panel.set_xlim(-0.5, len(values) - 0.5)
         panel.grid(axis="x", visible=False)
@@ -98,8 +92,4 @@ def save(found: SweepOutcome, measure: str) -> None:
     """Write the figure of a measure as MEASURE.svg and MEASURE.png into the sweep's folder."""
     text = "".join(value for setting in found.search.settings for value in setting.values())
     with style.styled(text):
-        figure = draw(found, measure)
-        style.tidy(figure)
-        for form, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": PNG_DPI})):
-            with whole_file(found.folder / f"{measure}.{form}") as temporary:
-                figure.savefig(temporary, format=form, **options)
+        running.save(draw(found, measure), found.folder, measure)

@@ -104,11 +104,10 @@ def tell(found: SweepOutcome, measure: str) -> str:
 
 def _against(found: SweepOutcome, measure: str, first: Hashable, second: Hashable) -> str:
     """The difference of two settings, paired by seed."""
-    values = found.lines.set_index(["setting", "seed"])[measure]
-    pairs = pd.concat({"first": values[first], "second": values[second]}, axis=1).dropna()
+    pairs = found.lines.pivot(index="seed", columns="setting", values=measure)[[first, second]].dropna()
     if pairs.empty:
         return f"The next one is {_named(found, second)}."
-    difference = paired_difference(pairs["first"].tolist(), pairs["second"].tolist())
+    difference = paired_difference(pairs[first].tolist(), pairs[second].tolist())
     interval = f", 95 % interval {interval_text(difference.ci95)}, paired by seed" if difference.ci95 else ""
     return f"The next one is {_named(found, second)} (difference {difference.mean + 0.0:+.2f}{interval})."
 

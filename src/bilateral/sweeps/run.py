@@ -2,8 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +117,7 @@ def plan_sweep(
             texts += [f"{variant}.from={row}", *(f"{variant}.set.{key}={value}" for key, value in setting.items())]
         return read_config(config, [*overrides, *texts])
 
-    with _plainly():
+    try:
         settled = with_rows(search.settings)
         dataset = load_data(settled)
         # A key that the row does not read is found where it alone differs from the first setting. A grid has such rows.
@@ -126,22 +125,17 @@ def plan_sweep(
         if search.is_random and alone:
             plan_rows(with_rows(alone), dataset)
         work = Experiment(settled, dataset)
+    except (
+        ConfigError
+    ) as error:  # of the keys that the user gave, once each, and not of the rows that were made of these
+        said = [_WHERE.sub("", line) for line in str(error).splitlines()]
+        raise ConfigError("\n".join(dict.fromkeys(said))) from None
     for number, setting in enumerate(search.settings, 1):
         values = ", ".join(f"{key}={value}" for key, value in setting.items())
         log.info("%s%d%s: %s", _PREFIX, number, f" (its runs: {row})" if number == 1 else "", values)
     if not settled.evaluate:
         raise ConfigError("evaluate: a sweep compares tested networks; it must be true")
     return PlannedSweep(search, row, _measures(work, measures, dataset.hierarchy), work)
-
-
-@contextmanager
-def _plainly() -> Iterator[None]:
-    """Let errors speak of the keys that the user gave, once each, and not of the rows that were made of these."""
-    try:
-        yield
-    except ConfigError as error:
-        lines = [_WHERE.sub("", line) for line in str(error).splitlines()]
-        raise ConfigError("\n".join(dict.fromkeys(lines))) from None
 
 
 def _measures(work: Experiment, wanted: Sequence[str], hierarchy: LabelHierarchy) -> list[str]:
@@ -167,19 +161,16 @@ def _lines(planned: PlannedSweep, table: Table) -> pd.DataFrame:
             "setting": row.name,
             **setting,
             "seed": seed,
-            **found.measures,
-            **_held_out(row, found, hierarchy),
+            **each.measures,
+            **_held_out(row, each, hierarchy),
             **result.costs,
         }
         for row, result, setting in zip(planned.work.rows, table.rows, settings, strict=True)
-        for seed, found in result.seeds.items()
+        for seed, each in result.seeds.items()
     ]
-    lines_of = pd.DataFrame(lines)
-    for key in planned.search.keys if lines else []:
-        numbers = pd.to_numeric(lines_of[key], errors="coerce")
-        if numbers.notna().all():
-            lines_of[key] = numbers
-    return lines_of
+    found = pd.DataFrame(lines)
+    numbers = found.reindex(columns=planned.search.keys).apply(pd.to_numeric, errors="coerce").dropna(axis="columns")
+    return found.assign(**numbers)
 
 
 def _held_out(row: Row, found: SeedResult, hierarchy: LabelHierarchy) -> dict[str, float]:
