@@ -1,6 +1,7 @@
 """Shared fixtures: a tiny data set, and the command line as a real process."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -95,6 +96,17 @@ def tiny_experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run_bilateral(folder, "experiment", str(QUICK), *TINY_EXPERIMENT, rows, "--workers", "1")
     assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture
+def moved(tiny_experiment: Path, tmp_path: Path) -> Path:
+    """The runs of that experiment, at another place."""
+    return shutil.copytree(tiny_experiment / "runs", tmp_path / "elsewhere")
+
+
+def bilateral_runs(runs: Path) -> list[Path]:
+    """Those of that experiment's runs that are of two hemispheres, by seed."""
+    return sorted(runs.glob("quick-bilateral-*/*-seed*"))
 
 
 @pytest.fixture(scope="session")
