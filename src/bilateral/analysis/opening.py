@@ -30,9 +30,9 @@ Measure = Annotated[str, Field(pattern=rf"^(?:{'|'.join(MEASURES)})$")]
 
 
 class _Part(BaseModel):
-    """A part of a file, in which more may stand than is read."""
+    """A part of a file, in which more may stand than is checked."""
 
-    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
 
 class Provenance(_Part):
