@@ -47,13 +47,14 @@ def test_a_part_of_ones_own_stands_where_the_config_says(images):
 
 def test_a_gate_of_ones_own_weights_each_image_and_learns(images):
     network = build(join=CONFIGS[1]["join"])
-    features = network.features(images)
-    joined, plain = network.join(features), torch.cat(list(features.values()), 1)
-    weights = torch.stack([joined[:, :32].norm(dim=1), joined[:, 32:].norm(dim=1)], 1)
-    weights = weights / torch.stack([plain[:, :32].norm(dim=1), plain[:, 32:].norm(dim=1)], 1)
-    torch.testing.assert_close(weights.sum(1), torch.ones(3))
-    assert not torch.allclose(weights[0], weights[1])
-    network(images).fine.square().sum().backward()
+    output = network(images)
+    left, right = output.weights["left"], output.weights["right"]
+    torch.testing.assert_close(left + right, torch.ones(3))
+    assert not torch.allclose(left[0], left[1])
+    plain = network.features(images)
+    joined = torch.cat([2 * left[:, None] * plain["left"], 2 * right[:, None] * plain["right"]], 1)
+    torch.testing.assert_close(network.heads["fine"](joined), output.fine)
+    output.fine.square().sum().backward()
     assert network.join.gate.weight.grad.any()
 
 
