@@ -153,3 +153,20 @@ def test_names_of_variants_are_plain_and_each_of_one_row():
         settled({"a_1": {"from": "left", "set": {}}, "a": sweep})
     with pytest.raises(ConfigError, match=r"experiment\.contrasts\.row: a is several rows; take one, such as a_1"):
         settled({"a": sweep}, {"contrasts": {"row": "a"}})
+
+
+def test_a_variant_is_the_same_whatever_else_is_made_of_the_row_that_it_comes_from():
+    callosum = {"model.bridges.callosum": {"kind": "additive", "between": {"left": "res1", "right": "res1"}}}
+    given = {
+        "callosum": {"from": "nonspecialised", "set": callosum},
+        "inhibitory": {"from": "callosum", "set": {"model.bridges.callosum.sign": "inhibitory"}},
+        "one_way": {"from": "callosum", "set": {"model.bridges.callosum.direction": "to_right"}},
+        "later": {"from": "callosum", "set": {"model.left.width": 0.5}},
+    }
+    options = {}
+    for name, (_, _, changes) in variants(given).items():
+        [bridges] = [value for key, value in changes.items() if key.startswith("model.bridges")]
+        options[name] = bridges["options"]
+    assert options["callosum"]["sign"] == options["one_way"]["sign"] == options["later"]["sign"] == "free"
+    assert options["inhibitory"]["sign"] == "inhibitory" and options["inhibitory"]["direction"] == "both"
+    assert options["one_way"]["direction"] == "to_right" and options["later"]["direction"] == "both"

@@ -39,7 +39,7 @@ def settle(
         base, title, changes = made.row(row)
         changed = copy.deepcopy(written)
         for key, value in changes:
-            put(changed, key.split("."), value, where)
+            put(changed, key.split("."), copy.deepcopy(value), where)  # the next change may reach into it
         found = check(changed, where).model_dump(mode="json")
         differing = [each for key in CHANGEABLE for each in _differences(_at(own, key), _at(found, key), key)]
         settled[row] = VariantConfig.model_validate({"title": title, "from": base, "set": dict(differing)})
