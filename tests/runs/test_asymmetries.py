@@ -8,6 +8,7 @@ import torch
 
 from bilateral.base.errors import ConfigError
 from bilateral.models.bridges import BRIDGES
+from bilateral.models.config import LesionConfig
 from bilateral.models.joins import JOINS
 from bilateral.models.lesions import LESIONS
 from bilateral.models.parts import PARTS
@@ -110,6 +111,19 @@ def test_training_goes_on_from_a_run_with_or_without_damage(tmp_path):
         assert found == [f"lesions.{name}.epoch" for name in lesions]
         heard = run.network()(torch.randn(4, 3, 32, 32)).features
         assert {side for side, features in heard.items() if not features.any()} == {at["at"] for at in lesions.values()}
+
+
+def test_a_finished_run_is_tested_with_damage_as_it_would_be_trained_with(tmp_path):
+    whole = trained(tmp_path / "whole", epochs=1)
+    damage = {"silence": LesionConfig.model_validate({"kind": "silence", "at": "left", "from_epoch": 10})}
+    network = checkpoint.build(checkpoint.read(whole.folder), whole.folder, lesions=damage)
+    heard = network(torch.randn(4, 3, 32, 32)).features
+    assert not heard["left"].any() and heard["right"].any()
+    hurt = trained(tmp_path / "hurt", epochs=1, lesions={"silence": {"at": "left", "from_epoch": 1}})
+    damage = {"silence": LesionConfig.model_validate({"kind": "silence", "at": "right"})}
+    network = checkpoint.build(checkpoint.read(hurt.folder), hurt.folder, lesions=damage)
+    heard = network(torch.randn(4, 3, 32, 32)).features
+    assert heard["left"].any() and not heard["right"].any()
 
 
 def test_weights_of_the_losses_say_which_labels_count(tmp_path):

@@ -146,8 +146,8 @@ def build(
     """Build a checkpoint's network in evaluation mode.
 
     own_code: the `package.module:Class` kinds that a file may name; a file alone never decides what code
-    is run. lesions: in place of those that it was made with, but not of those that it was trained with. Raises
-    ConfigError for a lesion of what there is not; CheckpointError if the file names another one, describes a
+    is run. lesions: in place of those that it was made with, but not of those that it was trained with; the training
+    has ended, so their `from_epoch` does not count. Raises ConfigError for a lesion of what there is not; CheckpointError if the file names another one, describes a
     network that cannot be, or its tensors do not fit.
     """
     if mode_out not in (None, "pred", "feature"):
@@ -155,7 +155,10 @@ def build(
     description = checkpoint.description
     refuse_strange(description.model.kinds, own_code, f"the checkpoint {source}", CheckpointError)
     if lesions is not None:
-        lesions = {**description.model.lesions_in_training, **lesions}
+        trained_with = description.model.lesions_in_training
+        begins = {name: each.from_epoch for name, each in trained_with.items()}
+        own = {name: each.model_copy(update={"from_epoch": begins.get(name)}) for name, each in lesions.items()}
+        lesions = trained_with | own
     given = {"mode_out": mode_out, "lesions": lesions}
     model = description.model.model_copy(update={key: value for key, value in given.items() if value is not None})
     try:
