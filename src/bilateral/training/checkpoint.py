@@ -145,10 +145,10 @@ def build(
 ) -> Network:
     """Build a checkpoint's network in evaluation mode.
 
-    own_code: the `package.module:Class` kinds that a file may name; a file alone never decides what code
-    is run. lesions: in place of those that it was made with, but not of those that it was trained with; the training
-    has ended, so their `from_epoch` does not count. Raises ConfigError for a lesion of what there is not; CheckpointError if the file names another one, describes a
-    network that cannot be, or its tensors do not fit.
+    own_code: the `package.module:Class` kinds that a file may name; a file alone never decides what code is run.
+    lesions: in place of those that it was made with, but not of those that it was trained with; the training has ended,
+    so their `from_epoch` does not count. Raises ConfigError for a lesion of what there is not; CheckpointError if the
+    file names another kind, describes a network that cannot be, or its tensors do not fit.
     """
     if mode_out not in (None, "pred", "feature"):
         raise ConfigError(f"mode_out: {mode_out!r} is not allowed; allowed: pred, feature")
