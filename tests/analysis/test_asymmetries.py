@@ -89,4 +89,4 @@ def test_the_interaction_is_what_counts_of_compound_figures(table):
 def test_the_figure(table):
     figure = asymmetries.draw(table)
     assert [axes.get_xlabel() for axes in figure.axes] == [*asymmetries.MEASURES.values(), "strength, whichever way"]
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()][1] == "a weak right (2)"
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()][1] == "2: a weak right"

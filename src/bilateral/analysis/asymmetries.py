@@ -67,7 +67,7 @@ def draw(table: pd.DataFrame) -> Figure:
         panel.set(xlabel=label, ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)))
         panel.set_yticklabels([])
     titles = table.drop_duplicates("row")["title"]
-    axes[0].set_yticklabels([f"{title} ({number})" for number, title in enumerate(titles, 1)], fontsize=7)
+    axes[0].set_yticklabels([f"{number}: {title}" for number, title in enumerate(titles, 1)], fontsize=7)
     for number, row in enumerate(rows, 1):
         across, up = strength(table, row).mean(), values(table, row, "fine_pct").mean()
         axes[-1].plot(across, up, "o", color=_colour(row), markersize=4)
