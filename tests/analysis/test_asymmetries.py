@@ -6,9 +6,6 @@ import pytest
 from bilateral import experiment, open_study
 from bilateral.analysis import asymmetries, global_local, specialisation
 from bilateral.analysis.asymmetries import strength, tell, values
-from bilateral.analysis.study import NotApplicableError
-
-from . import handmade
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +48,6 @@ def test_every_row_of_two_sides_is_measured_as_if_it_were_looked_into(study, tab
         assert values(table, row, "interaction").to_dict() == between.to_dict() and len(between) == 2
         said = study.predictions(row)
         assert values(table, row, "fine_pct").to_dict() == {seed: said[seed].accuracy_pct("fine") for seed in said}
-
-
-def test_one_row_has_nothing_to_be_compared_with(study):
-    alone = handmade.study({0: {}})
-    alone.rows.clear()
-    with pytest.raises(NotApplicableError, match="compares rows"):
-        asymmetries.compute(alone)
 
 
 def made(**rows: tuple[float, float]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from . import global_local, specialisation
-from .study import NotApplicableError, Study
+from .study import Study
 from .style import COLOURS, INK, panels, row_style, seed_points, told
 
 MEASURES = {"specialisation": "specialisation, -1 to 1", "interaction": "interaction, points"}
@@ -22,14 +22,9 @@ def compute(study: Study) -> pd.DataFrame:
 
     measure: `specialisation`, -1 to 1, above 0 where left is the side for fine labels. `interaction`, of compound
     figures, in points: local less global identities, left less right. `fine_pct`, `coarse_pct`: accuracy of the heads.
-
-    Raises NotApplicableError where fewer than two rows are networks of two hemispheres.
     """
-    rows = study.rows_of_two_sides
-    if len(rows) < 2:
-        raise NotApplicableError("it compares rows, and one alone is a network of two hemispheres")
     lines = []
-    for row in rows:
+    for row in study.rows_of_two_sides:
         own = study.of(row)
         found = {"specialisation": specialisation.specialisation(specialisation.compute(own), "readout")}
         if study.config.data.name == "navon":
