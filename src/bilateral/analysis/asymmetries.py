@@ -48,7 +48,8 @@ def strength(table: pd.DataFrame, row: str) -> pd.Series:
 
 
 def _measures(table: pd.DataFrame) -> dict[str, str]:
-    return {measure: label for measure, label in MEASURES.items() if measure in set(table["measure"])}
+    there = {"specialisation", *table["measure"]}  # it is missing where no side knows anything
+    return {measure: label for measure, label in MEASURES.items() if measure in there}
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -64,6 +65,8 @@ def draw(table: pd.DataFrame) -> Figure:
     titles = table.drop_duplicates("row")["title"]
     axes[0].set_yticklabels([f"{number}: {title}" for number, title in enumerate(titles, 1)], fontsize=7)
     for number, row in enumerate(rows, 1):
+        if strength(table, row).empty:
+            continue
         across, up = strength(table, row).mean(), values(table, row, "fine_pct").mean()
         axes[-1].plot(across, up, "o", color=_colour(row), markersize=4)
         axes[-1].annotate(str(number), (across, up), xytext=(3, 3), textcoords="offset points", fontsize=7)
