@@ -26,9 +26,8 @@ class Bridge(Component):
     def __init__(self, options: Any, shapes: Mapping[str, torch.Size]) -> None:
         super().__init__(options)
         self.shapes = dict(shapes)
-        first, second = shapes
-        heard = getattr(options, "direction", "both")
-        self.senders = {to: by for to, by in {first: second, second: first}.items() if heard in ("both", f"to_{to}")}
+        heard, ends = getattr(options, "direction", "both"), list(shapes)
+        self.senders = {to: by for to, by in zip(ends, reversed(ends)) if heard in ("both", f"to_{to}")}
         """By side that hears the other: the other."""
 
     def forward(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
