@@ -102,6 +102,22 @@ def test_what_ones_own_code_forgets_is_named(tmp_path):
         build(left={"arch": "wrong_kinds:Holed", "width": 1})
 
 
+@pytest.mark.parametrize("kind", ["part", "bridge", "join", "lesion"])
+def test_a_kind_of_ones_own_without_forward_is_refused_when_the_network_is_built(tmp_path, kind):
+    base = kind.capitalize()
+    text = f"from bilateral.models.{kind}s.base import {base}\n\n\nclass Idle({base}):\n    pass\n"
+    (tmp_path / f"idle_{kind}.py").write_text(text)
+    name = f"idle_{kind}:Idle"
+    given = {
+        "part": {"left": {"parts": {"idle": {"kind": name, "after": "res1"}}}},
+        "bridge": {"bridges": {"idle": {"kind": name, "between": {"left": "res1", "right": "res1"}}}},
+        "join": {"join": name},
+        "lesion": {"lesions": {"idle": {"kind": name, "at": "left"}}},
+    }
+    with pytest.raises(ConfigError, match=rf"'{name}' failed: TypeError: .*abstract.* forward"):
+        build(**given[kind])
+
+
 def test_a_bridge_and_a_lesion_of_ones_own(images):
     callosum = {"kind": "my_kinds:Borrow", "between": {"left": "pool", "right": "pool"}}
     plain, bridged = build(), build(bridges={"callosum": callosum})

@@ -5,6 +5,7 @@ instructions that write data, and imports nothing; what a call stands for, a sub
 """
 
 import pickle
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -37,7 +38,7 @@ class Global:
 
 
 # The one in Python: what its C twin keeps for later is as large as the largest number that a pickle names.
-class DataPickle(pickle._Unpickler):
+class DataPickle(pickle._Unpickler, ABC):
     """Reads pickles of protocols 2 to 4, one after the other.
 
     data: of a memoryview, long strings of bytes stay views. position: of the next pickle. `load` raises
@@ -61,13 +62,13 @@ class DataPickle(pickle._Unpickler):
         self.data: Any = data
         self.position = 0
 
+    @abstractmethod
     def call(self, function: Any, arguments: Any) -> Any:
         """Give what stands for the result of a call of a `Global`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def build(self, made: Any, state: Any) -> None:
         """Take the state of what a call has made."""
-        raise NotImplementedError
 
     def load(self) -> Any:
         """Follow the instructions to the end of the next pickle. Frames, which repeat its length, are passed over."""

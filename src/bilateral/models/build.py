@@ -1,9 +1,9 @@
 """From a config to a network, and from a state to a network's tensors."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -149,10 +149,10 @@ def _shapes(
 Kind = TypeVar("Kind", bound=Component)
 
 
-def _make(config: KindConfig, base: type[Kind], key: str, *shape: object) -> Kind:
-    """Make what a config names: `base` is what it must be, `shape` what it gets beside its options."""
+def _make(config: KindConfig, base: Callable[..., Kind], key: str, *shape: object) -> Kind:
+    """Make what a config names: `base` is the class that it must be of, `shape` what it gets beside its options."""
     kind = config.registry.find(config.kind, f"model.{key}.kind")
-    if not (isinstance(kind, type) and issubclass(kind, base)):
+    if not (isinstance(kind, type) and issubclass(kind, cast(type[Kind], base))):
         raise ConfigError(f"model.{key}.kind: {config.kind!r} is no subclass of {base.__module__}:{base.__name__}")
     options = read_options(kind, config.options, f"model.{key}")
     ends = [each for given in shape for each in (given.values() if isinstance(given, dict) else [given])]

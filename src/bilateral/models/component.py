@@ -1,5 +1,6 @@
 """What parts, bridges, joins and lesions have in common."""
 
+from abc import ABC
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -10,7 +11,7 @@ from ..base.section import Section
 from .schedule import Schedule
 
 
-class Component(nn.Module):
+class Component(nn.Module, ABC):
     """A module of a network that a config names by its kind; it declares what others need to know of it.
 
     An option may be a Schedule: then `now` gives its value in the current epoch, which is saved with the weights.

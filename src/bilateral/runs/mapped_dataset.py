@@ -62,7 +62,7 @@ def _save(dataset: HierarchicalDataset, file: BinaryIO, place: Path) -> None:
         file.flush()
 
 
-# What earlier versions left when they were killed: tmpXXXXXXXX/dataset.pt.
+# Clean-up: folders tmpXXXXXXXX with a dataset.pt, which killed processes of earlier versions did not remove.
 
 _FOLDER, _NAME = re.compile(r"tmp[a-z0-9_]{8}"), "dataset.pt"
 _OLD_S = 3600.0

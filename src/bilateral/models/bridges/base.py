@@ -1,5 +1,6 @@
 """What a bridge is."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -30,9 +31,9 @@ class Bridge(Component):
         self.senders = {to: by for to, by in zip(ends, reversed(ends)) if heard in ("both", f"to_{to}")}
         """By side that hears the other: the other."""
 
+    @abstractmethod
     def forward(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
         """Change the values at its ends, (B, ...) by side."""
-        raise NotImplementedError
 
 
 def at_positions_of(received: Tensor, sent: Tensor) -> Tensor:

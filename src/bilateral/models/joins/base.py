@@ -1,5 +1,6 @@
 """What a join is."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -35,9 +36,9 @@ class Join(Component):
         """What training pays for these weights, beside the errors of the heads: a scalar."""
         return None
 
+    @abstractmethod
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """Join features (B, D) by side, which have been weighed."""
-        raise NotImplementedError
 
 
 def as_weights(evidence: Tensor, right: float, sides: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -1,5 +1,7 @@
 """What a lesion is."""
 
+from abc import abstractmethod
+
 from torch import Tensor
 
 from ..component import Component
@@ -25,6 +27,6 @@ class Lesion(Component):
             return not self.training
         return not self.epoch.is_meta and int(self.epoch) + 1 >= self.from_epoch
 
+    @abstractmethod
     def forward(self, message: Tensor) -> Tensor:
         """Change what the target says, (B, ...)."""
-        raise NotImplementedError

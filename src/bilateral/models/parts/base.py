@@ -1,5 +1,6 @@
 """What a part is."""
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -35,9 +36,9 @@ class Part(Component):
         super().__init__(options)
         self.shape = shape
 
+    @abstractmethod
     def forward(self, values: Tensor) -> Tensor:
         """Change values (B, ...)."""
-        raise NotImplementedError
 
     def extra_repr(self) -> str:
         """Name its place and its options."""
