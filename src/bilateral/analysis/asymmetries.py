@@ -26,9 +26,10 @@ def compute(study: Study) -> pd.DataFrame:
     lines = []
     for row in study.rows_of_two_sides:
         own = study.of(row)
-        found = {"specialisation": specialisation.specialisation(specialisation.compute(own), "readout")}
+        readouts = specialisation.compute(own, readouts_only=True)
+        found = {"specialisation": specialisation.specialisation(readouts, "readout")}
         if study.config.data.name == "navon":
-            found["interaction"] = global_local.interaction(global_local.compute(own))
+            found["interaction"] = global_local.interaction(global_local.compute(own, readouts_only=True))
         for seed, said in own.predictions(row).items():
             accuracies = {f"{level}_pct": said.accuracy_pct(level) for level in said.logits}
             values = {measure: by_seed[seed] for measure, by_seed in found.items() if seed in by_seed} | accuracies

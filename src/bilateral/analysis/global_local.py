@@ -6,13 +6,14 @@ People name the large form faster, and it slows them more when they name the sma
 """
 
 import pandas as pd
+import torch
 from matplotlib.figure import Figure
 
 from ..data.navon import IDENTITIES, Options, identities_of
 from ..models.config import SIDES
 from .activations import spread
 from .heads import SILENCED, answers
-from .probes import TRAINING_IMAGES, probe
+from .probes import TRAINING_IMAGES, readout
 from .study import NotApplicableError, Study
 from .style import COLOURS, INK, panels, seed_points, told
 
@@ -20,13 +21,15 @@ CHANCE_PCT = 100 / len(IDENTITIES)
 _LOOKS = {"global": (COLOURS["extra"], "s"), "local": (COLOURS["other"], "o")}
 
 
-def compute(study: Study) -> pd.DataFrame:
+def compute(study: Study, readouts_only: bool = False) -> pd.DataFrame:
     """Accuracy (%) of both identities on the test images, for every seed, and on which images.
 
     reader: `left` or `right`, a linear readout of the side's features, trained anew on at most TRAINING_IMAGES training
     images; `fine` or `coarse`, a head of the network. A pair that the fine head says counts as its two identities; the
     coarse head says one of them. silenced: of heads, the side whose features are replaced by their mean, or `none`.
-    figures: `congruent` (both identities are the same), `incongruent`, or `all`.
+    figures: `congruent` (both identities are the same), `incongruent`, or `all`. readouts_only: leave the heads out.
+
+    Raises NotApplicableError for other images.
     """
     if study.config.data.name != "navon":
         raise NotApplicableError("the images are not compound figures (data.name is not navon)")
@@ -37,23 +40,23 @@ def compute(study: Study) -> pd.DataFrame:
     figures = {"all": congruent | True, "congruent": congruent, "incongruent": ~congruent}
     lines = []
     for system in study.systems:
-        learnt = system.evaluate(chosen)
-        tested = study.evaluation(system)
+        learnt, tested = system.evaluate(chosen), study.evaluation(system)
+        said = []
         for side in SIDES:
             train, test = learnt.features[side].numpy(), tested.features[side].numpy()
-            for identity, truth in labels.items():
-                for which, members in figures.items():
-                    known = probe(train, learnt_labels[identity].numpy(), test[members.numpy()], truth[members].numpy())
-                    lines.append((system.seed, side, "none", identity, which, 100 * known))
-        for silenced, lesions in SILENCED.items():
-            for level, said in answers(system.network, tested.features, lesions).items():
-                identities = identities_of(said) if level == "fine" else {named: said}
-                for identity, answer in identities.items():
-                    right = (answer == labels[identity]).double()
-                    lines += [
-                        (system.seed, level, silenced, identity, which, 100 * right[members].mean().item())
-                        for which, members in figures.items()
-                    ]
+            for identity in labels:
+                answer = torch.from_numpy(readout(train, learnt_labels[identity].numpy(), test))
+                said.append((side, "none", identity, answer))
+        for silenced, lesions in () if readouts_only else SILENCED.items():
+            for level, best in answers(system.network, tested.features, lesions).items():
+                identities = identities_of(best) if level == "fine" else {named: best}
+                said += [(level, silenced, identity, answer) for identity, answer in identities.items()]
+        for reader, silenced, identity, answer in said:
+            right = (answer == labels[identity]).double()
+            lines += [
+                (system.seed, reader, silenced, identity, which, 100 * right[members].mean().item())
+                for which, members in figures.items()
+            ]
     return pd.DataFrame(lines, columns=["seed", "reader", "silenced", "identity", "figures", "accuracy_pct"])
 
 

@@ -52,10 +52,16 @@ def learnable(study: Study) -> tuple[HierarchicalImages, list[str]]:
 
 def probe(train: "NDArray", train_labels: "NDArray", test: "NDArray", test_labels: "NDArray") -> float:
     """Fit a probe to `train` (N, D) with labels (N,), and give its accuracy (0 to 1) on `test` (M, D)."""
+    return float((readout(train, train_labels, test) == test_labels).mean())
+
+
+def readout(train: "NDArray", train_labels: "NDArray", test: "NDArray") -> "NDArray":
+    """Fit a probe to `train` (N, D) with labels (N,), and give the labels that it names for `test` (M, D): (M,)."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # takes a second to import
 
     fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(train, train_labels)
-    return float(fitted.score(test, test_labels))
+    named: NDArray = fitted.predict(test)
+    return named
 
 
 def draw(table: pd.DataFrame) -> Figure:

@@ -34,7 +34,8 @@ FORMS = ("csv", "svg", "png")
 """Endings of the files that an analysis leaves beside NAME.json."""
 _SHARED = (
     *(f"analysis/{each}.py" for each in ("activations", "gradcam", "heads", "opening", "outcomes", "probes")),
-    *("analysis/study.py", "analysis/style.py", "base/statistics.py"),
+    *(f"analysis/{each}.py" for each in ("global_local", "specialisation", "study", "style")),
+    "base/statistics.py",
     *("data/corruptions.py", "experiments/measures.py", "runs/predictions.py"),
 )
 """The code that analyses share."""

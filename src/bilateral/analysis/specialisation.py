@@ -26,31 +26,36 @@ FORM = "+.2f"
 MEASURES = {"readout": "readout above chance", "silencing": "loss when silenced"}
 
 
-def compute(study: Study) -> pd.DataFrame:
+def compute(study: Study, readouts_only: bool = False) -> pd.DataFrame:
     """What each side is worth, in points of accuracy on the test images, for every seed and level of labels.
 
     measure: `readout`, the accuracy above chance of a linear readout of the side's features, trained on at most
     TRAINING_IMAGES training images; `silencing`, what the head of the network loses with the side's features replaced
     by their mean. Neither is below 0. What a bridge brings from the other side counts for the side that hears it;
     `crosstalk` is how much of the readout's accuracy this is: what is lost, and may be gained, by a readout that is
-    trained with all bridges silenced. chance_pct: the accuracy of guessing at random.
+    trained with all bridges silenced. chance_pct: the accuracy of guessing at random. readouts_only: leave out the
+    other two.
+
+    Raises NotApplicableError where no level can be learnt.
     """
     chosen, levels = learnable(study)
     lines = []
     for system in study.systems:
         network, learnt, tested = system.network, system.evaluate(chosen), study.evaluation(system)
-        with network.lesioned(dict.fromkeys(network.bridges, Silence())):
-            apart = [system.evaluate(images) for images in (chosen, study.images) if network.bridges]
-        heard = {silenced: accuracies(network, tested, lesions) for silenced, lesions in SILENCED.items()}
+        apart, heard = [], {}
+        if not readouts_only:
+            with network.lesioned(dict.fromkeys(network.bridges, Silence())):
+                apart = [system.evaluate(images) for images in (chosen, study.images) if network.bridges]
+            heard = {silenced: accuracies(network, tested, lesions) for silenced, lesions in SILENCED.items()}
         for level in levels:
             chance = 1 / len(getattr(chosen, level).unique())
             for side in SIDES:
                 known = _readout(side, level, learnt, tested)
                 lines.append((system.seed, level, "readout", side, max(0.0, 100 * (known - chance)), 100 * chance))
                 if apart:
-                    told_it = 100 * (known - _readout(side, level, *apart))
-                    lines.append((system.seed, level, "crosstalk", side, told_it, 100 * chance))
-                if level in tested.logits:
+                    brought = 100 * (known - _readout(side, level, *apart))
+                    lines.append((system.seed, level, "crosstalk", side, brought, 100 * chance))
+                if heard and level in tested.logits:
                     lost = 100 * (heard["none"][level] - heard[side][level])
                     lines.append((system.seed, level, "silencing", side, max(0.0, lost), 100 * chance))
     return pd.DataFrame(lines, columns=["seed", "level", "measure", "side", "points", "chance_pct"])

@@ -12,7 +12,7 @@ from ..base.errors import ConfigError
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Doing:
+class RunOptions:
     """Whether, where and how many at once a command does its runs."""
 
     plan: Annotated[bool, Parameter(negative="", help="Show what will run, what is reused, the time left.")] = False

@@ -23,7 +23,7 @@ from ..runs.scheduling import Executor
 from ..runs.train import load_data
 from ..runs.workers import local
 from ..training import distributed
-from .arguments import Doing, config_and_overrides
+from .arguments import RunOptions, config_and_overrides
 from .terminal import echo, wide
 
 log = logging.getLogger(__name__)
@@ -59,11 +59,11 @@ def print_system(table: Table, name: str, as_json_text: bool = False) -> None:
         wide(100).print(shown)
 
 
-def experiment(*arguments: str, doing: Doing, seeds_from: Path | None, twice: bool, json: bool) -> None:
+def experiment(*arguments: str, options: RunOptions, seeds_from: Path | None, twice: bool, json: bool) -> None:
     """Do `bilateral experiment`."""
-    config = read_config(*doing.config_and_overrides(arguments, "experiment"))
-    elsewhere = elsewhere_of(doing)
-    if doing.plan:
+    config = read_config(*options.config_and_overrides(arguments, "experiment"))
+    elsewhere = elsewhere_of(options)
+    if options.plan:
         given = read_seeds(seeds_from) if seeds_from is not None else []
         planned = twice_as_long(config) if twice else config
         print_plan(lambda: Experiment(planned, load_data(planned), given), json)
@@ -80,9 +80,9 @@ def experiment(*arguments: str, doing: Doing, seeds_from: Path | None, twice: bo
         run.experiment(config, (), elsewhere, seeds_from, lambda table: _print_table(table, json))
 
 
-def elsewhere_of(doing: Doing) -> Executor | None:
+def elsewhere_of(options: RunOptions) -> Executor | None:
     """Give the executor of another machine that is asked for; None for this one. Raises ConfigError."""
-    name, address, demand, jobs = doing.executor, doing.address, doing.demand or [], doing.workers
+    name, address, demand, jobs = options.executor, options.address, options.demand or [], options.workers
     if name not in ("local", "dask", *cluster.QUEUES):
         raise ConfigError(f"--executor: there is no {name!r}; allowed: local, dask, {', '.join(cluster.QUEUES)}")
     if name != "dask" and (address or demand):

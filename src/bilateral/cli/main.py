@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 
 from .. import __version__
 from ..base.errors import ConfigError
-from .arguments import Doing
+from .arguments import RunOptions
 from .terminal import exit_with
 
 app = App(
@@ -92,7 +92,7 @@ def system(
 @_command("experiment_command", 2)
 def experiment(
     *arguments: Arguments,
-    doing: Doing = Doing(),  # noqa: B008, it cannot be changed
+    options: RunOptions = RunOptions(),  # noqa: B008, it cannot be changed
     seeds_from: Annotated[
         Path | None,
         Parameter(help="A folder of seeds done elsewhere (an experiment's `seeds`), which are taken as they are."),
@@ -132,7 +132,7 @@ def sweep(
             "as held_out_fine_pct; several times. Fine and coarse accuracy if not given.",
         ),
     ] = None,
-    doing: Doing = Doing(),  # noqa: B008, it cannot be changed
+    options: RunOptions = RunOptions(),  # noqa: B008, it cannot be changed
     output: Annotated[
         Path | None, Parameter(alias="-o", help="Folder for tables and figures, in place of `{name}-sweep`.")
     ] = None,

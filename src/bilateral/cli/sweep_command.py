@@ -7,7 +7,7 @@ from ..experiments.tables import render
 from ..sweeps.outcome import SweepOutcome, block, tell
 from ..sweeps.run import plan_sweep
 from ..sweeps.run import sweep as run_sweep
-from .arguments import Doing
+from .arguments import RunOptions
 from .experiment_command import elsewhere_of, print_plan
 from .terminal import echo
 
@@ -18,14 +18,14 @@ def sweep(
     search_seed: int | None,
     row: str | None,
     measure: list[str] | None,
-    doing: Doing,
+    options: RunOptions,
     output: Path | None,
     json: bool,
 ) -> None:
     """Do `bilateral sweep`."""
-    path, given = doing.config_and_overrides(arguments, "sweep")
-    elsewhere = elsewhere_of(doing)
-    if doing.plan:
+    path, given = options.config_and_overrides(arguments, "sweep")
+    elsewhere = elsewhere_of(options)
+    if options.plan:
         print_plan(lambda: plan_sweep(path, given, samples, search_seed, row, measure or []).work, json)
     else:
         show = _print_json if json else _print

@@ -125,9 +125,8 @@ def plan_sweep(
         if search.is_random and alone:
             plan_rows(with_rows(alone), dataset)
         work = Experiment(settled, dataset)
-    except (
-        ConfigError
-    ) as error:  # of the keys that the user gave, once each, and not of the rows that were made of these
+    except ConfigError as error:
+        # Errors speak of the keys that the user gave, once each, and not of the rows that were made of these.
         said = [_WHERE.sub("", line) for line in str(error).splitlines()]
         raise ConfigError("\n".join(dict.fromkeys(said))) from None
     for number, setting in enumerate(search.settings, 1):
