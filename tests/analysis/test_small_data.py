@@ -52,7 +52,8 @@ CASES: dict[str, tuple[dict[str, str], int, int, tuple[str, ...], set[str]]] = {
         12,
         1,
         NARROW,
-        {"cka", "probes", "cosine", "attribution", "occlusion", "confusion", "specialisation", "frequencies"},
+        {"cka", "probes", "cosine", "attribution", "occlusion", "confusion", "specialisation", "asymmetries"}
+        | {"frequencies"},
     ),
     "all images alike": ({"same": "ab", "same too": "cd"}, 6, 4, NARROW, set()),
     "a fine head alone": (
