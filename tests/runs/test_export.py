@@ -1,14 +1,19 @@
+import re
+
 import pytest
 import torch
 
 import bilateral
 from bilateral.base.errors import CheckpointError, OutputError
-from bilateral.runs.config import check_config
+from bilateral.base.yaml_files import parse_yaml
+from bilateral.runs.config import check_config, read_config
 from bilateral.runs.export import export
 from bilateral.runs.plan import Run
 from bilateral.runs.runner import Runner
 from bilateral.runs.stored import StoredRun
 from bilateral.training import checkpoint
+
+ACCURACIES = {"fine": "test_acc_fine", "coarse": "test_acc_coarse"}
 
 
 @pytest.fixture
@@ -26,9 +31,9 @@ def run(tiny, tmp_path):
 
 
 def test_a_network_is_halved_and_answers_as_before(run, tiny, tmp_path):
-    card = export(run, tmp_path / "small.safetensors")
-    whole, half = run.network(), bilateral.load(tmp_path / "small.safetensors")
-    sizes = [path.stat().st_size for path in (checkpoint.find(run.folder), tmp_path / "small.safetensors")]
+    card = export(run, tmp_path / "small")
+    whole, half = run.network(), bilateral.load(tmp_path / "small")
+    sizes = [path.stat().st_size for path in map(checkpoint.find, (run.folder, tmp_path / "small"))]
     assert sizes[1] < 0.65 * sizes[0]
     for name, tensor in half.state_dict().items():
         own = whole.state_dict()[name]
@@ -39,27 +44,40 @@ def test_a_network_is_halved_and_answers_as_before(run, tiny, tmp_path):
     with torch.no_grad():
         assert (half(images).fine - whole(images).fine).abs().max() < 0.05
     text, metrics = card.read_text(), run.record.metrics
-    assert card == tmp_path / "small.md" and text.startswith("# mine: unilateral, seed 4\n")
+    assert card == tmp_path / "small" / "README.md" and parse_yaml(text.split("---\n")[1])["datasets"] == ["tiny"]
     for part in (
-        f"fine {100 * metrics['test_acc_fine']:.2f} %, coarse {100 * metrics['test_acc_coarse']:.2f} %",
+        "\n# small\n",
+        "| mine: unilateral, seed 4, `",
+        f"fine {100 * metrics['test_acc_fine']:.2f} % (n = 1); coarse {100 * metrics['test_acc_coarse']:.2f} % (n = 1)",
         f"{sum(parameter.numel() for parameter in whole.parameters()):,} parameters",
-        f"| data | tiny, fingerprint `{tiny.fingerprint}` |",
-        f"by commit `{run.record.commit}`",
-        "Left: resnet9, width 0.0625, heads: fine and coarse",
-        "epochs: 1\n",
+        f"| trained on | tiny, fingerprint `{tiny.fingerprint}` |",
+        f"commit `{run.record.commit}`",
+        "left: resnet9, width 0.0625; heads for fine and coarse labels",
     ):
         assert part in text, text
+    config = (tmp_path / "small" / "config.yaml").read_text()
+    assert "epochs: 1\n" in config and str(tmp_path) not in config
+    assert read_config(tmp_path / "small" / "config.yaml").training == run.config.training
+    assert export(run, tmp_path / "small") == card  # again, in place of the first
+
+
+def test_a_card_has_the_mean_over_the_seeds(run, tiny, tmp_path):
+    other = Runner(tiny).run(Run(run.config, 5, "unilateral"))
+    means = {level: 50 * (run.metrics[key] + other.metrics[key]) for level, key in ACCURACIES.items()}
+    text = export(run, tmp_path / "small").read_text()
+    for level, mean in means.items():
+        assert re.search(rf"{level} [\d.]+ %, {mean:.2f} ± [\d.]+ % over n = 2 seeds", text), text
 
 
 def test_what_cannot_be_written_is_told(run, tmp_path, monkeypatch):
-    with pytest.raises(OutputError, match=r"small.pt: a network is written as a file that ends in \.safetensors"):
-        export(run, tmp_path / "small.pt")
+    with pytest.raises(OutputError, match=r"holds held_out_predictions\.npz, which is no part of an export"):
+        export(run, run.folder)
     with pytest.raises(OutputError):
-        export(run, run.folder / "run.yaml" / "small.safetensors")
+        export(run, run.folder / "run.yaml" / "small")
     network = run.network()
     with torch.no_grad():
         network.heads["fine"][1].bias[0] = 1e6
     monkeypatch.setattr(StoredRun, "network", lambda self: network)
     with pytest.raises(CheckpointError, match=r"has numbers in .*bias that half precision cannot hold"):
-        export(run, tmp_path / "large.safetensors")
-    assert not list(tmp_path.glob("*.safetensors"))
+        export(run, tmp_path / "large")
+    assert not (tmp_path / "large").exists()

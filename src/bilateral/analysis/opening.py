@@ -4,21 +4,24 @@ What an experiment or a system wrote of itself lies in files that anybody may ha
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from .. import networks
 from ..base.errors import ConfigError, OutputError
 from ..base.files import read_json
 from ..experiments.contrasts import Contrast
 from ..experiments.measures import MEASURES
 from ..experiments.networks import settings_of
-from ..experiments.published import ROWS, SYSTEM, SYSTEM_TITLES
+from ..experiments.published import ROWS, SYSTEM, SYSTEM_TITLES, find
 from ..experiments.results import Gain
 from ..experiments.rows import find_row
 from ..models.config import SIDES
 from ..runs.config import Config, check_config
+from ..runs.exported import runs_of
 from ..runs.overrides import override
 from ..runs.predictions import LEVELS
 from ..runs.stored import StoredRun, beside, read_stored_config, trusted
@@ -78,6 +81,8 @@ def open_study(
 ) -> Study:
     """Open an experiment's or a system's folder, or the folders of bilateral runs of several seeds.
 
+    An exported network, or the name of one that comes with the package, is tested first; `runs/` then has that run.
+
     overrides: `data.KEY=VALUE` and `training.device=NAME`. row: the one to look into; `specialised` if not given.
     own_code: what `package.module:Object` the runs' configs and checkpoints may name. Nothing is downloaded unless
     `overrides` say so. Raises OutputError for what is no such folder, or was changed; ConfigError for a row that cannot
@@ -96,7 +101,12 @@ def open_study(
             raise ConfigError(f"{text}: here only data.KEY=VALUE and training.device=NAME can be set")
     given = map(Path, [folders] if isinstance(folders, str | Path) else folders)
     paths = [path.resolve() if path.name in ("", "..") else path for path in given]
-    if len(paths) == 1 and _is_experiment(paths[0]):
+    exported = networks.find(paths[0])
+    if exported is not None:
+        if len(paths) > 1 or row is not None:
+            raise ConfigError(f"{paths[0]} is an exported network, which is looked into by itself; give no more")
+        study = _study_of_exported(exported, overrides, own_code)
+    elif len(paths) == 1 and _is_experiment(paths[0]):
         study = _open_experiment(paths[0], overrides, row, own_code)
     elif len(paths) > 1 and any(map(_is_experiment, paths)):
         raise ConfigError("an experiment or a system is looked into by itself; give one folder")
@@ -198,6 +208,19 @@ def _study_of_runs(runs: Sequence[StoredRun], path: Path, overrides: Sequence[st
     made = {name: StudyRow(name, titles[name], found, ROWS[name].combine) for name, found in runs_of.items()}
     config = read_stored_config(runs[0].folder / "config.yaml", overrides, own_code)
     return Study(config.name, path, made, "specialised", config)
+
+
+def _study_of_exported(folder: Path, overrides: Sequence[str], own_code: Collection[str]) -> Study:
+    """A study of an exported network, whose companions are rows beside it."""
+    runs = runs_of(folder, overrides, own_code)
+    whole = runs.pop("")
+    study = _study_of_runs([whole], whole.config.save_dir / folder.name, overrides, own_code)
+    rows = dict(study.rows)
+    for name, run in runs.items():
+        published = find(name)
+        title, combine = (published.title, published.combine) if published else (name, ROWS["left"].combine)
+        rows.setdefault(name, StudyRow(name, title, {whole.seed: [run]}, combine))
+    return replace(study, rows=rows)
 
 
 def _bilateral_folders(path: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from .. import networks
 from ..analysis.base import ANALYSES, find_analysis, own_analyses
 from ..analysis.opening import open_study
 from ..analysis.running import AnalysisResult, check_none_failed
@@ -66,7 +67,7 @@ def _look_into(
     if not paths:
         raise ConfigError("give the folder of an experiment ({name}-experiment), a system ({name}-system) or a run")
     for path in paths:
-        if not path.is_dir():
+        if not path.is_dir() and networks.find(path) is None:
             raise ConfigError(f"{path} is no folder; give that of an experiment, a system or a bilateral run")
     study = open_study(paths, overrides, row, own_code)
     folder = output or study.folder / "analysis"

@@ -250,14 +250,14 @@ def predict(
 
 @_command("use_commands", 5.2)
 def export(run: Path, output: Path, /, *, own_code: OwnCode = None) -> None:
-    """Write a trained network in half precision, to hand it on, and a card that says what it is.
+    """Write a trained network to hand it on: its weights in half precision, its config, a card of what it is.
 
     Parameters
     ----------
     run
         The folder of a finished run.
     output
-        The file to write, such as left.safetensors; the card is left.md.
+        The folder to write, in the form that model hubs take: model.safetensors, config.yaml, README.md.
     """
 
 

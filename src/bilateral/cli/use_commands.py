@@ -21,6 +21,7 @@ from ..runs.answers import images_in, predictions, read_pixels, side_length
 from ..runs.checks import check_labels
 from ..runs.config import Config, dump_config, read_config
 from ..runs.execution import resolve
+from ..runs.export import CONFIG
 from ..runs.export import export as export_run
 from ..runs.plan import Run
 from ..runs.predictions import save_arrays
@@ -38,10 +39,11 @@ PREDICTION_BATCH = 250
 PREDICTION_PIXELS = 2**23  # of a batch; fewer images of a large network's size are in one
 
 
-def export(folder: Path, path: Path, *, own_code: list[str] | None) -> None:
+def export(folder: Path, output: Path, *, own_code: list[str] | None) -> None:
     """Do `bilateral export`."""
-    card = export_run(StoredRun.open(folder, own_code or []), path)
-    echo(f"{path} ({path.stat().st_size / 1e6:.2f} MB) and {card}")
+    card = export_run(StoredRun.open(folder, own_code or []), output)
+    size = sum(path.stat().st_size for path in output.iterdir() if path.is_file())
+    echo(f"{output} ({size / 1e6:.2f} MB); its card is {card}")
 
 
 def evaluate(path: Path, *arguments: str, features: Path | None, own_code: list[str] | None, json: bool) -> None:
@@ -50,13 +52,15 @@ def evaluate(path: Path, *arguments: str, features: Path | None, own_code: list[
     lesions = read_config(None, [text for text in arguments if text.startswith(LESIONS)]).model.lesions
     overrides = [text for text in arguments if not text.startswith(LESIONS)]
     file = checkpoint.find(path)
-    folder = file.parent.parent if file.parent.name == CHECKPOINTS else None  # of the run that it belongs to
+    folder = (
+        file.parent.parent if file.parent.name == CHECKPOINTS else file.parent
+    )  # of the run, or of what was exported
     config = _data_config(path, folder, overrides, own_code or [])
     network = checkpoint.build(read, path, own_code=own_code or [], lesions=lesions or None)
     network.to(choose_device(config.training.device))
     dataset = sources.load(config.data)
     check_labels(read.description, dataset, str(path))
-    record = folder and read_record(folder)
+    record = read_record(folder)
     if record and record.data.fingerprint != dataset.fingerprint:
         what = f"the data set {dataset.name} is not the one that {folder} was trained and tested on"
         if not any(text.startswith("data.") for text in overrides):
@@ -150,16 +154,16 @@ def _parameters(read: Checkpoint, path: Path) -> str:
     return f"parameters: {parameters:,}, of which {trainable:,} trainable"
 
 
-def _data_config(path: Path, folder: Path | None, overrides: list[str], own_code: list[str]) -> Config:
-    """The config of the run (`folder`) that `path` belongs to, with other data where the overrides name some."""
+def _data_config(path: Path, folder: Path, overrides: list[str], own_code: list[str]) -> Config:
+    """The config in the `folder` of `path`, with other data where the overrides name some."""
     for text in overrides:
         if not text.startswith(("data.", "training.device=")):
             raise ConfigError(f"{text}: evaluate takes data.KEY=VALUE, model.lesions and training.device=NAME only")
     if any(text.startswith("data.name=") for text in overrides):
         return read_config(None, overrides)
-    if folder is None or not (folder / "config.yaml").exists():
+    if not (folder / CONFIG).exists():
         raise ConfigError(f"{path} has no config.yaml that names its data; add data.name=... data.root=...")
-    return read_stored_config(folder / "config.yaml", overrides, own_code)
+    return read_stored_config(folder / CONFIG, overrides, own_code)
 
 
 def read_and_tell(path: Path) -> Checkpoint:

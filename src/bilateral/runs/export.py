@@ -1,60 +1,103 @@
-"""A trained network to hand on: its weights in half the memory, and a card that says what they are."""
+"""A trained network to hand on, in the form that model hubs take: weights, config, and a card that says what it is."""
 
 from pathlib import Path
+from typing import Any
 
 from ..base.errors import CheckpointError, OutputError
 from ..base.files import check_place, write_text
+from ..base.statistics import summarise
 from ..base.yaml_files import to_yaml
 from ..models.build import not_finite
+from ..models.network import Network
+from ..networks import WEIGHTS
 from ..training import checkpoint
+from ..training.run_record import read_record
 from .stored import StoredRun
 
+CONFIG, CARD = "config.yaml", "README.md"
+_FILES = {WEIGHTS, CONFIG, CARD}
+_OF_THIS_MACHINE: dict[str, Any] = {
+    **dict.fromkeys(("save_dir", "workers", "own_code", "train", "evaluate", "checkpoints", "experiment"), True),
+    "data": dict.fromkeys(
+        ("root", "download", "train_dir", "val_dir", "test_dir", "raw_data_dir", "num_workers"), True
+    ),
+    "model": {"checkpoint": True, "left": {"checkpoint"}, "right": {"checkpoint"}},
+}
+"""Of a config, what says nothing of the network."""
 
-def export(run: StoredRun, path: Path) -> Path:
-    """Write a run's tested network to `path` (.safetensors) in half precision, and its card beside it (.md); give that.
 
-    The weights are rounded to 11 significant bits, and computed with in float32 once they are loaded. Raises
-    CheckpointError for weights that half precision cannot hold, OutputError for a place that cannot be written.
+def export(run: StoredRun, folder: Path) -> Path:
+    """Write a run's tested network, in half precision, its config and its card into `folder`; give the card.
+
+    The weights are rounded to 11 significant bits, and computed with in float32 once they are loaded. An earlier export
+    is replaced. Raises CheckpointError for weights that half precision cannot hold; OutputError for a place that cannot
+    be written, and for a folder in which other files lie.
     """
-    if path.suffix != ".safetensors":
-        raise OutputError(f"{path}: a network is written as a file that ends in .safetensors; give such a name")
-    check_place(path)
+    if folder.is_dir() and (other := {path.name for path in folder.iterdir() if path.is_file()} - _FILES):
+        raise OutputError(f"{folder} holds {min(other)}, which is no part of an export; give a new folder")
+    check_place(folder / WEIGHTS)
     network = run.network().half()
     odd = not_finite(network.state_dict())
     if odd is not None:
         raise CheckpointError(f"the network of {run.folder} has numbers in {odd} that half precision cannot hold")
-    checkpoint.save(path, network, run.description)
-    card = path.with_suffix(".md")
-    write_text(card, _card(run, path.name, sum(tensor.numel() for tensor in network.parameters())))
-    return card
+    checkpoint.save(folder / WEIGHTS, network, run.description)
+    config = run.config.model_dump(mode="json", exclude_none=True, exclude=_OF_THIS_MACHINE)
+    write_text(folder / CONFIG, to_yaml(config))
+    write_text(folder / CARD, _card(run, folder.name, network))
+    return folder / CARD
 
 
-def _card(run: StoredRun, file: str, parameters: int) -> str:
+def _card(run: StoredRun, name: str, network: Network) -> str:
+    """The card, with what hubs read at its head."""
     record, config = run.record, run.config
-    hemispheres = " and ".join(
-        f"{side}: {each.arch}, width {each.width:g}" for side, each in config.model.hemispheres.items()
-    )
-    levels = config.model.levels
-    accuracies = ", ".join(
-        f"{level} {100 * record.metrics[name]:.2f} %"
-        for level, name in (("fine", "test_acc_fine"), ("coarse", "test_acc_coarse"), ("", "test_acc"))
-        if name in record.metrics and (level or len(levels) == 1)
-    )
-    return f"""# {config.name}: {record.role}, seed {record.seed}
+    hub = {
+        "library_name": "bilateral",
+        "pipeline_tag": "image-classification",
+        "tags": ["bilateral", "hemispheres"],
+        "datasets": [record.data.name],
+        "metrics": ["accuracy"],
+    }
+    sides = [f"{side}: {each.arch}, width {each.width:g}" for side, each in config.model.hemispheres.items()]
+    counts = run.description.fine_count, run.description.coarse_count
+    parameters = sum(tensor.numel() for tensor in network.parameters())
+    return f"""---
+{to_yaml(hub)}---
 
-{hemispheres[0].upper() + hemispheres[1:]}, head{"s" * (len(levels) > 1)}: {" and ".join(levels)}; \
-{parameters:,} parameters, in half precision. Load it by `bilateral.load("{file}")`.
+# {name}
+
+{config.model.mode_hemis.capitalize()} network of the project `bilateral`. {"; ".join(sides)}; \
+heads for {" and ".join(config.model.levels)} labels; {parameters:,} parameters, in half precision.
+
+Use it by `bilateral explore FOLDER`, `bilateral predict FOLDER IMAGE ...`, and in Python `bilateral.load("FOLDER")`.
+FOLDER is this folder, or the network's name if it comes with the package.
 
 | | |
 |---|---|
-| data | {record.data.name}, fingerprint `{record.data.fingerprint}` |
-| protocol | {config.protocol} |
-| accuracy on the test images, as trained | {accuracies.strip() or "not tested"} |
-| seed, run | {record.seed}, `{run.folder.name}` |
-| trained | {record.finished}, by commit `{record.commit}` on {record.machine.get("device")} |
+| trained on | {record.data.name}, fingerprint `{record.data.fingerprint}` |
+| recipe | {config.training.recipe}, protocol {config.protocol}; all settings are in [{CONFIG}]({CONFIG}) |
+| accuracy on the test images | {_accuracies(run)} |
+| run | {config.name}: {record.role}, seed {record.seed}, `{run.folder.name}` |
+| trained | {record.finished}, commit `{record.commit}`, {record.machine.get("device")} |
 
-Training:
+**Use**: to look at, to compare with, to teach with; made for research, not for decisions about people.
 
-```yaml
-{to_yaml(config.training.model_dump(mode="json", exclude_none=True))}```
+**Limits**: it names one of its {counts[0]} fine or {counts[1]} coarse labels for any image, and its probabilities are
+not calibrated.
 """
+
+
+def _accuracies(run: StoredRun) -> str:
+    """Of the run as it was trained, and of all runs beside it that differ in the seed alone."""
+    beside = [read_record(path.parent) for path in run.folder.parent.glob("*/run.yaml")]
+    peers = [record.metrics for record in beside if record is not None and record.kind == run.record.kind]
+    told = []
+    for level in run.config.model.levels:
+        key = f"test_acc_{level}" if len(run.config.model.levels) > 1 else "test_acc"
+        if key not in run.metrics:
+            return "not tested"
+        over = summarise([100 * metrics[key] for metrics in peers if key in metrics])
+        deviation = (
+            f", {over['mean']:.2f} ± {over['std']:.2f} % over n = {over['n']} seeds" if over["n"] > 1 else " (n = 1)"
+        )
+        told.append(f"{level} {100 * run.metrics[key]:.2f} %{deviation}")
+    return "; ".join(told)

@@ -150,12 +150,13 @@ class Runner:
 
     def _do(self, run: Run, folder: Path, identity: str, parents: dict[str, RunResult]) -> RunResult:
         started = time.perf_counter()
-        tested = _tested(run.config, folder) if run.config.train or not parents else parents[""].checkpoint
+        tested = parents[""].checkpoint if "" in parents and not run.config.train else _tested(run.config, folder)
         if distributed.is_first():
             remove_partial_files(folder)
             (folder / FAILURE).unlink(missing_ok=True)
             # With its seed and its parents' checkpoints in it: enough to do it again by `train`.
-            model = with_weights(run.config.model, {prefix: parent.checkpoint for prefix, parent in parents.items()})
+            weights = {part: parent.checkpoint for part, parent in parents.items() if run.config.train or not part}
+            model = with_weights(run.config.model, weights)
             alone = run.config.model_copy(update={"seeds": [run.seed], "model": model})
             write_text(folder / "config.yaml", dump_config(alone))
             log.info("%s: %s", run.title, folder)

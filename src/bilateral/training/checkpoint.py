@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from .. import networks
 from ..base.errors import CheckpointError, ConfigError, DataError, OutputError
 from ..base.files import open_plain, whole_file
 from ..base.memory import check_memory
@@ -108,16 +109,20 @@ def read(path: Path) -> Checkpoint:
 
 
 def find(path: Path) -> Path:
-    """Give the checkpoint file that `path` stands for: itself, or in a run's folder the one that was tested.
+    """Give the checkpoint file that `path` stands for: itself, the exported one in its folder, or the one a run tested.
 
+    A name such as `shapes-small` stands for a network that comes with the package, unless there is a file of that name.
     A run that is not finished gives its best so far. Raises CheckpointError where there is none; OutputError where the
     run's record is damaged.
     """
     try:
+        if (exported := networks.find(path)) is not None:
+            return exported / networks.WEIGHTS
         if not path.is_dir():
             if path.exists():
                 return path
-            raise CheckpointError(f"there is no checkpoint {path}")
+            there = ", ".join(networks.names())
+            raise CheckpointError(f"there is no checkpoint {path}; networks that come with the package: {there}")
         record = read_record(path)
         # Under protocol: original the tested one is not the best.
         names = ("best", "last") if record is None else (record.checkpoint,)
@@ -184,7 +189,8 @@ def build(
 def load(path: str | Path, mode_out: str | None = None, own_code: Collection[str] = ()) -> Network:
     """Give the trained network of any checkpoint, of ours or of the original's format, in evaluation mode.
 
-    path: the file, or a run's folder; `~` and `$NAME` count. mode_out: `feature` makes it give features alone.
+    path: the file, a run's folder, one that was exported, or the name of a network that comes with the package; `~` and
+    `$NAME` count. mode_out: `feature` makes it give features alone.
     own_code: `package.module:Class` kinds (backbones, parts, ...) that the file may name. Calling the network on
     normalised images (B, 3, H, W), as `network.normalise` makes them of uint8 ones, gives an `Output` of `fine`,
     `coarse` and `features`; `network.predict(images)` takes uint8 images and gives names of classes.
