@@ -2,16 +2,20 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# The versions that are installed: constraints-lowest.txt are the oldest that work; /dev/null the newest.
+CONSTRAINTS ?= constraints.txt
 
 # Generated inputs of each property in `make fuzz`; with 3000 it takes about an hour on two cores.
 FUZZ_EXAMPLES ?= 3000
 
-.PHONY: quickstart test test-slow lint fuzz benchmarks clean
+.PHONY: quickstart test pytest test-slow lint fuzz benchmarks docs clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/bilateral system
 
-test: lint
+test: lint pytest
+
+pytest: $(VENV)/.installed-dev
 	$(BIN)/pytest -n 2 --dist worksteal
 
 test-slow: $(VENV)/.installed-dev
@@ -30,19 +34,26 @@ fuzz: $(VENV)/.installed-dev
 benchmarks: $(VENV)/.installed-benchmarks
 	$(BIN)/pytest benchmarks
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+docs: $(VENV)/.installed-docs
+	$(BIN)/mkdocs build --strict
+
+$(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "bilateral needs Python 3.11 or newer; set PYTHON=python3.11")'
 	@echo "setting up $(VENV), once; PyTorch is large"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[analysis]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e ".[analysis]"
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e ".[dev]"
 	@touch $@
 
 $(VENV)/.installed-benchmarks: $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[benchmarks]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e ".[benchmarks]"
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e ".[docs]"
 	@touch $@
 
 clean:

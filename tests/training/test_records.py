@@ -52,7 +52,7 @@ def test_a_folder_that_vanishes_is_an_error_that_names_it_and_no_thread_is_left_
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk_shows_at_the_next_epoch(tmp_path):
     records = RunRecords(tmp_path, 0, 0)
-    os.dup2(os.open("/dev/full", os.O_WRONLY), records.events._file.fileno())
+    os.dup2(os.open("/dev/full", os.O_WRONLY), records.tracker._file.fileno())
     with pytest.raises(OutputError, match="no space left"):
         records.epoch(1, 10, {"val_acc": 0.1}, {"train_s": 1.0})
 

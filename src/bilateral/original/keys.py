@@ -94,7 +94,7 @@ def _take_special(key: str, value: Any, result: Values, source: str) -> None:
             _warn(f"{key} ({value}) has no effect: everything is written below save_dir")
     elif key == "logger.type":
         if value not in (None, "TensorBoardLogger"):
-            raise ConfigError(f"{key}: only TensorBoardLogger is allowed, not {value!r}")
+            raise ConfigError(f"{key}: only TensorBoardLogger is allowed, not {value!r}; `tracker` chooses others")
     else:
         raise ConfigError(f"{source}: {key}: not a key of the original code's configs")
 

@@ -13,13 +13,15 @@ from ..training import checkpoint
 from ..training.checkpoint import Description
 from ..training.header import MOST_PIXELS
 from ..training.objective import named_metrics
+from ..training.tracker import find_tracker
 from .plan import Run, named_weights, prefix_of
 
 
 def check_network(run: Run, dataset: HierarchicalDataset) -> None:
     """Build the network of a (resolved) run without memory and show it the shape of the data set's images.
 
-    Raises ConfigError for a setting that its backbones, heads or the images cannot take; DataError for images that
+    Raises ConfigError for a setting that its backbones, heads or the images cannot take, and for a tracker that is not
+    installed; DataError for images that
     are too small for it.
     """
     config = run.config
@@ -28,6 +30,8 @@ def check_network(run: Run, dataset: HierarchicalDataset) -> None:
             "model.mode_out: a network that gives features has no output to train; "
             "train with pred, and load it with bilateral.load(path, mode_out='feature')"
         )
+    if config.train:
+        find_tracker(config.tracker)
     trained = {*run.parents, *named_weights(config.model)}
     for side, hemisphere in config.model.hemispheres.items():
         weights = trained & {"", prefix_of(side)}

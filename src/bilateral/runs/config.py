@@ -15,6 +15,7 @@ from ..data.config import DataConfig
 from ..models.config import ModelConfig
 from ..original.keys import DOCUMENTED_SECTIONS, translate
 from ..training.config import GIVEN_BY_RECIPES, RECIPES, CheckpointConfig, TrainingConfig
+from ..training.tracker import TrackerName
 from .experiment_config import ExperimentConfig
 from .overrides import override, put
 from .variants import settle
@@ -46,6 +47,8 @@ class Config(Section):
     """Train each network. False: it is only tested, with the weights of `model.checkpoint`."""
     evaluate: bool = True
     """Test each network after its training."""
+    tracker: TrackerName = "tensorboard"
+    """Who is told each epoch's numbers, beside the run's own files. It changes no result."""
     own_code: list[Text] = Field([])
     """Backbones of your own, `package.module:Class`, that checkpoints named here may need (an ensemble's members)."""
     data: DataConfig = DataConfig()

@@ -17,6 +17,7 @@ from ..training.device import choose_device, resolve_precision
 from ..training.evaluation import Evaluation, evaluate
 from ..training.loop import TrainingJob, train
 from ..training.progress import ProgressDisplay
+from ..training.tracker import Tracking
 from .checks import check_labels
 from .config import Config
 from .plan import Run, named_weights
@@ -114,6 +115,7 @@ def train_run(
             folder,
             run.title,
             progress,
+            Tracking(config.tracker, config.name, config.model_dump(mode="json") | {"seed": run.seed}),
         )
     )
 

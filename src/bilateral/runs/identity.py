@@ -26,6 +26,7 @@ APART = (
     "bilateral.training.out_of_memory",
     # Shows how far a training is, and writes and reads what is told of it.
     *("bilateral.training.progress", "bilateral.training.records", "bilateral.training.event_file"),
+    "bilateral.training.tracker",
     *("bilateral.training.run_record", "bilateral.base.files", "bilateral.base.yaml_files"),
     # Makes it quick, and nothing else.
     "bilateral.base.openmp",

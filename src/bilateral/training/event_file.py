@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 
 from ..base.files import writing
+from .tracker import Tracker
 
 
-class EventFile:
+class EventFile(Tracker):
     """A new file of scalars in `folder`, written at once and by the thread that calls; `forget_from` is a step.
 
     TensorBoard drops what earlier files of the folder say of that step and later ones. Raises OutputError where the
@@ -32,22 +33,26 @@ class EventFile:
         self._write(Event(wall_time=now, file_version="brain.Event:2"))
         start = SessionLog(status=SessionLog.START)
         self._write(Event(wall_time=now, step=forget_from, session_log=start))
-        self.flush()
+        self._flush()
 
-    def add(self, step: int, values: dict[str, float]) -> None:
+    def step(self, step: int, values: dict[str, float]) -> None:
         """Write named values of one step."""
         summary = self._summary(value=[self._summary.Value(tag=name, simple_value=v) for name, v in values.items()])
         self._write(self._event(wall_time=time.time(), step=step, summary=summary))
 
-    def flush(self) -> None:
-        """See that all is in the file."""
-        with writing(self.path):
-            self._file.flush()
+    def epoch(self, epoch: int, step: int, values: dict[str, float]) -> None:
+        """Write the values of a finished epoch, and see that all is in the file."""
+        self.step(step, values | {"epoch": epoch})
+        self._flush()
 
     def close(self) -> None:
         """End the file."""
         with writing(self.path):
             self._file.close()
+
+    def _flush(self) -> None:
+        with writing(self.path):
+            self._file.flush()
 
     def _write(self, event: object) -> None:
         with writing(self.path):

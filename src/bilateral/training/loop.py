@@ -31,6 +31,7 @@ from .optimisation import Optimisation
 from .out_of_memory import memory_errors
 from .progress import ProgressDisplay, TerminalProgress
 from .records import RunRecords
+from .tracker import Tracking
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class TrainingJob:
     folder: Path
     title: str = "training"
     progress: ProgressDisplay = field(default_factory=TerminalProgress)
+    tracking: Tracking = field(default_factory=Tracking)
 
 
 @dataclass
@@ -93,9 +95,9 @@ class Tally:
 def train(job: TrainingJob) -> None:
     """Train the job's network, from its last checkpoint if its folder has one that can be used.
 
-    Leaves in the folder checkpoints/, metrics.jsonl, timing.jsonl and tensorboard/. Every random draw is a function
-    of (seed, purpose, epoch, step), so a resumed run ends as an uninterrupted one: on the CPU, with the same number
-    of threads, to the last bit. Started by torchrun, all processes call it with the same job (see `distributed`).
+    Leaves in the folder checkpoints/, metrics.jsonl, timing.jsonl and what `tracking` says. Every random draw is a
+    function of (seed, purpose, epoch, step), so a resumed run ends as an uninterrupted one: on the CPU, with the same
+    number of threads, to the last bit. Started by torchrun, all processes call it with one job (see `distributed`).
     Raises TrainingDivergedError for what is no finite number, before a checkpoint has it; OutputError where the folder
     cannot be written; OutOfMemoryError.
     """
@@ -133,7 +135,9 @@ def _do_epochs(job: TrainingJob) -> None:
     kept = KeptCheckpoints(job.folder / "checkpoints", job.checkpoints)
     epochs_done = _resume(job, optimisation, kept)
     live = LiveImages(network, training, validation, job.description.normalise, config, job.seed)
-    records = RunRecords(job.folder, epochs_done, epochs_done * batches) if distributed.is_first() else None
+    records = None
+    if distributed.is_first():
+        records = RunRecords(job.folder, epochs_done, epochs_done * batches, job.tracking)
     started = time.perf_counter()
     inputs = build_inputs(live, job.folder) if epochs_done < config.epochs else live
     step = distributed.parallel(_Step(network, inputs))

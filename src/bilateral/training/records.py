@@ -1,10 +1,11 @@
-"""What a run writes while it trains: metrics a line an epoch, timings, TensorBoard events."""
+"""What a run writes while it trains: metrics a line an epoch, timings, what its tracker is told."""
 
 from pathlib import Path
 from typing import Any
 
 from ..base.files import open_plain, to_json, write_text, writing
 from .event_file import EventFile
+from .tracker import Tracker, Tracking, WandbTracker
 
 
 class RunRecords:
@@ -14,7 +15,8 @@ class RunRecords:
     Lines of epochs that a resumed run does again are dropped first.
     """
 
-    def __init__(self, folder: Path, epochs_done: int, steps_done: int) -> None:
+    def __init__(self, folder: Path, epochs_done: int, steps_done: int, tracking: Tracking | None = None) -> None:
+        tracking = tracking or Tracking()
         self.folder = folder
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -25,22 +27,25 @@ class RunRecords:
                 with writing(path), open_plain(path) as file:
                     lines = file.read().decode("utf-8", errors="replace").splitlines(keepends=True)
                 write_text(path, "".join(lines[:epochs_done]))
-        self.events = EventFile(folder / "tensorboard", forget_from=steps_done + 1)
+        self.tracker = Tracker()
+        if tracking.tracker == "tensorboard":
+            self.tracker = EventFile(folder / "tensorboard", forget_from=steps_done + 1)
+        elif tracking.tracker != "none":
+            self.tracker = WandbTracker(tracking, folder)
 
     def step(self, step: int, values: dict[str, float]) -> None:
-        """Record values of one step in TensorBoard."""
-        self.events.add(step, values)
+        """Record values of one step."""
+        self.tracker.step(step, values)
 
     def epoch(self, epoch: int, step: int, metrics: dict[str, float], timing: dict[str, float]) -> None:
         """Record a finished epoch (counted from 1)."""
-        self.step(step, metrics | timing | {"epoch": epoch})
-        self.events.flush()
+        self.tracker.epoch(epoch, step, metrics | timing)
         self._append("metrics.jsonl", {"epoch": epoch, **metrics})
         self._append("timing.jsonl", {"epoch": epoch, **timing})
 
     def close(self) -> None:
-        """End the TensorBoard file."""
-        self.events.close()
+        """End what the tracker keeps."""
+        self.tracker.close()
 
     def _append(self, name: str, line: dict[str, Any]) -> None:
         with writing(self.folder / name), (self.folder / name).open("a", encoding="utf-8") as file:
