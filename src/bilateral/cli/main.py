@@ -189,6 +189,22 @@ def report(
     """
 
 
+@_command("data_command", 2.8)
+def data(
+    *arguments: Arguments,
+    sheet: Annotated[Path | None, Parameter(help="Also draw examples of every class, to this PNG file.")] = None,
+) -> None:
+    """Show what is read of a data set: classes by coarse label, images in each split, what is left out and why.
+
+    Nothing is trained.
+
+    Parameters
+    ----------
+    arguments
+        A config file, then `key=value` overrides, such as `data.name=table data.root=labels.csv data.image_size=32`.
+    """
+
+
 @_command("train_command", 3)
 def train(*arguments: Arguments, own_code: OwnCode = None) -> None:
     """Train and test one network for every seed of a config.
