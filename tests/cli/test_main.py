@@ -5,7 +5,7 @@ import sys
 import pytest
 
 COMMANDS = ["system", "experiment", "analyse", "report", "train", "evaluate", "predict", "explore", "prepare", "info"]
-COMMANDS += ["bench"]
+COMMANDS += ["bench", "data"]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

@@ -43,6 +43,15 @@ def write_documented(folder: Path, first_seed: int = 0, coarse_tree: bool = True
                 seed += 1
 
 
+def write_flat(folder: Path, first_seed: int = 0) -> None:
+    """The same images as nested, without coarse labels."""
+    write_nested(folder, first_seed)
+    for coarse in FAMILIES:
+        for fine in (folder / coarse).iterdir():
+            fine.rename(folder / fine.name)
+        (folder / coarse).rmdir()
+
+
 FINE_IDS = {"shark": "0", "trout": "1", "oak": "2", "rose": "9", "tulip": "10"}
 
 

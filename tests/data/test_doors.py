@@ -156,6 +156,7 @@ HIERARCHIES = st.sampled_from(
     [
         b"name: a\ncoarse_names: [x]\nfine_names: [oak, elm]\ncoarse_of_fine: [0, 0]\n",
         b"name: 1\ncoarse_names: [x]\n",
+        b"x: [oak, elm]\n",
         b"[]",
         b"&a [*a]",
         b"name: !!python/name:os.system\n",
@@ -265,3 +266,18 @@ def test_images_of_any_bytes(content, image_size):
         except BilateralError as error:
             assert str(error).strip() and "\n" not in str(error)
     assert time.monotonic() - started < 10
+
+
+GOOD_TABLE = "image,fine,coarse,split\n" + "".join(
+    f"{n}.png,{fine},tree,{split}\n" for n, fine in enumerate(("oak", "elm")) for split in ("train", "train", "test")
+)
+
+
+@many
+@given(content=damaged(GOOD_TABLE.encode()) | st.binary(max_size=60))
+def test_tables_of_any_bytes(content):
+    with TemporaryDirectory() as folder:
+        for number in range(2):
+            (Path(folder) / f"{number}.png").write_bytes(IMAGES[0])
+        (Path(folder) / "labels.csv").write_bytes(content)
+        open_door(name="table", root=Path(folder) / "labels.csv")

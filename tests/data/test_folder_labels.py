@@ -1,5 +1,6 @@
 """Where the coarse labels of folders of images come from: the tree, a hierarchy file, raw files, file names."""
 
+import contextlib
 import shutil
 
 import pytest
@@ -15,6 +16,7 @@ from data.image_trees import (
     rename_to_ids,
     state_hierarchy,
     write_documented,
+    write_flat,
     write_image,
     write_nested,
 )
@@ -141,3 +143,52 @@ def test_one_fine_name_under_two_coarse_ones(nested):
         write_image(nested / split / "trees" / "rose" / "1.png", 1)
     names = open_folders(root=nested).hierarchy.fine_names
     assert names == ("shark", "trout", "flowers/rose", "tulip", "oak", "trees/rose")
+
+
+SHORT = "fish: [shark, trout]\nflowers: [rose, tulip]\ntrees: [oak]\n"
+
+
+@pytest.mark.parametrize("place", ["hierarchy.yaml", "elsewhere/families.yaml"])
+def test_fine_folders_alone_with_a_hierarchy(tmp_path, place):
+    write_nested(tmp_path / "nested" / "train")
+    write_nested(tmp_path / "nested" / "test", first_seed=100)
+    expected = open_folders(root=tmp_path / "nested").fingerprint
+    root, file = tmp_path / "flat", tmp_path / "flat" / place
+    write_flat(root / "train")
+    write_flat(root / "test", first_seed=100)
+    with pytest.raises(DataError, match=r"nothing tells which coarse label .*`animal: \[cat, dog\]`"):
+        open_folders(root=root)
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(SHORT)
+    options = {"hierarchy": str(file)} if "/" in place else {}
+    with pytest.warns(UserWarning, match="elsewhere/") if options else contextlib.nullcontext():
+        assert open_folders(root=root, options=options).fingerprint == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("tulip", "lily", r"train/tulip: no label of the hierarchy has this name"),
+        ("tulip", "tulip, lily", r"class 'lily' has no image"),
+        ("tulip", "rose", r"hierarchy\.yaml: two fine labels are both named 'rose'"),
+    ],
+)
+def test_fine_folders_that_the_hierarchy_does_not_name_or_names_twice(tmp_path, old, new, message):
+    write_flat(tmp_path / "train")
+    write_flat(tmp_path / "test")
+    (tmp_path / "hierarchy.yaml").write_text(SHORT.replace(old, new))
+    with pytest.raises(DataError, match=message):
+        open_folders(root=tmp_path)
+
+
+def test_a_hierarchy_for_folders_that_give_both_labels(nested):
+    with pytest.raises(ConfigError, match=r"data\.options\.hierarchy: .*gives all labels itself"):
+        open_folders(root=nested, options={"hierarchy": "families.yaml"})
+    with pytest.raises(ConfigError, match=r"data\.options\.levels: unknown setting; load has: hierarchy"):
+        open_folders(root=nested, options={"levels": 3})
+
+
+def test_splits_of_nested_and_flat_layout(nested):
+    write_flat(nested / "val")
+    with pytest.raises(DataError, match="two layouts"):
+        open_folders(root=nested)

@@ -2,6 +2,7 @@ import pytest
 import yaml
 
 from bilateral.base.errors import DataError
+from bilateral.data.hierarchy import LabelHierarchy
 from bilateral.data.hierarchy_file import FILE_NAME, StatedHierarchy, read_hierarchy, write_hierarchy
 from data.strange import STRANGE, make_strange
 
@@ -24,6 +25,29 @@ def test_it_is_read(tmp_path):
     assert stated is not None and stated.hierarchy.fine_names == ("shark", "oak", "trout")
     assert stated.images == {"train": 30, "test": 6}
     assert read_hierarchy(tmp_path / "absent") is None
+
+
+def test_the_short_form(tmp_path):
+    stated = read(tmp_path, "fish: [shark, 7]\ntree:\n- oak\n2: [x]\n")
+    assert stated is not None and stated.hierarchy == LabelHierarchy(
+        ("shark", "7", "oak", "x"), ("fish", "tree", "2"), (0, 0, 1, 2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("fish: [shark]\nbird: [shark]", "two fine labels are both named 'shark'"),
+        ("fish: shark", r"hierarchy\.yaml: fish: Input should be a valid list"),
+        ("fish: []", "fish: List should have at least 1 item"),
+        ("fish: [1.5]", r"fish\.0: is text, but reads as a number; put it in quotes"),
+        ("fish: [null]", r"fish\.0: Input should be a valid string"),
+        ("fish: [a]\nfish: [b]", "the key 'fish' is given twice"),
+    ],
+)
+def test_a_wrong_short_form(tmp_path, text, message):
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, text)
 
 
 @pytest.mark.parametrize("names", [("007", "1e3", "no"), ("0x10", "1:30", "2024-01-01"), ("~", "true", "a\x1b[31m\n")])

@@ -1,9 +1,12 @@
-import importlib
+import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bilateral.base.errors import ConfigError, DataError
+from bilateral.base.registry import read_options
 from bilateral.data.config import DataConfig, ShapesConfig
 from bilateral.data.sources import REGISTRY, SOURCES, find_loader, load
 
@@ -11,7 +14,7 @@ from bilateral.data.sources import REGISTRY, SOURCES, find_loader, load
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_source_has_its_loader(name):
     module, _, function = SOURCES[name].loader.partition(":")
-    assert find_loader(DataConfig(name=name)) is getattr(importlib.import_module(module), function)
+    assert find_loader(DataConfig(name=name)) is getattr(import_module(module), function)
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -105,6 +108,31 @@ def test_a_setting_that_the_source_does_not_read(settings, field):
         ConfigError, match=rf"data\.{field}: the source '{settings['name']}' does not read it; it reads: "
     ):
         find_loader(DataConfig(**settings))
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+
+
+def test_the_pages_own_source_is_one(tmp_path, monkeypatch):
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "my_data.py").write_text(example)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert len(load(DataConfig(name="my_data:load", options={"per_class": 4})).train) == 12
+    with pytest.raises(ConfigError, match=r"data\.options\.colour: unknown setting; load has: per_class"):
+        load(DataConfig(name="my_data:load", options={"colour": 4}))
+
+
+def test_the_pages_examples_and_settings_are_those_that_are_read():
+    examples = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+    configs = [DataConfig.model_validate(each["data"]) for each in examples if "data" in each]
+    assert {config.name for config in configs} == SOURCES.keys() - {"navon"}
+    for config in configs:
+        read_options(find_loader(config), config.options, "data.options")
+    for name in ("table", "huggingface", "folders"):
+        for option in import_module(SOURCES[name].loader.partition(":")[0]).Options.model_fields:
+            assert re.search(
+                rf"^\| `data\.options\..*`{option}`|^\| .*`data\.options\.{option}`", PAGE, re.MULTILINE
+            ), option
 
 
 def test_settings_of_all_sources():

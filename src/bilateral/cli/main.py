@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from functools import wraps
 from importlib import import_module
-from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -11,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 from cyclopts import App, Parameter
 
 from .. import __version__
-from ..base.errors import ConfigError
+from ..base.extras import need
 from .arguments import RunOptions
 from .terminal import exit_with
 
@@ -44,10 +43,7 @@ def _command(module: str, sort_key: float) -> Callable[[Callable[..., None]], Ca
         @wraps(command)
         def call(*given: Any, **options: Any) -> None:
             for name in _EXTRAS.get(module, ()):
-                if find_spec(name) is None:
-                    raise ConfigError(
-                        f'{name} is not installed, which this command needs: pip install "bilateral[analysis]"'
-                    )
+                need(name, "analysis", "this command")
             bound = signature(command).bind(*given, **options)
             bound.apply_defaults()
             getattr(import_module(f".{module}", __package__), command.__name__)(*bound.args, **bound.kwargs)
@@ -190,6 +186,22 @@ def report(
     ----------
     runs
         As for `analyse`, which is done first where it was not done before.
+    """
+
+
+@_command("data_command", 2.8)
+def data(
+    *arguments: Arguments,
+    sheet: Annotated[Path | None, Parameter(help="Also draw examples of every class, to this PNG file.")] = None,
+) -> None:
+    """Show what is read of a data set: classes by coarse label, images in each split, what is left out and why.
+
+    Nothing is trained.
+
+    Parameters
+    ----------
+    arguments
+        A config file, then `key=value` overrides, such as `data.name=table data.root=labels.csv data.image_size=32`.
     """
 
 

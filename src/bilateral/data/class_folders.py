@@ -1,9 +1,10 @@
 """Image files sorted into folders of classes: what lies where. Nothing is decoded here.
 
-Two layouts of a split's folder are read:
+Three layouts of a split's folder are read:
 
     documented    fine/<fine label>/<file>, and the same images again as coarse/<coarse label>/<file>
     nested        <coarse label>/<fine label>/<file>
+    flat          <fine label>/<file>
 
 Hidden files are passed over, files without an image's suffix are noted; an image or a folder at any other place is an
 error, so that none is left out unnoticed. Only these fixed depths are read, so links that form a loop do no harm.
@@ -11,7 +12,7 @@ error, so that none is left out unnoticed. Only these fixed depths are read, so 
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ..base.errors import DataError
 from .image_files import IMAGE_SUFFIXES
@@ -20,7 +21,8 @@ LEVELS = {"fine", "coarse"}
 _OF_THE_SYSTEM = {"thumbs.db", "desktop.ini"}
 
 ClassKey = tuple[str, ...]
-"""Folder names of a class: (fine,) in the documented layout, (coarse, fine) in the nested one."""
+"""Folder names of a class: (coarse, fine) in the nested layout, (fine,) in the others."""
+Layout = Literal["documented", "nested", "flat"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,22 @@ class ClassFolders:
 
     place: Path
     """The split's folder: the one that holds fine/ in the documented layout."""
-    nested: bool
+    layout: Layout
     files: dict[ClassKey, list[Path]]
     no_images: list[Path] = field(default_factory=list)
     """What else lies there: files whose suffix is none of an image."""
     coarse_alone: list[Path] = field(default_factory=list)
     """Images in coarse/ of whose names there is none in fine/, where `coarse_folder_of_fine` has looked."""
+
+    @property
+    def nested(self) -> bool:
+        """Whether the folders give both labels."""
+        return self.layout == "nested"
+
+    @property
+    def top(self) -> Path:
+        """The folder that holds the class folders, or in the nested layout those of coarse labels."""
+        return self.place / "fine" if self.layout == "documented" else self.place
 
 
 class Entries(NamedTuple):
@@ -60,16 +72,16 @@ def scan(place: Path) -> ClassFolders:
                 f"{place}: beside fine/ and coarse/, which hold the images by label, lies {min(names - LEVELS)}/; move "
                 "it elsewhere, or rename fine/ and coarse/ if they are labels"
             )
-    tree = ClassFolders(place, not documented, {}, list_folder(place).others)
-    if documented:
-        if not any(folder.name == "fine" for folder in list_folder(place).folders):
-            raise DataError(f"{place}: there is no folder fine/, from which images and fine labels are read")
-        for fine in _class_folders(place / "fine", tree):
-            tree.files[fine.name,] = _images(fine, tree)
-    else:
-        for coarse in _class_folders(place, tree):
-            for fine in _class_folders(coarse, tree):
-                tree.files[coarse.name, fine.name] = _images(fine, tree)
+    layout: Layout = "documented" if documented else "flat" if _is_flat(place) else "nested"
+    tree = ClassFolders(place, layout, {}, list_folder(place).others)
+    if documented and not any(folder.name == "fine" for folder in list_folder(place).folders):
+        raise DataError(f"{place}: there is no folder fine/, from which images and fine labels are read")
+    for folder in _class_folders(tree.top, tree):
+        if tree.nested:
+            for fine in _class_folders(folder, tree):
+                tree.files[folder.name, fine.name] = _images(fine, tree)
+        else:
+            tree.files[folder.name,] = _images(folder, tree)
     return tree
 
 
@@ -78,7 +90,7 @@ def coarse_folder_of_fine(tree: ClassFolders) -> dict[str, str] | None:
 
     Raises DataError if the files of a fine folder do not all lie in exactly one coarse folder.
     """
-    if not any(folder.name == "coarse" for folder in list_folder(tree.place).folders):
+    if tree.layout == "flat" or not any(folder.name == "coarse" for folder in list_folder(tree.place).folders):
         return None
     holders: dict[str, set[str]] = {}
     known = {image.name for images in tree.files.values() for image in images}
@@ -141,12 +153,18 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
+def _is_flat(place: Path) -> bool:
+    entries = [list_folder(folder) for folder in list_folder(place).folders]
+    return any(each.images for each in entries) and not any(each.folders for each in entries)
+
+
 def _class_folders(parent: Path, tree: ClassFolders) -> list[Path]:
     folders, images, others = list_folder(parent)
     if images:
         raise DataError(
             f"{images[0]}: an image where folders of classes are expected; the layouts are "
-            "<split>/fine/<label>/<file> with <split>/coarse/<label>/<file>, and <split>/<coarse>/<fine>/<file>"
+            "<split>/<coarse>/<fine>/<file>, <split>/<fine>/<file> with a hierarchy.yaml, and "
+            "<split>/fine/<label>/<file> with <split>/coarse/<label>/<file>"
         )
     if not folders:
         raise DataError(f"{parent}: there is no folder of a class in it")

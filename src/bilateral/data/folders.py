@@ -9,35 +9,33 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-import torch
-
 from ..base.errors import ConfigError, DataError
+from ..base.section import Section, UserPath
 from .class_folders import LEVELS, ClassFolders, coarse_folder_of_fine, list_folder, scan
 from .config import DataConfig
 from .folder_labels import FolderLabels, check_coarse_folders, documented_labels, nested_labels
-from .hierarchy import LabelHierarchy
-from .hierarchy_file import FILE_NAME, StatedHierarchy, read_hierarchy
-from .image_files import read_images
-from .images import HierarchicalDataset, HierarchicalImages, channel_statistics
-from .splits import hold_out
+from .hierarchy_file import FILE_NAME, StatedHierarchy, read_hierarchy, read_hierarchy_file
+from .images import HierarchicalDataset
+from .labelled import Labelled, read_dataset
+from .splits import SPLIT_NAMES
 
-TEST_FRACTION = 0.2
-"""Share of the training images that become the test set where there is none."""
-
-_ROOT_NAMES = {
-    "train": {"train", "training"},
-    "validation": {"val", "valid", "validation", "dev"},
-    "test": {"test", "testing"},
-}
 _MOST_NAMED = 5
+
+
+class Options(Section):
+    """Beside the settings of `data` itself."""
+
+    hierarchy: UserPath | None = None
+    """The file that says which coarse label each fine one belongs to, where it is not hierarchy.yaml beside them."""
 
 
 def load(config: DataConfig) -> HierarchicalDataset:
     """Read the images, by label and then file name, as uint8 (N, 3, H, W).
 
     In the documented layout `train_dir` may also be the fine/ or coarse/ folder itself. Images come from fine/;
-    the hierarchy from `hierarchy.yaml` beside the splits' folders, else from `raw_data_dir` (CIFAR-100's raw
-    files), else from the coarse/ tree, which must agree with either. Folders all named by numbers are label ids.
+    the hierarchy from `options.hierarchy` or `hierarchy.yaml` beside the splits' folders, else from `raw_data_dir`
+    (CIFAR-100's raw files), else from the coarse/ tree, which must agree with either. Folders all named by numbers are
+    label ids.
 
     A validation folder (`val_dir`, or val/, valid/, validation/ or dev/ in `root`) gives the data set's validation
     images, unless it is the test folder. Without a test folder a fifth of each class becomes the test set, with a
@@ -49,20 +47,17 @@ def load(config: DataConfig) -> HierarchicalDataset:
     """
     folders = _split_folders(config)
     trees = {split: scan(folder) for split, folder in folders.items()}
-    known = _known_hierarchy(config, trees["train"])
+    known = _known_hierarchy(config, Options.model_validate(dict(config.options)), trees["train"])
     _check_counts(config, trees, known)
     labels = _label_folders(trees, known)
     _tell_unread(config, folders, trees)
-    splits = _read_splits(config, trees, labels)
-    if "test" not in splits:
-        splits["train"], splits["test"] = _hold_out_test(splits["train"], labels.hierarchy, trees["train"].place)
-
-    mean, std = channel_statistics(splits["train"].images)
-    if known is not None and known.name == "cifar100":
-        from .cifar100 import MEAN as mean
-        from .cifar100 import STD as std
-    name = known.name if known is not None else "folders"
-    return HierarchicalDataset(name=name, hierarchy=labels.hierarchy, mean=mean, std=std, **splits)
+    splits = {}
+    for split, tree in trees.items():
+        classes = sorted((labels.label(tree, key), paths) for key, paths in tree.files.items())
+        fine = [label for label, paths in classes for _ in paths]
+        splits[split] = Labelled([path for _, paths in classes for path in paths], fine)
+    name = known.name if known is not None and known.name else "folders"
+    return read_dataset(name, labels.hierarchy, splits, config, trees["train"].place)
 
 
 def _split_folders(config: DataConfig) -> dict[str, Path]:
@@ -73,7 +68,7 @@ def _split_folders(config: DataConfig) -> dict[str, Path]:
                 "data.root contradicts data.train_dir, val_dir and test_dir; give either root, which holds "
                 "the folders train/ and test/, or the others"
             )
-        given = {split: _folder_in(config.root, names) for split, names in _ROOT_NAMES.items()}
+        given = {split: _folder_in(config.root, names) for split, names in SPLIT_NAMES.items()}
         if not any(given.values()) and list_folder(config.root).folders:
             given["train"] = config.root
         if given["train"] is None:
@@ -104,25 +99,26 @@ def _split_place(folder: Path) -> Path:
     return folder.parent if folder.name in LEVELS else folder
 
 
-def _known_hierarchy(config: DataConfig, train: ClassFolders) -> StatedHierarchy | None:
+def _known_hierarchy(config: DataConfig, options: Options, train: ClassFolders) -> StatedHierarchy | None:
     if train.nested:
-        if config.raw_data_dir is not None:
-            raise ConfigError(
-                f"data.raw_data_dir: {train.place} has the layout <coarse>/<fine>/<file>, which gives all labels "
-                "itself; leave raw_data_dir out"
-            )
+        for key, given in (("raw_data_dir", config.raw_data_dir), ("options.hierarchy", options.hierarchy)):
+            if given is not None:
+                raise ConfigError(
+                    f"data.{key}: {train.place} has the layout <coarse>/<fine>/<file>, which gives all labels itself; "
+                    f"leave {key} out"
+                )
         return None
     root_is_one_split = config.root is not None and train.place == _split_place(config.root)
     beside = train.place if root_is_one_split else train.place.parent
-    known = read_hierarchy(beside)
+    known = read_hierarchy_file(options.hierarchy) if options.hierarchy else read_hierarchy(beside)
     if known is None and config.raw_data_dir is not None:
         from .cifar100 import read_raw
 
         return StatedHierarchy(name="cifar100", **vars(read_raw(config.raw_data_dir).hierarchy))
     if known is not None and known.name != "cifar100" and config.raw_data_dir is not None:
         raise ConfigError(
-            f"data.raw_data_dir is of CIFAR-100, but hierarchy.yaml in {beside} describes {known.name!r}; "
-            "leave one of them out"
+            f"data.raw_data_dir is of CIFAR-100, but {options.hierarchy or beside / FILE_NAME} describes "
+            f"{known.name or 'other labels'!r}; leave one of them out"
         )
     return known
 
@@ -175,47 +171,12 @@ def _listed(names: list[str]) -> str:
 def _label_folders(trees: dict[str, ClassFolders], known: StatedHierarchy | None) -> FolderLabels:
     train = trees["train"]
     for split, tree in trees.items():
-        if tree.nested != train.nested:
+        if tree.layout != train.layout:
             raise DataError(f"{train.place} and {tree.place} have two layouts; training and {split} images need one")
     if train.nested:
-        return nested_labels(train)
+        return nested_labels(train.files)
     coarse_of = {split: coarse_folder_of_fine(tree) for split, tree in trees.items()}
     labels = documented_labels(train, known.hierarchy if known else None, coarse_of["train"])
     for split, tree in trees.items():
         check_coarse_folders(tree, labels, coarse_of[split] or {})
     return labels
-
-
-def _read_splits(
-    config: DataConfig, trees: dict[str, ClassFolders], labels: FolderLabels
-) -> dict[str, HierarchicalImages]:
-    """Read all splits as one sequence of files, which gives one progress bar and one check of sizes."""
-    files: list[Path] = []
-    fine: dict[str, torch.Tensor] = {}
-    for split, tree in trees.items():
-        classes = sorted((labels.label(tree, key), paths) for key, paths in tree.files.items())
-        files += [path for _, paths in classes for path in paths]
-        fine[split] = torch.tensor([label for label, paths in classes for _ in paths])
-    images = read_images(files, config.image_size, config.num_workers)
-    parts = images.split([len(labels_of_split) for labels_of_split in fine.values()])
-    return {
-        split: HierarchicalImages(part, fine[split], labels.hierarchy.roll_up(fine[split]))
-        for split, part in zip(fine, parts)
-    }
-
-
-def _hold_out_test(
-    train: HierarchicalImages, hierarchy: LabelHierarchy, place: Path
-) -> tuple[HierarchicalImages, HierarchicalImages]:
-    counts = torch.bincount(train.fine, minlength=hierarchy.fine_count)
-    if (counts == 1).any():
-        single = hierarchy.fine_names[int((counts == 1).nonzero()[0])]
-        raise DataError(
-            f"{place}: class {single!r} has one image, too few for training and test; add images or a test folder"
-        )
-    warnings.warn(
-        f"there are no test images beside {place}: {TEST_FRACTION:.0%} of every class are held out of the "
-        "training images, always the same ones, and become the test set",
-        stacklevel=3,
-    )
-    return hold_out(train, hierarchy, TEST_FRACTION)

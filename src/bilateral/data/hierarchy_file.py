@@ -1,13 +1,17 @@
-"""`hierarchy.yaml`: the label hierarchy that stands beside folders of images named by label id."""
+"""`hierarchy.yaml`: which fine labels belong to which coarse one, for images that have fine labels alone.
 
+In the short form, `animal: [cat, dog]`, or in full, with a name and counts of images, as `StatedHierarchy` says.
+"""
+
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from ..base.errors import DataError
 from ..base.files import write_text
-from ..base.section import Section, Whole
+from ..base.section import Section, Text, Whole
 from ..base.text import shown
 from ..base.yaml_files import YamlError, read_yaml, to_yaml
 from .hierarchy import LabelHierarchy
@@ -30,12 +34,13 @@ def _in_order(value: Any) -> Any:
 _Name = Annotated[str, BeforeValidator(_name)]
 _Split = Annotated[str, Field(pattern="^(train|validation|test)$")]
 _Names = Annotated[tuple[_Name, ...], BeforeValidator(_in_order)]
+_SHORT = TypeAdapter(dict[Text, Annotated[list[Text], Field(min_length=1)]])
 
 
 class StatedHierarchy(Section):
     """A named data set's label hierarchy, as the file states it. A label's id is its position among the names."""
 
-    name: _Name
+    name: _Name = ""
     """Name of the data set."""
     coarse_names: _Names
     fine_names: _Names
@@ -51,16 +56,19 @@ class StatedHierarchy(Section):
 
 
 def read_hierarchy(folder: Path) -> StatedHierarchy | None:
-    """Read `hierarchy.yaml` in `folder`, or give None if there is none.
+    """Read `hierarchy.yaml` in `folder`, or give None if there is none. Raises DataError as `read_hierarchy_file`."""
+    path = folder / FILE_NAME
+    return read_hierarchy_file(path) if os.path.lexists(path) else None
+
+
+def read_hierarchy_file(path: Path) -> StatedHierarchy:
+    """Read a file of either form.
 
     Raises DataError, naming the place in it, if it cannot be read, is malformed, or contradicts itself.
     """
-    path = folder / FILE_NAME
     try:
-        stated = StatedHierarchy.model_validate(read_yaml(path))
+        stated = _read(read_yaml(path))
         stated.hierarchy  # noqa: B018, it checks
-    except (FileNotFoundError, NotADirectoryError):
-        return None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(shown(str(part)) for part in first["loc"]) or "the file"
@@ -72,6 +80,17 @@ def read_hierarchy(folder: Path) -> StatedHierarchy | None:
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     return stated
+
+
+def _read(values: Any) -> StatedHierarchy:
+    if not isinstance(values, dict) or not values or {"coarse_names", "fine_names", "coarse_of_fine"} & values.keys():
+        return StatedHierarchy.model_validate(values)
+    members = _SHORT.validate_python(values, strict=True)
+    return StatedHierarchy(
+        coarse_names=tuple(members),
+        fine_names=tuple(fine for each in members.values() for fine in each),
+        coarse_of_fine=tuple(coarse for coarse, each in enumerate(members.values()) for _ in each),
+    )
 
 
 def write_hierarchy(folder: Path, stated: StatedHierarchy) -> None:

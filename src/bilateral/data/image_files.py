@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,8 +31,18 @@ _LARGE = threading.Lock()
 _BAND = 2**22  # pixels
 
 
-def read_images(files: Sequence[Path], image_size: int | None = None, num_workers: int = 0) -> Tensor:
-    """Decode N >= 1 files into one uint8 tensor (N, 3, H, W), in their order.
+class Encoded(NamedTuple):
+    """The bytes of an image file that lie elsewhere, and what to call it."""
+
+    content: bytes
+    what: str
+
+    def __str__(self) -> str:
+        return self.what
+
+
+def read_images(files: Sequence[Path | Encoded], image_size: int | None = None, num_workers: int = 0) -> Tensor:
+    """Decode N >= 1 files into one uint8 tensor (N, 3, H, W), in their order; each is asked for when it is decoded.
 
     With `image_size` H = W = image_size (see `read_image`), without it all must have one size.
     `num_workers` threads decode; 0 stands for the calling thread alone.
@@ -46,10 +57,11 @@ def read_images(files: Sequence[Path], image_size: int | None = None, num_worker
     images = np.empty((len(files), 3, height, width), dtype=np.uint8)
 
     def read(index: int) -> None:
-        image = read_image(files[index], image_size)
+        file = files[index]
+        image = read_image(file, image_size)
         if image.shape != first.shape:
             raise DataError(
-                f"images must have one size: {files[0]} has {width}x{height} pixels, {files[index]} has "
+                f"images must have one size: {files[0]} has {width}x{height} pixels, {file} has "
                 f"{image.shape[1]}x{image.shape[0]}; data.image_size=N resizes all to NxN"
             )
         images[index] = image.transpose(2, 0, 1)
@@ -58,11 +70,13 @@ def read_images(files: Sequence[Path], image_size: int | None = None, num_worker
     return torch.from_numpy(images)
 
 
-def read_image(file: Path, image_size: int | None = None) -> np.ndarray:
+def read_image(file: Path | Encoded, image_size: int | None = None) -> np.ndarray:
     """Decode one file into uint8 (H, W, 3), as `decode_image` does.
 
     Raises DataError, naming the file, if it cannot be read or decoded.
     """
+    if isinstance(file, Encoded):
+        return decode_image(file.content, file.what, image_size)
     try:
         # Reading the whole file at once keeps threads from passing the interpreter's lock to and fro.
         content = read_bytes(file, MAX_BYTES)

@@ -23,7 +23,11 @@ SOURCES: dict[str, Source] = {
     "cifar100": Source("bilateral.data.cifar100:load", frozenset({"root", "download"})),
     "folders": Source(
         "bilateral.data.folders:load",
-        frozenset({"root", "train_dir", "val_dir", "test_dir", "raw_data_dir", "image_size", "num_workers"}),
+        frozenset({"root", "train_dir", "val_dir", "test_dir", "raw_data_dir", "image_size", "num_workers", "options"}),
+    ),
+    "table": Source("bilateral.data.table:load", frozenset({"root", "image_size", "num_workers", "options"})),
+    "huggingface": Source(
+        "bilateral.data.huggingface:load", frozenset({"root", "download", "image_size", "num_workers", "options"})
     ),
 }
 REGISTRY = Registry("source", {name: source.loader for name, source in SOURCES.items()}, "package.module:function")

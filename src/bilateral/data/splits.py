@@ -1,4 +1,4 @@
-"""A validation set held out of the training set."""
+"""The splits by their usual names, and a validation set held out of the training set."""
 
 import torch
 
@@ -6,6 +6,13 @@ from ..base.errors import DataError
 from ..base.memory import check_memory
 from .hierarchy import LabelHierarchy
 from .images import HierarchicalImages
+
+SPLIT_NAMES = {
+    "train": {"train", "training"},
+    "validation": {"val", "valid", "validation", "dev"},
+    "test": {"test", "testing"},
+}
+"""What people call a split, in small letters."""
 
 
 def hold_out(

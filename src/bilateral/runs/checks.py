@@ -11,10 +11,14 @@ from ..models.config import ModelConfig
 from ..models.network import Network
 from ..training import checkpoint
 from ..training.checkpoint import Description
+from ..training.device import choose_device
 from ..training.header import MOST_PIXELS
 from ..training.objective import named_metrics
 from ..training.tracker import find_tracker
 from .plan import Run, named_weights, prefix_of
+
+SMALL = 32
+"""Pixels a side of images that a CPU trains on with ease."""
 
 
 def check_network(run: Run, dataset: HierarchicalDataset) -> None:
@@ -55,6 +59,8 @@ def check_network(run: Run, dataset: HierarchicalDataset) -> None:
             f"{dataset.name}: its images have {width}x{height} pixels, and {MOST_PIXELS} a side are the most that a "
             "network is trained on; data.image_size=N makes them smaller"
         )
+    if config.train and choose_device(config.training.device).type == "cpu" and (hint := cost_of_size(height, width)):
+        warnings.warn(f"{hint}; data.image_size=N makes them smaller, where the source reads it", stacklevel=2)
     if config.training.crop_padding >= min(height, width):
         raise ConfigError(f"training.crop_padding: must be smaller than the images, which are {height}x{width}")
     with torch.device("meta"):
@@ -84,6 +90,21 @@ def _check_weights(model: ModelConfig, network: Network, dataset: HierarchicalDa
                 f"where model.{side}.level says {hemisphere.level}",
                 stacklevel=2,
             )
+
+
+def cost_of_size(height: int, width: int) -> str | None:
+    """Say in a clause what large images cost; None for small ones.
+
+    >>> cost_of_size(224, 224)
+    'images of 224x224 pixels: training and memory cost about 49 times as much as with 32x32'
+    """
+    times = height * width / SMALL**2
+    if times < 4:
+        return None
+    return (
+        f"images of {width}x{height} pixels: training and memory cost about {times:,.0f} times as much as with "
+        f"{SMALL}x{SMALL}"
+    )
 
 
 def check_labels(description: Description, dataset: HierarchicalDataset, what: str) -> None:
