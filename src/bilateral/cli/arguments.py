@@ -31,7 +31,8 @@ class RunOptions:
         path, overrides = config_and_overrides(arguments)
         if path is None:
             raise ConfigError(f"{command} needs a config file, such as configs/experiment/quick.yaml")
-        return path, overrides if self.workers is None else [*overrides, f"workers={self.workers}"]
+        overrides += [] if self.workers is None else [f"workers={self.workers}"]
+        return path, [*overrides, "data.download=false"] if self.plan else overrides  # a plan changes nothing
 
 
 def config_and_overrides(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:

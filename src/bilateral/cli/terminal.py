@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import tempfile
+import textwrap
 import time
 import traceback
 import warnings
@@ -31,6 +32,16 @@ INTERNAL = 3
 def echo(text: str = "") -> None:
     """Print text of any origin on standard output."""
     print(shown(text, lines=True), flush=True)
+
+
+def echo_filled(text: str) -> None:
+    """Print sentences in lines of 80 columns."""
+    echo(textwrap.fill(text, 80, break_long_words=False, break_on_hyphens=False))
+
+
+def suggest(*commands: str) -> None:
+    """Print what one may do next, as commands that can be pasted."""
+    echo("\n".join(["Next:", *(f"  bilateral {command}" for command in commands)]))
 
 
 def wide(columns: int) -> Console:
@@ -64,7 +75,8 @@ def _prepare_output() -> None:
             stream.reconfigure(errors=REPLACEMENTS)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Shown())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(handlers=[handler])
+    logging.getLogger("bilateral").setLevel(logging.INFO)  # libraries tell only what goes wrong
     warnings.showwarning = lambda message, *_, **__: print(
         f"warning: {shown(str(message), lines=True)}", file=sys.stderr
     )
