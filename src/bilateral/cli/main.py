@@ -242,7 +242,7 @@ def predict(
     Parameters
     ----------
     checkpoint
-        A checkpoint file, or a run's folder.
+        A checkpoint file, a run's folder, or its parent or that of a system where these have one run alone.
     images
         Image files of any size, and folders of them.
     """
@@ -280,7 +280,7 @@ def explore(
     Parameters
     ----------
     checkpoint
-        A checkpoint file, or a run's folder.
+        A checkpoint file, a run's folder, or its parent or that of a system where these have one run alone.
     """
 
 

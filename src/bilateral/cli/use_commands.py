@@ -13,6 +13,7 @@ from .. import __version__
 from ..base.errors import ConfigError, DataError
 from ..base.files import to_json
 from ..base.own_code import is_own
+from ..base.run_folders import named_run
 from ..base.yaml_files import to_yaml
 from ..data import sources
 from ..data.prepare import prepare_cifar100
@@ -40,12 +41,13 @@ PREDICTION_PIXELS = 2**23  # of a batch; fewer images of a large network's size 
 
 def export(folder: Path, path: Path, *, own_code: list[str] | None) -> None:
     """Do `bilateral export`."""
-    card = export_run(StoredRun.open(folder, own_code or []), path)
+    card = export_run(StoredRun.open(named_run(folder), own_code or []), path)
     echo(f"{path} ({path.stat().st_size / 1e6:.2f} MB) and {card}")
 
 
 def evaluate(path: Path, *arguments: str, features: Path | None, own_code: list[str] | None, json: bool) -> None:
     """Do `bilateral evaluate`."""
+    path = named_run(path)
     read = read_and_tell(path)
     lesions = read_config(None, [text for text in arguments if text.startswith(LESIONS)]).model.lesions
     overrides = [text for text in arguments if not text.startswith(LESIONS)]
@@ -83,6 +85,7 @@ def predict(path: Path, images: Sequence[Path], *, top: int, own_code: list[str]
     """Do `bilateral predict`."""
     if top < 1:
         raise ConfigError(f"--top: must be 1 or more, not {top}")
+    path = named_run(path)
     read = read_and_tell(path)
     network = checkpoint.build(read, path, own_code=own_code or [])
     answers: list[dict[str, Any]] = []
@@ -126,6 +129,7 @@ def info(what: Path | None, *overrides: str) -> None:
             config = resolve(Run(config, config.seeds[0])).config
         echo(dump_config(config).rstrip())
     else:
+        what = named_run(what)
         read = checkpoint.read(what)
         description = read.description
         echo(f"checkpoint: {checkpoint.find(what)}")
