@@ -1,7 +1,7 @@
 """The commands that do the published experiment, and its three rows that are the system."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -17,13 +17,14 @@ from ..experiments.seed_records import read_seeds
 from ..experiments.table_files import as_json
 from ..experiments.tables import Block, gains_block, render, short_block
 from ..experiments.twice import measure_gains, twice_as_long, write_gains
+from ..models.config import SIDES
 from ..runs import cluster
 from ..runs.config import Config, read_config
 from ..runs.scheduling import Executor
 from ..runs.train import load_data
 from ..runs.workers import local
 from ..training import distributed
-from .arguments import RunOptions, config_and_overrides
+from .arguments import RunOptions, config_and_overrides, of_seeds
 from .terminal import echo, echo_filled, suggest
 
 log = logging.getLogger(__name__)
@@ -33,21 +34,36 @@ QUICKSTART = Path(str(files("bilateral.cli") / "quickstart.yaml"))
 def system(*arguments: str, seeds: int | None, join: bool, json: bool) -> None:
     """Do `bilateral system` and print its table."""
     path, overrides = config_and_overrides(arguments)
-    if seeds is not None:
-        if seeds < 1:
-            raise ConfigError(f"--seeds: must be 1 or more, not {seeds}")
-        overrides = [*overrides, f"seeds={list(range(seeds))}"]
-    config = read_config(path or QUICKSTART, overrides)
+    config = read_config(path or QUICKSTART, [*overrides, *of_seeds(seeds)])
+    _tell_epochs(config, overrides)
     table = run.system(config, join=join, show=lambda table: print_system(table, config.name, json))
     if distributed.is_first() and not json:
         _suggest_after_system(table, config)
+
+
+def _tell_epochs(config: Config, overrides: Sequence[str]) -> None:
+    """Say which trainings an override of `training.epochs` does not shorten."""
+    typed = {text.partition("=")[0] for text in overrides}
+    sections = {f"pretraining.{side}": getattr(config.pretraining, side) for side in SIDES}
+    if config.experiment:
+        sections |= {"experiment.end_to_end": config.experiment.end_to_end}
+    kept = [
+        f"{name}.epochs={section.epochs}"
+        for name, section in sections.items()
+        if section.epochs != config.training.epochs and f"{name}.epochs" not in typed
+    ]
+    if "training.epochs" in typed and kept:
+        log.info("training.epochs is of the joined network; these stay unless you give them too: %s", ", ".join(kept))
 
 
 def _suggest_after_system(table: Table, config: Config) -> None:
     row = table.rows[-1]
     if row.name == "specialised" and row.seeds:
         (folder,) = next(iter(row.seeds.values())).folders
-        suggest(f"explore {quote(folder)}", f"report {quote(str(config.save_dir / f'{config.name}-system'))}")
+        suggest(
+            f"bilateral explore {quote(folder)}",
+            f"bilateral report {quote(str(config.save_dir / f'{config.name}-system'))}",
+        )
 
 
 def print_system(table: Table, name: str, as_json_text: bool = False) -> None:
@@ -62,7 +78,9 @@ def print_system(table: Table, name: str, as_json_text: bool = False) -> None:
 
 def experiment(*arguments: str, options: RunOptions, seeds_from: Path | None, twice: bool, json: bool) -> None:
     """Do `bilateral experiment`."""
-    config = read_config(*options.config_and_overrides(arguments, "experiment"))
+    path, overrides = options.config_and_overrides(arguments, "experiment")
+    config = read_config(path, overrides)
+    _tell_epochs(config, overrides)
     elsewhere = elsewhere_of(options)
     if options.plan:
         given = read_seeds(seeds_from) if seeds_from is not None else []
@@ -82,7 +100,7 @@ def experiment(*arguments: str, options: RunOptions, seeds_from: Path | None, tw
         if distributed.is_first() and not json:
             folder = config.save_dir / f"{config.name}-experiment"
             echo(f"All tables: {folder / 'table.txt'} (.md, .tex, .json), *.csv")
-            suggest(f"report {quote(str(folder))}")
+            suggest(f"bilateral report {quote(str(folder))}")
 
 
 def elsewhere_of(options: RunOptions) -> Executor | None:

@@ -13,10 +13,10 @@ import textwrap
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NoReturn
 
-from cyclopts import CycloptsError
+from cyclopts import CycloptsError, UnknownOptionError
 from rich.console import Console
 
 from .. import __version__
@@ -39,9 +39,18 @@ def echo_filled(text: str) -> None:
     echo(textwrap.fill(text, 80, break_long_words=False, break_on_hyphens=False))
 
 
+def echo_metrics(metrics: Mapping[str, float], indent: str = "") -> None:
+    """Print losses, and accuracies in %; not the sum of two accuracies, which the original keeps in `test_acc`."""
+    for name, value in metrics.items():
+        if "_acc" not in name:
+            echo(f"{indent}{name:20} {value:.4f}")
+        elif f"{name}_fine" not in metrics:
+            echo(f"{indent}{name:20} {100 * value:.2f} %")
+
+
 def suggest(*commands: str) -> None:
     """Print what one may do next, as commands that can be pasted."""
-    echo("\n".join(["Next:", *(f"  bilateral {command}" for command in commands)]))
+    echo("\n".join(["Next:", *(f"  {command}" for command in commands)]))
 
 
 def wide(columns: int) -> Console:
@@ -90,7 +99,9 @@ class _Shown(logging.Formatter):
 def _run(command: Callable[[], object]) -> int:
     try:
         command()
-    except CycloptsError:
+    except CycloptsError as error:
+        if isinstance(error, UnknownOptionError):
+            print("A setting has no dashes: key=value, such as training.epochs=3.", file=sys.stderr)
         return 2
     except BilateralError as error:
         return _tell(error, str(error), error.exit_code)

@@ -3,7 +3,6 @@
 import logging
 import platform
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from ..training.checkpoint import Checkpoint
 from ..training.device import choose_device, describe_machine, resolve_precision
 from ..training.evaluation import evaluate as run_over
 from ..training.run_record import CHECKPOINTS, read_record
-from .terminal import echo
+from .terminal import echo, echo_metrics
 
 log = logging.getLogger(__name__)
 LESIONS = ("model.lesions.", "model.lesions=")
@@ -77,14 +76,15 @@ def evaluate(path: Path, *arguments: str, features: Path | None, own_code: list[
     if json:
         echo(to_json({"checkpoint": str(path), "data": dataset.name, "images": len(dataset.test), **metrics}))
     else:
-        for name, value in metrics.items():
-            echo(f"{name:20} {value:.4f}")
+        echo_metrics(metrics)
 
 
-def predict(path: Path, images: Sequence[Path], *, top: int, own_code: list[str] | None, json: bool) -> None:
+def predict(path: Path, *images: Path, top: int, own_code: list[str] | None, json: bool) -> None:
     """Do `bilateral predict`."""
     if top < 1:
         raise ConfigError(f"--top: must be 1 or more, not {top}")
+    if not images:
+        raise ConfigError("give the images, or folders of them")
     path = named_run(path)
     read = read_and_tell(path)
     network = checkpoint.build(read, path, own_code=own_code or [])
