@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -64,6 +65,20 @@ def test_train_evaluate_predict_info(bilateral, trained, tmp_path):
     assert broken.returncode == 2 and "run.yaml" in broken.stderr
 
 
+def test_a_training_prints_percent_and_what_comes_next_and_json_shares(bilateral, tmp_path):
+    arguments = ["train", *TINY_DATA, *NETWORK, "name=mine", "--seeds", "1"]
+    done, found = bilateral(*arguments), bilateral(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    (run,) = json.loads(found.stdout)
+    assert f"test_acc_fine        {100 * run['test_acc_fine']:.2f} %" in done.stdout and "test_acc " not in done.stdout
+    assert f"tensorboard --logdir {Path(run['folder']).parent}\n" in done.stdout
+    for order in (["--json", "a.png", "b.png"], ["a.png", "b.png", "--json"]):
+        for name in ("a.png", "b.png"):
+            Image.new("RGB", (40, 40), "red").save(tmp_path / name)
+        told = bilateral("predict", str(Path(run["folder"]).parent), *order)
+        assert [answer["image"] for answer in json.loads(told.stdout)] == ["a.png", "b.png"]
+
+
 def test_system_with_two_seeds_prints_the_table(bilateral, tmp_path):
     arguments = ["system", *TINY_DATA, *NETWORK, "--seeds", "2"]
     result = bilateral(*arguments)
@@ -77,6 +92,13 @@ def test_system_with_two_seeds_prints_the_table(bilateral, tmp_path):
     for group in ("unilateral-resnet9-fine", "unilateral-resnet9-coarse", "bilateral-resnet9-resnet9-both"):
         assert "n: 2" in (tmp_path / "runs" / f"quickstart-{group}" / "result_all.yaml").read_text()
     assert "verdict" not in result.stdout and "verdict" not in (folder / "table.md").read_text()
+    next_one = re.search(
+        r"Next:\n  bilateral explore (runs/\S+)\n  bilateral report runs/quickstart-system\n", result.stdout
+    )
+    assert next_one and (tmp_path / next_one[1] / "run.yaml").is_file()
+    group = Path("runs/quickstart-bilateral-resnet9-resnet9-both")
+    several = bilateral("predict", str(group), "a.png")
+    assert several.returncode == 2 and several.stderr.count(f"{group}/") == 2
     again = bilateral(*arguments, "--json")
     assert json.loads(again.stdout)["rows"] == table["rows"]
     assert "finished before, reused" in again.stderr

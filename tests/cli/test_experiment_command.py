@@ -65,6 +65,8 @@ def test_the_table_has_all_rows_and_their_costs(whole):
     printed = (whole / "stdout").read_text()
     for row in rows.values():
         assert row["title"] in printed
+    assert max(map(len, printed.splitlines())) <= 80
+    assert printed.endswith("Next:\n  bilateral report runs/quick-experiment\n")
     assert "No verdict from 2 seeds: it takes at least 3." in printed
     assert rows["unilateral_long"]["training_pflops"] == pytest.approx(rows["specialised"]["training_pflops"], rel=0.1)
 
@@ -121,6 +123,14 @@ def test_the_plan_says_what_is_reused_and_what_is_not(whole):
     assert len(missing) == 14 and all(run["state"] == "to do" and run["left_s"] > 0 for run in missing)
     assert plan["left_s"] == pytest.approx(sum(run["left_s"] for run in missing))
     assert not list(whole.rglob("*seed2*"))
+    assert max(map(len, experiment(whole, "--plan", "seeds=[0, 1, 2]").stdout.splitlines())) <= 80
+
+
+def test_a_plan_downloads_nothing(bilateral, tmp_path):
+    small = QUICK.with_name("cifar100_small.yaml")
+    done = bilateral("experiment", str(small), "data.download=true", "data.root=here", "--plan")
+    assert done.returncode == 2 and "--plan reads the data, and downloads nothing" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ def test_help_explains(bilateral, command):
     if not command:
         for name in COMMANDS:
             assert name in result.stdout
+    assert "docs/config.md" in result.stdout and "bilateral info CONFIG" in result.stdout
     assert not re.search(r"Parameters\s+-----", result.stdout)
 
 
@@ -29,6 +30,14 @@ def test_help_and_import_bring_no_torch():
         (["trian"], "trian"),
         (["train", "nothing.yaml"], "cannot read the config nothing.yaml"),
         (["train", "training.epoch=3"], "did you mean training.epochs?"),
+        (
+            ["system", "training.epoch=3"],
+            "the command line: training.epoch: unknown key; did you mean training.epochs?",
+        ),
+        (["system", "training.epochs", "3"], "a setting is written as one word, training.epochs=3"),
+        (["system", "--epochs", "3"], "A setting has no dashes: key=value"),
+        (["train", "seeds=7"], "must be a list, not 7, such as seeds=[7]"),
+        (["train", "model.left.sparsity.k=0.1"], "model.left.sparsity.per_k: is missing; give it too"),
         (["train", "data.name=imagenet"], "allowed: shapes, navon, cifar100, "),
         (["train", "data.root=x"], "data.root: the source 'shapes' does not read it"),
         (["train", "data.name=cifar100", "data.root=nowhere"], "nowhere"),

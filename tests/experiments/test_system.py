@@ -8,7 +8,7 @@ from bilateral.base.errors import CheckpointError, ConfigError
 from bilateral.experiments.experiment import Experiment, system_config
 from bilateral.experiments.rows import plan_rows
 from bilateral.experiments.table_files import as_json
-from bilateral.runs.config import check_config
+from bilateral.runs.config import check_config, read_config
 from bilateral.runs.runner import Runner
 from bilateral.runs.stored import StoredRun
 from bilateral.runs.workers import local
@@ -93,11 +93,18 @@ def test_given_hemispheres_are_tested_and_not_trained(tiny, tmp_path, trained):
 @pytest.mark.filterwarnings("ignore:model")
 def test_given_hemispheres_have_a_row_only_if_they_are_what_they_stand_for(tiny, tmp_path, trained):
     swapped = given({"left": trained["right"], "right": trained["left"]})
-    with (
-        pytest.warns(UserWarning, match="no network of one hemisphere under a fine head"),
-        pytest.warns(UserWarning, match="no network of one hemisphere under a coarse head"),
-    ):
-        assert list(table([config(tmp_path, swapped)], tiny).titles) == ["specialised"]
+    with pytest.raises(ConfigError, match=r"model\.left\.checkpoint: .* on coarse labels, .* swap the two"):
+        table([config(tmp_path, swapped)], tiny)
+    both = Runner(tiny).run(system_runs(config(tmp_path), 0)["specialised"]).folder
+    with pytest.warns(UserWarning, match="no network of one hemisphere under a fine head"):
+        assert list(table([config(tmp_path, SMALL | given({"left": both}))], tiny).titles) == ["right", "specialised"]
+
+
+def test_a_given_hemisphere_has_the_width_of_its_checkpoint_unless_the_config_has_another(trained):
+    model = {side: {"checkpoint": str(folder.parent)} for side, folder in trained.items()}
+    read = read_config({"model": model | {"right": {**model["right"], "width": 0.5}}}).model
+    assert read.left and read.right and (read.left.width, read.right.width) == (0.0625, 0.5)
+    assert read.left.checkpoint == trained["left"]
 
 
 @pytest.mark.filterwarnings("ignore:model")

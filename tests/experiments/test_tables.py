@@ -5,7 +5,7 @@ import pytest
 from bilateral.base.statistics import CrossedDifference
 from bilateral.experiments.contrasts import Contrast
 from bilateral.experiments.results import Gain, RowResult, SeedResult, Table
-from bilateral.experiments.tables import blocks, render, row_summary, timing
+from bilateral.experiments.tables import blocks, render, row_summary, short_block
 
 COSTS = {"parameters": 1_234_567, "trainable_parameters": 4_321, "multiply_adds": 987_654.0, "training_pflops": 1.23456}
 LEFT = {
@@ -193,13 +193,14 @@ def test_a_row_s_summary_leaves_out_seeds_without_the_measure():
     assert row_summary(ROWS[0], "coarse_pct") is None and row_summary(ROWS[3], "fine_pct") is None
 
 
-def test_training_time_is_the_mean_over_seeds():
-    assert timing(ROWS).cells == [
-        ["left alone", "3", "20"],
-        ["one, wide", "2", "20"],
-        ["right alone", "1", "20"],
-        ["untrained", "0", "–"],
-    ]
+def test_a_command_prints_accuracies_in_80_columns():
+    row_of_long_title = row("mine", "a row of my own whose title is longer than that of any published row", {0: BOTH})
+    text = render(short_block(Table([*ROWS, row_of_long_title], CONTRASTS, [], []), "quick"), "txt")
+    assert max(map(len, text.splitlines())) <= 80
+    assert "62.0±2.0" in text and "joint" in text and "roll-up" not in text
+    assert "a row of my own whose title is\nlonger than that of any published" in re.sub(" {2,}.*", "", text)
+    asked_nothing = render(short_block(Table(ROWS, [], [], [], asks=False), "mine"), "txt")
+    assert "62.00±2.00" in asked_nothing and "roll-up" in asked_nothing and "joint" not in asked_nothing
 
 
 def test_times_are_in_no_table_that_is_the_same_on_every_machine():
@@ -208,4 +209,3 @@ def test_times_are_in_no_table_that_is_the_same_on_every_machine():
         for each in ROWS
     ]
     assert blocks(Table(slower, CONTRASTS, [], [], GAINS)) == blocks(TABLE)
-    assert timing(slower).cells != timing(ROWS).cells

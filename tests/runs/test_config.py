@@ -157,3 +157,12 @@ def test_a_hemisphere_trained_by_another_optimizer_reads_back():
         config = check_config({"training": {"muon_lr": 0.03}, "pretraining": {"left": left}}, "test")
         assert config.pretraining.left.muon_lr is None and config.pretraining.right.muon_lr == 0.03
         assert check_config(yaml.safe_load(dump_config(config)), "again") == config
+
+
+def test_what_was_typed_is_told_of_the_command_line_and_the_rest_of_its_file(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("nam: x")
+    with pytest.raises(ConfigError) as told:
+        read_config(path, ["training.epoch=3"])
+    assert "\nthe command line: training.epoch: unknown key" in f"\n{told.value}"
+    assert f"\n{path} and the command line: nam: unknown key" in f"\n{told.value}"

@@ -53,6 +53,27 @@ def test_without_keep_going_the_first_failure_is_raised(tiny, tmp_path):
         run_plan(runner, with_parents(runner, runs), local(runner, runs, 1))
 
 
+def test_the_time_left_is_told_by_the_work_that_is_done(tiny, tmp_path, caplog, monkeypatch):
+    caplog.set_level("INFO")
+    runner, runs = Runner(tiny), list(system_runs(config(tmp_path), 0).values())
+    plan = with_parents(runner, runs)
+    clock = iter(range(0, 6000, 600))
+    monkeypatch.setattr("bilateral.runs.scheduling.time.monotonic", lambda: next(clock))
+
+    @contextmanager
+    def done(missing):
+        def submit(run):
+            future = Future()
+            future.set_result(RunResult(run, tmp_path, None, {}))
+            return future
+
+        yield submit
+
+    run_plan(runner, plan, Executor(done, 1), work=dict(zip(plan, (1, 1, 2))))
+    told = [message for message in caplog.messages if "runs done" in message]
+    assert [message.partition("; ")[2] for message in told] == ["about 30 min left", "about 20 min left", ""]
+
+
 def test_parents_come_first_and_once_and_finished_runs_are_not_begun(tiny, tmp_path):
     runner, runs = Runner(tiny), list(system_runs(config(tmp_path), 0).values())
     plan = with_parents(runner, [runs[2], *runs])

@@ -6,7 +6,8 @@ import torch
 import yaml
 
 from bilateral.base.errors import CheckpointError, ConfigError, OutputError
-from bilateral.runs.stored import StoredRun, beside, read_stored_config
+from bilateral.base.run_folders import beside
+from bilateral.runs.stored import StoredRun, read_stored_config
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ What an experiment or a system wrote of itself lies in files that anybody may ha
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from .. import networks
 from ..base.errors import ConfigError, OutputError
 from ..base.files import read_json
+from ..base.run_folders import Provenance, Seed, beside, runs_in
 from ..experiments.contrasts import Contrast
 from ..experiments.measures import MEASURES
 from ..experiments.networks import settings_of
@@ -24,11 +25,10 @@ from ..runs.config import Config, check_config
 from ..runs.exported import runs_of
 from ..runs.overrides import override
 from ..runs.predictions import LEVELS
-from ..runs.stored import StoredRun, beside, read_stored_config, trusted
+from ..runs.stored import StoredRun, read_stored_config, trusted
 from .study import Study, StudyRow, hemispheres_of, is_of_two_sides
 
 Kept = TypeVar("Kept", bound="_Part")
-Seed = Annotated[str, Field(pattern=r"^(?:0|[1-9][0-9]{0,17})$")]
 Measure = Annotated[str, Field(pattern=rf"^(?:{'|'.join(MEASURES)})$")]
 
 
@@ -36,13 +36,6 @@ class _Part(BaseModel):
     """A part of a file, in which more may stand than is checked."""
 
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
-
-
-class Provenance(_Part):
-    """Of an experiment's provenance.json: its config, and by row and seed the folders of its runs."""
-
-    config: dict[str, Any]
-    runs: dict[str, dict[Seed, Annotated[list[str], Field(min_length=1)]]]
 
 
 class _Row(_Part):
@@ -128,12 +121,12 @@ def _is_experiment(path: Path) -> bool:
     if not source.is_file():
         return False
     asks = bool(_read(path / "table.json", Table).answer)
-    return asks or not set(_read(source, Provenance).runs) <= set(SYSTEM)
+    return asks or not set(Provenance.read(path).runs) <= set(SYSTEM)
 
 
 def _open_experiment(path: Path, overrides: Sequence[str], subject: str | None, own_code: Collection[str]) -> Study:
     source = path / "provenance.json"
-    provenance, table = _read(source, Provenance), _read(path / "table.json", Table)
+    provenance, table = Provenance.read(path), _read(path / "table.json", Table)
     titles = {row.name: row.title for row in table.rows}
     try:
         config = check_config(override(provenance.config, overrides, Config), str(source))
@@ -227,16 +220,12 @@ def _bilateral_folders(path: Path) -> list[Path]:
     """The folders of bilateral runs that a path stands for: itself, those in it, or those of a system."""
     if (path / "run.yaml").is_file():
         return [path]
-    if (path / "provenance.json").is_file():
-        source = path / "provenance.json"
-        groups = _read(source, Provenance).runs.get("specialised", {}).values()
-        found = [beside(path.parent, folder, source) for group in groups for folder in group]
-    elif (path / "table.json").is_file():
-        source = path / "table.json"
+    source = path / "table.json"
+    if source.is_file() and not (path / "provenance.json").is_file():  # of an older version
         runs = _read(source, SystemTable).runs
         found = [beside(path.parent, run.folder, source) for run in runs if run.row == "bilateral"]
     else:
-        found = sorted(record.parent for record in path.glob("*/run.yaml"))
+        found = runs_in(path)
     if not found:
         raise OutputError(
             f"{path} holds no finished runs; give the folder of an experiment ({{name}}-experiment), "

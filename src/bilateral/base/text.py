@@ -35,6 +35,18 @@ def shown_all(values: Any) -> Any:
     return shown(values) if isinstance(values, str) else values
 
 
+def duration(seconds: float) -> str:
+    """Give a length of time as people say it.
+
+    >>> duration(600)
+    '10 min'
+    """
+    minutes = seconds / 60
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+
+
 def register_replacements() -> None:
     """Make known the error handler for output whose encoding lacks a character: a simpler one, or its escape."""
     codecs.register_error(REPLACEMENTS, _replace)

@@ -13,6 +13,7 @@ from ..analysis.running import analyse as run_analyses
 from ..analysis.study import Study
 from ..base.errors import ConfigError, OutputError
 from ..base.files import check_place, to_json, write_text, writing
+from ..base.own_code import refuse_strange
 from .terminal import echo
 
 log = logging.getLogger(__name__)
@@ -43,18 +44,23 @@ def report(*runs: str, output: Path, images: bool, row: str | None, own_code: li
         raise ConfigError(f"--output: {output} is a folder; give a file, such as {output / 'report.html'}")
     check_place(output)
     names = [name for name in ANALYSES if images or name != "gallery"]
-    study, folder, results = _look_into(runs, row, names, own_code or [], None)
+    study, folder, results = _look_into(runs, row, names, own_code or [], None, is_whole=True)
     write_text(output, render(contents(study, results, folder, images)))
     echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
     check_none_failed(results, folder)
 
 
 def _look_into(
-    arguments: tuple[str, ...], row: str | None, names: Sequence[str], own_code: list[str], output: Path | None
+    arguments: tuple[str, ...],
+    row: str | None,
+    names: Sequence[str],
+    own_code: list[str],
+    output: Path | None,
+    is_whole: bool = False,
 ) -> tuple[Study, Path, list[AnalysisResult]]:
     """Do the analyses of these names, then the user's own; give also the study, and where their files are.
 
-    Raises OutputError for a place that cannot be written.
+    is_whole: own code that any run names must be given. Raises OutputError for a place that cannot be written.
     """
     own = own_analyses(own_code)
     chosen = [name for name in names if name not in {analysis.name for analysis in own}]
@@ -70,6 +76,8 @@ def _look_into(
         if not path.is_dir() and networks.find(path) is None:
             raise ConfigError(f"{path} is no folder; give that of an experiment, a system or a bilateral run")
     study = open_study(paths, overrides, row, own_code)
+    for run in [run for row in study.rows.values() for group in row.runs.values() for run in group if is_whole]:
+        refuse_strange(run.config.named_code, own_code, str(run.folder), ConfigError)
     folder = output or study.folder / "analysis"
     if output is None and folder.is_symlink():
         raise OutputError(f"{folder} is a link that leads elsewhere; remove it, or make it a folder")

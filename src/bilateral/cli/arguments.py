@@ -31,11 +31,25 @@ class RunOptions:
         path, overrides = config_and_overrides(arguments)
         if path is None:
             raise ConfigError(f"{command} needs a config file, such as configs/experiment/quick.yaml")
-        return path, overrides if self.workers is None else [*overrides, f"workers={self.workers}"]
+        overrides += [] if self.workers is None else [f"workers={self.workers}"]
+        return path, [*overrides, "data.download=false"] if self.plan else overrides  # a plan changes nothing
+
+
+def of_seeds(count: int | None) -> list[str]:
+    """The override that `--seeds COUNT` stands for. Raises ConfigError."""
+    if count is not None and count < 1:
+        raise ConfigError(f"--seeds: must be 1 or more, not {count}")
+    return [] if count is None else [f"seeds={list(range(count))}"]
 
 
 def config_and_overrides(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
     """Tell a config file, if the first argument is one (`lr=0.1/config.yaml` is if it is there), from the overrides."""
+    if arguments and not {"=", "/"} & {*arguments[0]} and not arguments[0].endswith((".yaml", ".yml")):
+        value = arguments[1] if len(arguments) > 1 else "VALUE"
+        if not Path(arguments[0]).exists():
+            raise ConfigError(
+                f"there is no config file {arguments[0]}; a setting is written as one word, {arguments[0]}={value}"
+            )
     if arguments and ("=" not in arguments[0] or Path(arguments[0]).exists()):
         return Path(arguments[0]), list(arguments[1:])
     return None, list(arguments)

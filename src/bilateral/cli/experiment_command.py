@@ -1,46 +1,69 @@
 """The commands that do the published experiment, and its three rows that are the system."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
+from shlex import quote
 
-from rich.table import Table as RichTable
-
-from ..base.errors import ConfigError
+from ..base.errors import ConfigError, DataError
 from ..base.files import to_json
+from ..base.text import duration
 from ..experiments import run
 from ..experiments.experiment import Experiment
 from ..experiments.results import Table
 from ..experiments.seed_records import read_seeds
 from ..experiments.table_files import as_json
-from ..experiments.tables import blocks, gains_block, render, system_block, timing
+from ..experiments.tables import Block, gains_block, render, short_block
 from ..experiments.twice import measure_gains, twice_as_long, write_gains
+from ..models.config import SIDES
 from ..runs import cluster
-from ..runs.config import read_config
+from ..runs.config import Config, read_config
 from ..runs.scheduling import Executor
 from ..runs.train import load_data
 from ..runs.workers import local
 from ..training import distributed
-from .arguments import RunOptions, config_and_overrides
-from .terminal import echo, wide
+from .arguments import RunOptions, config_and_overrides, of_seeds
+from .terminal import echo, echo_filled, suggest
 
 log = logging.getLogger(__name__)
 QUICKSTART = Path(str(files("bilateral.cli") / "quickstart.yaml"))
-PRINTED = 2
-"""How many of the tables are printed, the first ones; all are in the files."""
 
 
 def system(*arguments: str, seeds: int | None, join: bool, json: bool) -> None:
     """Do `bilateral system` and print its table."""
     path, overrides = config_and_overrides(arguments)
-    if seeds is not None:
-        if seeds < 1:
-            raise ConfigError(f"--seeds: must be 1 or more, not {seeds}")
-        overrides = [*overrides, f"seeds={list(range(seeds))}"]
-    config = read_config(path or QUICKSTART, overrides)
-    run.system(config, join=join, show=lambda table: print_system(table, config.name, json))
+    config = read_config(path or QUICKSTART, [*overrides, *of_seeds(seeds)])
+    _tell_epochs(config, overrides)
+    table = run.system(config, join=join, show=lambda table: print_system(table, config.name, json))
+    if distributed.is_first() and not json:
+        _suggest_after_system(table, config)
+
+
+def _tell_epochs(config: Config, overrides: Sequence[str]) -> None:
+    """Say which trainings an override of `training.epochs` does not shorten."""
+    typed = {text.partition("=")[0] for text in overrides}
+    sections = {f"pretraining.{side}": getattr(config.pretraining, side) for side in SIDES}
+    if config.experiment:
+        sections |= {"experiment.end_to_end": config.experiment.end_to_end}
+    kept = [
+        f"{name}.epochs={section.epochs}"
+        for name, section in sections.items()
+        if section.epochs != config.training.epochs and f"{name}.epochs" not in typed
+    ]
+    if "training.epochs" in typed and kept:
+        log.info("training.epochs is of the joined network; these stay unless you give them too: %s", ", ".join(kept))
+
+
+def _suggest_after_system(table: Table, config: Config) -> None:
+    row = table.rows[-1]
+    if row.name == "specialised" and row.seeds:
+        (folder,) = next(iter(row.seeds.values())).folders
+        suggest(
+            f"bilateral explore {quote(folder)}",
+            f"bilateral report {quote(str(config.save_dir / f'{config.name}-system'))}",
+        )
 
 
 def print_system(table: Table, name: str, as_json_text: bool = False) -> None:
@@ -50,18 +73,14 @@ def print_system(table: Table, name: str, as_json_text: bool = False) -> None:
     elif as_json_text:
         echo(to_json(as_json(table), indent=1))
     else:
-        block = system_block(table, name)
-        shown = RichTable(title=block.title, title_justify="left")
-        for number, heading in enumerate(block.headings):
-            shown.add_column(heading, justify="right" if number else "left", no_wrap=number > 0)
-        for cells in block.cells:
-            shown.add_row(*cells)
-        wide(100).print(shown)
+        echo(render(short_block(table, name), "txt"))
 
 
 def experiment(*arguments: str, options: RunOptions, seeds_from: Path | None, twice: bool, json: bool) -> None:
     """Do `bilateral experiment`."""
-    config = read_config(*options.config_and_overrides(arguments, "experiment"))
+    path, overrides = options.config_and_overrides(arguments, "experiment")
+    config = read_config(path, overrides)
+    _tell_epochs(config, overrides)
     elsewhere = elsewhere_of(options)
     if options.plan:
         given = read_seeds(seeds_from) if seeds_from is not None else []
@@ -77,7 +96,11 @@ def experiment(*arguments: str, options: RunOptions, seeds_from: Path | None, tw
                 said = to_json([asdict(each) for each in gains], indent=1)
                 echo(said if json else render(gains_block(gains), "txt"))
     else:
-        run.experiment(config, (), elsewhere, seeds_from, lambda table: _print_table(table, json))
+        run.experiment(config, (), elsewhere, seeds_from, lambda table: _print_table(table, config.name, json))
+        if distributed.is_first() and not json:
+            folder = config.save_dir / f"{config.name}-experiment"
+            echo(f"All tables: {folder / 'table.txt'} (.md, .tex, .json), *.csv")
+            suggest(f"bilateral report {quote(str(folder))}")
 
 
 def elsewhere_of(options: RunOptions) -> Executor | None:
@@ -103,51 +126,37 @@ def elsewhere_of(options: RunOptions) -> Executor | None:
 def print_plan(plan: Callable[[], Experiment], as_json_text: bool) -> None:
     """Plan an experiment, and print what will run, what is reused, and the time left."""
     with distributed.process_group():
-        planned = distributed.from_first(plan().preview)
+        try:
+            planned = distributed.from_first(plan().preview)
+        except DataError as error:
+            raise DataError(f"{error}; --plan reads the data, and downloads nothing") from None
         if not distributed.is_first():
             return
     total = sum(each.seconds for each in planned)
-    console = wide(120)
-    table = RichTable(title="what an experiment of this config runs", title_justify="left")
-    for heading in ("run", "seed", "needs", "state"):
-        table.add_column(heading)
-    for heading in ("parameters", "PFLOPs", "time left"):
-        table.add_column(heading, justify="right")
-    runs = []
+    runs, cells = [], []
     for each in planned:
         run, pflops = each.run, each.cost.training_flops / 1e15
         parents = [parent.title for parent in run.parents.values()]
         said = {"id": each.identity, "role": run.role, "seed": run.seed, "state": each.state, "parents": parents}
         runs.append({**said, "training_pflops": pflops, "left_s": each.seconds})
-        costs = [f"{each.cost.parameters:,}", f"{pflops:.3g}", _duration(each.seconds)]
-        table.add_row(run.role, str(run.seed), ", ".join(parents), each.state, *costs)
+        costs = [f"{each.cost.parameters:,}", f"{pflops:.3g}", duration(each.seconds)]
+        cells.append([run.role, each.state, str(run.seed), *costs])
     if as_json_text:
-        console.print_json(data={"runs": runs, "left_s": total})
+        echo(to_json({"runs": runs, "left_s": total}, indent=1))
         return
-    console.print(table)
+    headings = ["run", "state", "seed", "parameters", "PFLOPs", "time left"]
+    echo(render(Block("What an experiment of this config runs", "", headings, cells, words=2), "txt"))
     left = sum(each.state != "finished" for each in planned)
-    console.print(
+    echo(
         f"{len(planned)} runs, {len(planned) - left} finished and reused, {left} to do: "
-        f"about {_duration(total)} on this machine",
-        highlight=False,
+        f"about {duration(total)} on this machine"
     )
 
 
-def _print_table(table: Table, as_json_text: bool) -> None:
+def _print_table(table: Table, name: str, as_json_text: bool) -> None:
     if as_json_text:
         echo(to_json(as_json(table), indent=1))
         return
-    for block in blocks(table)[:PRINTED]:
-        echo(render(block, "txt"))
-    if table.answer:
-        echo(table.answer)
-    for doubt in table.doubts:
-        echo(doubt)
-    log.info("%s", render(timing(table.rows), "txt"))
-
-
-def _duration(seconds: float) -> str:
-    minutes = seconds / 60
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+    echo(render(short_block(table, name), "txt"))
+    for sentence in (table.answer, *table.doubts):
+        echo_filled(sentence)

@@ -5,7 +5,7 @@ import warnings
 import webbrowser
 from pathlib import Path
 
-from ..base.errors import ConfigError
+from ..base.run_folders import named_run
 from ..explore.about import describe, run_name
 from ..explore.answering import Explorer
 from ..explore.hosts import is_loopback
@@ -19,8 +19,7 @@ log = logging.getLogger(__name__)
 
 def explore(path: Path, *, host: str, port: int, open: bool, own_code: list[str] | None) -> None:
     """Do `bilateral explore`."""
-    if (path / "table.json").is_file():
-        raise ConfigError(f"{path} has the table of many runs; give the folder of one run, which its table.json names")
+    path = named_run(path)
     read = read_and_tell(path)
     explorer = Explorer(checkpoint.build(read, path, own_code=own_code or []), read.description)
     with ExploreServer(explorer, describe(explorer, path), host, port) as server:

@@ -23,6 +23,8 @@ labels, joined under two heads.
 Settings stand in a YAML file, and `key=value` arguments override them, such as
 `training.epochs=20 model.left.width=0.5`. Exit codes: 0 done; 1 a training diverged,
 memory or some runs failed; 2 bad input; 3 a fault of this program.""",
+    help_epilogue="docs/config.md describes the keys of `key=value`; `bilateral info CONFIG` lists them with their "
+    "values.",
     help_format="markdown",
     suppress_keyboard_interrupt=False,
 )
@@ -63,13 +65,14 @@ OwnCode = Annotated[
         help="Code of your own, `package.module:OBJECT`, that files may name, or an analysis to do; several times.",
     ),
 ]
+Seeds = Annotated[int | None, Parameter(help="Do seeds 0 to N-1, whatever the config lists.")]
 Row = Annotated[str | None, Parameter(help="The experiment's row to look into; `specialised` if not given.")]
 
 
 @_command("experiment_command", 1)
 def system(
     *arguments: Arguments,
-    seeds: Annotated[int | None, Parameter(help="Do seeds 0 to N-1, whatever the config lists.")] = None,
+    seeds: Seeds = None,
     join: Annotated[bool, Parameter(help="Join the hemispheres after training them.")] = True,
     json: Annotated[bool, Parameter(negative="", help="Print the table as JSON.")] = False,
 ) -> None:
@@ -206,7 +209,12 @@ def data(
 
 
 @_command("train_command", 3)
-def train(*arguments: Arguments, own_code: OwnCode = None) -> None:
+def train(
+    *arguments: Arguments,
+    seeds: Seeds = None,
+    own_code: OwnCode = None,
+    json: Annotated[bool, Parameter(negative="", help="Print JSON; accuracies in it are shares.")] = False,
+) -> None:
     """Train and test one network for every seed of a config.
 
     Parameters
@@ -242,9 +250,8 @@ def evaluate(
 @_command("use_commands", 5)
 def predict(
     checkpoint: Path,
-    images: Annotated[list[Path], Parameter(negative="", consume_multiple=True)],
     /,
-    *,
+    *images: Path,
     top: Annotated[int, Parameter(help="How many labels of each level.")] = 3,
     own_code: OwnCode = None,
     json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
@@ -254,7 +261,7 @@ def predict(
     Parameters
     ----------
     checkpoint
-        A checkpoint file, or a run's folder.
+        A checkpoint file, a run's folder, or its parent or that of a system where these have one run alone.
     images
         Image files of any size, and folders of them.
     """
@@ -292,7 +299,7 @@ def explore(
     Parameters
     ----------
     checkpoint
-        A checkpoint file, or a run's folder.
+        A checkpoint file, a run's folder, or its parent or that of a system where these have one run alone.
     """
 
 

@@ -9,13 +9,14 @@ import logging
 import os
 import sys
 import tempfile
+import textwrap
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NoReturn
 
-from cyclopts import CycloptsError
+from cyclopts import CycloptsError, UnknownOptionError
 from rich.console import Console
 
 from .. import __version__
@@ -31,6 +32,25 @@ INTERNAL = 3
 def echo(text: str = "") -> None:
     """Print text of any origin on standard output."""
     print(shown(text, lines=True), flush=True)
+
+
+def echo_filled(text: str) -> None:
+    """Print sentences in lines of 80 columns."""
+    echo(textwrap.fill(text, 80, break_long_words=False, break_on_hyphens=False))
+
+
+def echo_metrics(metrics: Mapping[str, float], indent: str = "") -> None:
+    """Print losses, and accuracies in %; not the sum of two accuracies, which the original keeps in `test_acc`."""
+    for name, value in metrics.items():
+        if "_acc" not in name:
+            echo(f"{indent}{name:20} {value:.4f}")
+        elif f"{name}_fine" not in metrics:
+            echo(f"{indent}{name:20} {100 * value:.2f} %")
+
+
+def suggest(*commands: str) -> None:
+    """Print what one may do next, as commands that can be pasted."""
+    echo("\n".join(["Next:", *(f"  {command}" for command in commands)]))
 
 
 def wide(columns: int) -> Console:
@@ -64,7 +84,8 @@ def _prepare_output() -> None:
             stream.reconfigure(errors=REPLACEMENTS)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Shown())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(handlers=[handler])
+    logging.getLogger("bilateral").setLevel(logging.INFO)  # libraries tell only what goes wrong
     warnings.showwarning = lambda message, *_, **__: print(
         f"warning: {shown(str(message), lines=True)}", file=sys.stderr
     )
@@ -78,7 +99,9 @@ class _Shown(logging.Formatter):
 def _run(command: Callable[[], object]) -> int:
     try:
         command()
-    except CycloptsError:
+    except CycloptsError as error:
+        if isinstance(error, UnknownOptionError):
+            print("A setting has no dashes: key=value, such as training.epochs=3.", file=sys.stderr)
         return 2
     except BilateralError as error:
         return _tell(error, str(error), error.exit_code)

@@ -3,7 +3,6 @@
 import logging
 import platform
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from .. import __version__
 from ..base.errors import ConfigError, DataError
 from ..base.files import to_json
 from ..base.own_code import is_own
+from ..base.run_folders import named_run
 from ..base.yaml_files import to_yaml
 from ..data import sources
 from ..data.prepare import prepare_cifar100
@@ -31,7 +31,7 @@ from ..training.checkpoint import Checkpoint
 from ..training.device import choose_device, describe_machine, resolve_precision
 from ..training.evaluation import evaluate as run_over
 from ..training.run_record import CHECKPOINTS, read_record
-from .terminal import echo
+from .terminal import echo, echo_metrics
 
 log = logging.getLogger(__name__)
 LESIONS = ("model.lesions.", "model.lesions=")
@@ -41,20 +41,19 @@ PREDICTION_PIXELS = 2**23  # of a batch; fewer images of a large network's size 
 
 def export(folder: Path, output: Path, *, own_code: list[str] | None) -> None:
     """Do `bilateral export`."""
-    card = export_run(StoredRun.open(folder, own_code or []), output)
+    card = export_run(StoredRun.open(named_run(folder), own_code or []), output)
     size = sum(path.stat().st_size for path in output.iterdir() if path.is_file())
     echo(f"{output} ({size / 1e6:.2f} MB); its card is {card}")
 
 
 def evaluate(path: Path, *arguments: str, features: Path | None, own_code: list[str] | None, json: bool) -> None:
     """Do `bilateral evaluate`."""
+    path = named_run(path)
     read = read_and_tell(path)
     lesions = read_config(None, [text for text in arguments if text.startswith(LESIONS)]).model.lesions
     overrides = [text for text in arguments if not text.startswith(LESIONS)]
     file = checkpoint.find(path)
-    folder = (
-        file.parent.parent if file.parent.name == CHECKPOINTS else file.parent
-    )  # of the run, or of what was exported
+    folder = file.parent.parent if file.parent.name == CHECKPOINTS else file.parent  # of the run, or the export
     config = _data_config(path, folder, overrides, own_code or [])
     network = checkpoint.build(read, path, own_code=own_code or [], lesions=lesions or None)
     network.to(choose_device(config.training.device))
@@ -79,14 +78,16 @@ def evaluate(path: Path, *arguments: str, features: Path | None, own_code: list[
     if json:
         echo(to_json({"checkpoint": str(path), "data": dataset.name, "images": len(dataset.test), **metrics}))
     else:
-        for name, value in metrics.items():
-            echo(f"{name:20} {value:.4f}")
+        echo_metrics(metrics)
 
 
-def predict(path: Path, images: Sequence[Path], *, top: int, own_code: list[str] | None, json: bool) -> None:
+def predict(path: Path, *images: Path, top: int, own_code: list[str] | None, json: bool) -> None:
     """Do `bilateral predict`."""
     if top < 1:
         raise ConfigError(f"--top: must be 1 or more, not {top}")
+    if not images:
+        raise ConfigError("give the images, or folders of them")
+    path = named_run(path)
     read = read_and_tell(path)
     network = checkpoint.build(read, path, own_code=own_code or [])
     answers: list[dict[str, Any]] = []
@@ -130,6 +131,7 @@ def info(what: Path | None, *overrides: str) -> None:
             config = resolve(Run(config, config.seeds[0])).config
         echo(dump_config(config).rstrip())
     else:
+        what = named_run(what)
         read = checkpoint.read(what)
         description = read.description
         echo(f"checkpoint: {checkpoint.find(what)}")

@@ -97,7 +97,8 @@ class Experiment:
 
         keep_going: a failure stops nothing but what needs it. Otherwise it is raised.
         """
-        done = run_plan(self.runner, self.plan, executor, keep_going)
+        work = {identity: self.costs.run(run).training_flops for identity, run in self.plan.items()}
+        done = run_plan(self.runner, self.plan, executor, keep_going, work)
         results: dict[str, RunResult] = {key: each for key, each in done.items() if isinstance(each, RunResult)}
         rows = join([self._row(row, results) for row in self.rows], self.given)
         correct = {row.name: {seed: found.correct for seed, found in row.seeds.items()} for row in rows}

@@ -154,6 +154,11 @@ class Networks:
         level = "fine" if hemisphere.level == "both" else hemisphere.level
         if model.mode_hemis == "unilateral" and level in model.levels:
             return True
+        if model.mode_hemis == "unilateral":
+            raise ConfigError(
+                f"model.{side}.checkpoint: {hemisphere.checkpoint} was trained on {model.mode_heads} labels, "
+                f"the {side} hemisphere is for {level} ones; swap the two, or set model.{side}.level={model.mode_heads}"
+            )
         warnings.warn(
             f"{hemisphere.checkpoint}, given as the {side} hemisphere, is no network of one hemisphere under a {level} "
             f"head: the table has no row for {side} alone",

@@ -1,8 +1,8 @@
 """An experiment's tables as people read them: plain text, Markdown, LaTeX."""
 
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from tabulate import tabulate
 
@@ -45,6 +45,7 @@ CONTRASTS_NOTE = (
 GAINS_NOTE = (
     "Every training with twice its epochs, for one seed. Held-out images validate, and are not those of the test."
 )
+_TITLE_WIDTH = 34
 FORMATS = {"txt": "simple", "md": "pipe", "tex": "latex_booktabs"}
 
 
@@ -74,9 +75,23 @@ def blocks(table: Table) -> list[Block]:
     ]
 
 
-def system_block(table: Table, name: str) -> Block:
-    """The table that `bilateral system` prints: accuracies of heads by themselves."""
-    return _measured(table, f"{name}: accuracy on the test set, %", "", ("fine_pct", "coarse_pct", "rollup_pct"))
+def short_block(table: Table, name: str) -> Block:
+    """What a command prints of a table, in 80 columns: accuracies alone, without the joint ones where nothing is asked.
+
+    name: of the experiment.
+    """
+    joint = ("joint_fine_pct", "joint_coarse_pct") if table.asks else ("rollup_pct",)
+    digits = 1 if table.asks else 2
+    measured = _measured(
+        table,
+        f"{name}: accuracy on the test images, % (mean±deviation over n seeds)",
+        "Joint: both labels are read from one distribution." if table.asks else "",
+        ("fine_pct", "coarse_pct", *joint),
+        lambda name, summary: summary_text(name, summary, digits).replace(" ± ", "±"),
+    )
+    headings = [heading.replace(" ", "\n", 1) for heading in measured.headings]
+    cells = [[textwrap.fill(title, _TITLE_WIDTH), *values] for title, *values in measured.cells]
+    return replace(measured, headings=headings, cells=cells)
 
 
 def _contrasts(table: Table) -> Block:
@@ -103,15 +118,6 @@ def gains_block(gains: Sequence[Gain]) -> Block:
     return Block(title, GAINS_NOTE, ["network", "seed", *LEVELS, "gain"], cells)
 
 
-def timing(rows: Iterable[RowResult]) -> Block:
-    """How long each row's trainings took, which is of this machine and of what else it did."""
-    cells = []
-    for row in rows:
-        seconds = [found.training_s for found in row.seeds.values()]
-        cells.append([row.title, str(len(seconds)), f"{summarise(seconds)['mean']:.0f}" if seconds else "–"])
-    return Block("Training, with all that it builds on, s", "", ["network", "n", "seconds"], cells)
-
-
 def render(block: Block, form: str) -> str:
     """Give a block as `txt`, `md` or `tex`."""
     align = ["left" if number < block.words else "right" for number in range(len(block.headings))]
@@ -130,11 +136,11 @@ def row_summary(result: RowResult, name: str) -> Summary | None:
     return summarise(values) if values else None
 
 
-def summary_text(name: str, summary: Summary | None) -> str:
+def summary_text(name: str, summary: Summary | None, percent_digits: int = 2) -> str:
     """Mean ± sample deviation of a measure, with as many digits as it deserves."""
     if summary is None:
         return "–"
-    digits = 2 if name.endswith("_pct") else 3
+    digits = percent_digits if name.endswith("_pct") else 3
     deviation = "" if summary["std"] is None else f" ± {summary['std']:.{digits}f}"
     return f"{summary['mean']:.{digits}f}{deviation}"
 

@@ -8,6 +8,7 @@ from torch import nn
 from ..base.errors import ConfigError
 from ..base.own_code import is_own
 from ..base.registry import Registry, read_options
+from ..base.run_folders import named_run
 from ..base.section import Section, Text, UserPath, Whole
 from .bridges import BRIDGES
 from .connections import ConnectionsConfig
@@ -28,6 +29,8 @@ def _plain(name: str) -> str:
 
 Name = Annotated[Text, AfterValidator(_plain)]
 """Of a part, a bridge or a lesion, which is also its name among the modules of a network."""
+RunPath = Annotated[UserPath, AfterValidator(named_run)]
+"""A checkpoint file, a run's folder, or a folder of one run alone."""
 Share = Annotated[float, Field(gt=0, le=1)]
 SIDES = ("left", "right")
 LEVEL_OF_SIDE = {"left": "fine", "right": "coarse"}
@@ -143,7 +146,7 @@ class HemisphereConfig(Section):
     freeze: bool | Literal["untrained"] | None = None
     """Never train it: no gradients, evaluation mode at all times. None: where `system` joins it, yes; else no.
     untrained: freeze it as it is initialised, to see what the heads can do alone."""
-    checkpoint: UserPath | None = None
+    checkpoint: RunPath | None = None
     """Where its trained weights come from."""
     connections: ConnectionsConfig | None = None
     """Receptive fields and connectivity."""
@@ -174,9 +177,9 @@ class ModelConfig(Section):
     """What the heads get of the hemispheres' features."""
     lesions: Annotated[dict[Name, LesionConfig], _NamedKinds] = Field(default={})
     """Damage, by a name of your choice; the name is the kind if none is given."""
-    checkpoint: UserPath | None = None
+    checkpoint: RunPath | None = None
     """A whole network, heads included, that training starts from or that is evaluated."""
-    members: list[UserPath] | None = None
+    members: list[RunPath] | None = None
     """Checkpoints of an ensemble's two-headed networks."""
     average: Literal["logits", "probabilities"] = "logits"
     """What an ensemble takes the mean of."""

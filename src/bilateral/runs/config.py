@@ -7,13 +7,15 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from ..base.errors import ConfigError
+from ..base.errors import BilateralError, ConfigError
 from ..base.own_code import is_own
-from ..base.section import Section, Seed, Text, UserPath, Whole
+from ..base.run_folders import named_run
+from ..base.section import Section, Seed, Text, UserPath, Whole, user_path
 from ..base.yaml_files import YamlError, read_yaml, to_yaml
 from ..data.config import DataConfig
-from ..models.config import ModelConfig
+from ..models.config import SIDES, ModelConfig
 from ..original.keys import DOCUMENTED_SECTIONS, translate
+from ..training import checkpoint
 from ..training.config import GIVEN_BY_RECIPES, RECIPES, CheckpointConfig, TrainingConfig
 from ..training.tracker import TrackerName
 from .experiment_config import ExperimentConfig
@@ -116,12 +118,35 @@ def read_config(given: ConfigSource | None, overrides: Sequence[str] = ()) -> Co
         given = given.model_dump(mode="json")
     path, raw = (None, dict(given)) if isinstance(given, Mapping) else (given, _read_yaml(Path(given)) if given else {})
     named = str(path or ("the command line" if given is None else "the config"))
+    if _PACKAGE in Path(named).parents:  # whose place says nothing to a user
+        named = f"the built-in {Path(named).name}"
     source = f"{named} and the command line" if overrides and given is not None else named
     from_original = any(section in raw for section in DOCUMENTED_SECTIONS)
     documented = [override for override in overrides if is_documented(override)]
     values = translate(override(raw, documented, Config), source, from_original)
     ours = [text for text in overrides if text not in documented]
-    return check_config(override(values, ours, Config), source)
+    values = _with_saved_shapes(override(values, ours, Config))
+    return check_config(values, source, [text.partition("=")[0] for text in overrides])
+
+
+def _with_saved_shapes(values: dict[str, Any]) -> dict[str, Any]:
+    """Give values in which a hemisphere from a checkpoint has the backbone and width of this, unless it says others."""
+    model = values.get("model")
+    if not isinstance(model, dict):
+        return values
+    for side in SIDES:
+        given = model.get(side)
+        if not isinstance(given, dict) or not given.get("checkpoint") or {"arch", "width"} <= given.keys():
+            continue
+        try:
+            saved = checkpoint.read(named_run(user_path(Path(given["checkpoint"])))).description.model.hemispheres
+        except (TypeError, ValueError, BilateralError):
+            continue  # which is told when the config is checked
+        own = saved.get(side) or next(iter(saved.values()), None)
+        if own is not None and not is_own(own.arch):
+            shape = own.model_dump(mode="json", exclude_none=True, include={"arch", "width", "sparsity", "connections"})
+            model[side] = shape | given
+    return values
 
 
 def is_documented(override: str) -> bool:
@@ -129,9 +154,12 @@ def is_documented(override: str) -> bool:
     return override.partition("=")[0].split(".")[0] in DOCUMENTED_SECTIONS
 
 
-def check_config(values: dict[str, Any], source: str) -> Config:
-    """Check a config in our form. Raises ConfigError that names every wrong key at once."""
-    config = _check(values, source)
+def check_config(values: dict[str, Any], source: str, typed: Sequence[str] = ()) -> Config:
+    """Check a config in our form. typed: keys of it that come from the command line, whatever the source.
+
+    Raises ConfigError that names every wrong key at once.
+    """
+    config = _check(values, source, typed)
     if config.experiment is None or not config.experiment.variants:
         return config
     try:
@@ -155,12 +183,16 @@ def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
     return _check(values, config.name)
 
 
-def _check(values: dict[str, Any], source: str) -> Config:
+def _check(values: dict[str, Any], source: str, typed: Sequence[str] = ()) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        problems = [_explain(problem) for problem in _own_problems(error.errors())]
-        raise ConfigError(f"{source}: " + f"\n{source}: ".join(dict.fromkeys(problems))) from None
+        problems: dict[str, None] = {}
+        for problem in map(_explain, _own_problems(error.errors())):
+            key = problem.partition(": ")[0]
+            is_typed = any(f"{key}.".startswith(f"{each}.") for each in typed)
+            problems[f"{'the command line' if is_typed else source}: {problem}"] = None
+        raise ConfigError("\n".join(problems)) from None
 
 
 def dump_config(config: Config) -> str:
@@ -218,6 +250,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return raw
 
 
+_PACKAGE = Path(__file__).parents[1]
 _KINDS = {list: "list", str: "text", bool: "value", int: "number", float: "number"}
 
 
@@ -237,6 +270,10 @@ def _explain(problem: Any) -> str:
         else:
             hint = f"allowed {'in ' + section if section else 'here'}: {', '.join(known)}"
         return f"{key}: unknown key; {hint}"
+    if problem["type"] == "missing":
+        return f"{key}: is missing; give it too, such as {key}=VALUE"
+    if problem["type"] == "list_type":
+        return f"{key}: must be a list, not {problem['input']!r}, such as {key}=[{problem['input']}]"
     message = problem["msg"].removeprefix("Value error, ")
     given = "" if problem["type"] == "value_error" else f", not {problem['input']!r}"
     return f"{key}: {message}{given}" if key else message

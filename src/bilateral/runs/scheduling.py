@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -13,6 +14,7 @@ from pathlib import Path
 from ..base.errors import BilateralError, OutOfMemoryError, WorkerError
 from ..base.memory import is_out_of_memory
 from ..base.own_code import describe
+from ..base.text import duration
 from ..training import distributed
 from .plan import Run
 from .runner import FAILURE, Runner, RunResult, find_folder
@@ -90,15 +92,23 @@ def with_parents(runner: Runner, runs: Sequence[Run]) -> dict[str, Run]:
 
 
 def run_plan(
-    runner: Runner, plan: Mapping[str, Run], executor: Executor, keep_going: bool = False
+    runner: Runner,
+    plan: Mapping[str, Run],
+    executor: Executor,
+    keep_going: bool = False,
+    work: Mapping[str, float] | None = None,
 ) -> dict[str, RunResult | Failure]:
     """Do what of a plan is not finished; give each run's result, by identity. The plan must have been checked.
+
+    work: of each run, in any unit, from which the time left is estimated; its epochs if not given.
 
     keep_going: a run that fails, and those that need it, are Failures in the result, while all others go on; runs whose
     worker process is killed are tried once more, each alone. Otherwise, and where torchrun started us, the first
     failure is raised, and what else goes on is ended. ExecutorLostError is raised in any case.
     """
-    schedule = _Schedule(runner, plan, keep_going)
+    schedule = _Schedule(
+        runner, plan, keep_going, work or {identity: run.config.training.epochs for identity, run in plan.items()}
+    )
     if schedule.waiting:
         with executor.open({identity: plan[identity] for identity in schedule.waiting}) as submit:
             while schedule.begin(submit, executor.capacity):
@@ -109,8 +119,8 @@ def run_plan(
 class _Schedule:
     """What of a plan is done, runs, or waits for its parents."""
 
-    def __init__(self, runner: Runner, plan: Mapping[str, Run], keep_going: bool) -> None:
-        self.runner, self.plan, self.keep_going = runner, plan, keep_going
+    def __init__(self, runner: Runner, plan: Mapping[str, Run], keep_going: bool, work: Mapping[str, float]) -> None:
+        self.runner, self.plan, self.keep_going, self.work = runner, plan, keep_going, work
         self.done: dict[str, RunResult | Failure] = {}
         for identity, run in plan.items():
             if (finished := runner.find(run)) is not None:
@@ -121,6 +131,7 @@ class _Schedule:
             for identity, run in plan.items()
             if identity not in self.done
         }
+        self.started, self.to_do = time.monotonic(), list(self.waiting)
         self.running: dict[Future[RunResult], str] = {}
         self.interrupted: list[str] = []
         """Runs whose worker process was killed, by their own need of memory or by that of one beside them."""
@@ -147,7 +158,8 @@ class _Schedule:
             try:
                 self.done[identity] = future.result()
                 if len(self.plan) > 1:
-                    log.info("%d of %d runs done: %s", len(self.done), len(self.plan), self.plan[identity].title)
+                    counts = len(self.done), len(self.plan)
+                    log.info("%d of %d runs done: %s%s", *counts, self.plan[identity].title, self._time_left())
             except ExecutorLostError:
                 raise
             except BrokenProcessPool:
@@ -162,6 +174,12 @@ class _Schedule:
                 if not self.keep_going or distributed.world_size() > 1:
                     raise
                 self._fail(identity, error)
+
+    def _time_left(self) -> str:
+        """By the time that what is done has taken."""
+        left = sum(self.work[identity] for identity in self.to_do if identity not in self.done)
+        done = sum(self.work[identity] for identity in self.to_do) - left
+        return f"; about {duration((time.monotonic() - self.started) * left / done)} left" if left and done else ""
 
     def _give_up_children(self) -> None:
         for identity, parents in list(self.waiting.items()):

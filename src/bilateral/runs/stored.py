@@ -8,10 +8,11 @@ from pathlib import Path
 from ..base.errors import ConfigError, OutputError
 from ..base.files import read_json_lines
 from ..base.own_code import refuse_strange
+from ..base.run_folders import beside
 from ..models.network import Network
 from ..training import checkpoint
 from ..training.checkpoint import Description
-from ..training.run_record import FILE, HELD_OUT, PREDICTIONS, REMEDY, RunRecord, damage, read_record, run_names
+from ..training.run_record import FILE, HELD_OUT, PREDICTIONS, REMEDY, RunRecord, damage, read_record
 from .config import Config, read_config
 from .predictions import Predictions
 
@@ -92,14 +93,6 @@ class StoredRun:
             prefix: StoredRun.open(beside(self.folder.parent.parent, folder, self.folder / FILE), self.own_code)
             for prefix, folder in self.record.parents.items()
         }
-
-
-def beside(save_dir: Path, recorded: str, source: Path) -> Path:
-    """Where a run is now that a file (`source`) names: in the same `save_dir`. Raises OutputError for no such name."""
-    try:
-        return save_dir.joinpath(*run_names(recorded))
-    except ValueError as error:
-        raise OutputError(f"{source} names a run wrongly: {error}; run the command that made it again") from None
 
 
 def read_stored_config(path: Path, overrides: Sequence[str], own_code: Collection[str]) -> Config:

@@ -16,6 +16,7 @@ from ..base.errors import CheckpointError, ConfigError, DataError, OutputError
 from ..base.files import open_plain, whole_file
 from ..base.memory import check_memory
 from ..base.own_code import is_own, refuse_strange
+from ..base.run_folders import named_run
 from ..base.section import user_path
 from ..base.text import shown
 from ..data import cifar100
@@ -189,8 +190,8 @@ def build(
 def load(path: str | Path, mode_out: str | None = None, own_code: Collection[str] = ()) -> Network:
     """Give the trained network of any checkpoint, of ours or of the original's format, in evaluation mode.
 
-    path: the file, a run's folder, one that was exported, or the name of a network that comes with the package; `~` and
-    `$NAME` count. mode_out: `feature` makes it give features alone.
+    path: the file, a run's folder (or one that holds one run alone), an exported folder, or the name of a network that
+    comes with the package; `~` and `$NAME` count. mode_out: `feature` makes it give features alone.
     own_code: `package.module:Class` kinds (backbones, parts, ...) that the file may name. Calling the network on
     normalised images (B, 3, H, W), as `network.normalise` makes them of uint8 ones, gives an `Output` of `fine`,
     `coarse` and `features`; `network.predict(images)` takes uint8 images and gives names of classes.
@@ -212,6 +213,7 @@ def load(path: str | Path, mode_out: str | None = None, own_code: Collection[str
         path = path if path.exists() else user_path(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"cannot look for the checkpoint {path}: {error}") from error
+    path = named_run(path)
     return build(read(path), path, mode_out, own_code)
 
 

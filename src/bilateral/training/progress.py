@@ -1,12 +1,19 @@
-"""How far trainings are: a bar each, with loss, accuracy, images/s and time left. Silent where nobody watches."""
+"""How far trainings are: a line each with loss, training accuracy, time left; where there is room, a bar and images/s.
+
+Silent where nobody watches.
+"""
 
 import sys
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from ..base import text
+
+WIDE = 120
+"""Columns of a terminal that has room for all."""
 
 
 class ProgressDisplay(Protocol):
@@ -28,13 +35,16 @@ class TerminalProgress:
     """Bars on standard error, if that is a terminal. watched: False shows none in any case."""
 
     def __init__(self, watched: bool = True) -> None:
+        console = Console(stderr=True)
+        wide = console.width >= WIDE
         self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-            TextColumn("loss {task.fields[loss]:.3f}  acc {task.fields[accuracy]}  {task.fields[speed]:,.0f} img/s"),
+            TextColumn("{task.description}", table_column=Column(overflow="ellipsis", no_wrap=True, ratio=1)),
+            *([BarColumn(bar_width=24)] if wide else []),
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}{task.fields[state]}"),
+            *([TextColumn("{task.fields[speed]}")] if wide else []),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console,
+            expand=not wide,
             disable=not (watched and sys.stderr.isatty()),
         )
         self.bars: dict[str, TaskID] = {}
@@ -47,9 +57,8 @@ class TerminalProgress:
             completed=epochs_done * images_per_epoch,
             epoch=epochs_done,
             epochs=epochs,
-            loss=float("nan"),
-            accuracy="-",
-            speed=0.0,
+            state="",
+            speed="",
         )
         self.progress.start()
 
@@ -57,8 +66,9 @@ class TerminalProgress:
         self, key: str, images: int, epoch: int, loss: float, accuracies: dict[str, float], speed: float
     ) -> None:
         """Move a bar on."""
-        accuracy = " ".join(f"{level} {100 * share:.1f}%" for level, share in accuracies.items())
-        self.progress.update(self.bars[key], advance=images, epoch=epoch, loss=loss, accuracy=accuracy, speed=speed)
+        accuracy = " ".join(f"{level} {100 * share:.0f}" for level, share in accuracies.items())
+        state = f"  loss {loss:.2f}  train acc {accuracy} %"
+        self.progress.update(self.bars[key], advance=images, epoch=epoch, state=state, speed=f"{speed:,.0f} img/s")
 
     def stop(self, key: str) -> None:
         """End a bar; with the last one, leave the terminal."""

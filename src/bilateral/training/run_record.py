@@ -7,22 +7,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ..base.errors import OutputError
 from ..base.files import file_digest, read_text, write_text
+from ..base.run_folders import CHECKPOINTS, FILE, run_names
 from ..base.yaml_files import YamlError, parse_yaml, to_yaml
 
-FILE = "run.yaml"
 PREDICTIONS = "predictions.npz"
 HELD_OUT = "held_out_predictions.npz"
-CHECKPOINTS = "checkpoints"
 REMEDY = "the command that made the run makes it again"
-
-
-def run_names(recorded: str) -> tuple[str, str]:
-    """Give the last two names of a recorded folder, its group's and its own. Raises ValueError where it has no such."""
-    path = Path(recorded)
-    names = path.relative_to(path.anchor).parts[-2:]
-    if len(names) < 2 or ".." in names or "\0" in recorded:
-        raise ValueError(f"{recorded!r:.200} is no folder of a run")
-    return names[0], names[1]
 
 
 _OLD_PREFIXES = {"left": "hemispheres.left", "right": "hemispheres.right", "network": ""}

@@ -1,0 +1,76 @@
+"""Folders of finished runs, by the paths that people and records give."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .errors import CheckpointError, OutputError
+from .files import read_json
+
+FILE = "run.yaml"
+CHECKPOINTS = "checkpoints"
+Seed = Annotated[str, Field(pattern=r"^(?:0|[1-9][0-9]{0,17})$")]
+
+
+class Provenance(BaseModel):
+    """Of the provenance.json of an experiment or a system: its config, and by row and seed the folders of its runs."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+    config: dict[str, Any]
+    runs: dict[str, dict[Seed, Annotated[list[str], Field(min_length=1)]]]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Provenance":
+        """Read that of an experiment's folder. Raises OutputError."""
+        found: Provenance = read_json(folder / "provenance.json", cls, "run the command that made it again")
+        return found
+
+
+def run_names(recorded: str) -> tuple[str, str]:
+    """Give the last two names of a recorded folder, its group's and its own. Raises ValueError where it has no such."""
+    path = Path(recorded)
+    names = path.relative_to(path.anchor).parts[-2:]
+    if len(names) < 2 or ".." in names or "\0" in recorded:
+        raise ValueError(f"{recorded!r:.200} is no folder of a run")
+    return names[0], names[1]
+
+
+def beside(save_dir: Path, recorded: str, source: Path) -> Path:
+    """Where a run is now that a file (`source`) names: in the same `save_dir`. Raises OutputError for no such name."""
+    try:
+        return save_dir.joinpath(*run_names(recorded))
+    except ValueError as error:
+        raise OutputError(f"{source} names a run wrongly: {error}; run the command that made it again") from None
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """Give the finished runs in a folder, or those that an experiment or a system wrote of itself in it.
+
+    Of the latter, those of the specialised network, where it has one.
+    """
+    source = folder / "provenance.json"
+    if not source.is_file():
+        return sorted(record.parent for record in folder.glob(f"*/{FILE}"))
+    rows = Provenance.read(folder).runs
+    groups = [
+        group
+        for name, seeds in rows.items()
+        if name == "specialised" or not rows.get("specialised")
+        for group in seeds.values()
+    ]
+    return [beside(folder.parent, each, source) for group in groups for each in group]
+
+
+def named_run(path: Path) -> Path:
+    """Give the run that a path names where a checkpoint is asked for: itself, or the only run that its folder is of.
+
+    Raises CheckpointError, which lists them, where there are several.
+    """
+    if not path.is_dir() or (path / FILE).exists() or (path / CHECKPOINTS).exists():
+        return path
+    runs = runs_in(path)
+    if len(runs) > 1:
+        raise CheckpointError("\n  ".join([f"{path} has several runs; give one of them:", *map(str, runs)]))
+    return runs[0] if runs else path
