@@ -1,6 +1,6 @@
-"""Take the pictures of the README: a report's first screen, and `bilateral explore` with a picture dropped in.
+"""Take the pictures of the README: a report's first screen, and `bilateral explore` with a sample picture.
 
-    python scripts/take_screenshots.py REPORT.html RUN PICTURE
+    python scripts/take_screenshots.py REPORT.html RUN
 
 Needs playwright (of the extra `dev`) and Chromium at /usr/bin/chromium.
 """
@@ -16,7 +16,7 @@ TARGET = Path(__file__).parents[1] / "docs" / "pictures"
 FLAGS = ["--no-sandbox", "--disable-gpu"]
 
 
-def main(report: str, run: str, picture: str) -> None:
+def main(report: str, run: str) -> None:
     """Write docs/pictures/report.png, gallery.png and explore.png."""
     command = [sys.executable, "-m", "bilateral", "explore", run, "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -30,17 +30,17 @@ def main(report: str, run: str, picture: str) -> None:
             page.goto(Path(report).resolve().as_uri())
             page.screenshot(path=TARGET / "report.png")
             page.locator("#explorer").screenshot(path=TARGET / "gallery.png")
-            _explore(page, address[0], picture)
+            _explore(page, address[0])
             browser.close()
     finally:
         server.terminate()
 
 
-def _explore(page: Page, address: str, picture: str) -> None:
+def _explore(page: Page, address: str) -> None:
     page.set_viewport_size({"width": 1200, "height": 900})
     page.goto(address)
-    page.set_input_files("input[type=file]", picture)
-    page.locator("canvas").first.wait_for()
+    page.locator("#samples button").nth(2).click()
+    page.locator("#looks").wait_for()
     page.wait_for_timeout(500)
     page.screenshot(path=TARGET / "explore.png", full_page=True)
 

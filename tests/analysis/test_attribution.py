@@ -112,7 +112,7 @@ def test_the_sentence_is_of_the_last_stage(computed):
         )
         chance = f"(different images: {alike['overlap_chance'].mean():.2f})"
         assert f"{alike['overlap'].mean():.2f} for two right ones {chance}" in text
-    assert text.startswith("At res2")
+    assert text.startswith("The places where left and right look overlap by ") and " At res2, " in text
     alone = table[(table["seed"] == 0) & (table["other_seed"] == 0)]
     assert "Left and right are of one seed" in attribution.tell(alone) and "are of one seed" not in text
     one = mean_overlap(alone, TOGETHER, "fine")

@@ -52,4 +52,7 @@ def test_the_sentence_names_both_ends(computed):
     for level in ("fine", "coarse"):
         own = means.xs(level, level="level").sort_values()
         first, last = ({"specialised": "the bilateral"}.get(row, f"the {row}") for row in (own.index[0], own.index[-1]))
-        assert f"{level} labels {first} ({own.iloc[0]:.1f} %) to {last} ({own.iloc[-1]:.1f} %)" in text
+        assert (
+            f"on {level} labels “{first}” fits best ({own.iloc[0]:.1f} %) and “{last}” worst ({own.iloc[-1]:.1f} %)"
+            in text
+        )

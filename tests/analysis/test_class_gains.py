@@ -60,9 +60,9 @@ def test_classes_whose_images_all_gain_alike_have_no_p():
     assert fine["p"].notna().tolist() == [False, True, False, False, False, False]
     assert fine["p_holm"].dropna().tolist() == fine["p"].dropna().tolist()
     text = class_gains.tell(table)
-    assert "Over left alone 3 of 6 fine classes gain and 1 lose" in text and "correction 0 and 0" in text
+    assert "Compared with left alone, 3 of 6 fine classes gain and 1 lose" in text and "correction 0 and 0" in text
     assert "Most: a (+100.0 points); least: c (-100.0)" in text
-    assert "Over right alone 0 of 3 coarse classes gain and 0 lose" in text and "nan" not in text
+    assert "Compared with right alone, 0 of 3 coarse classes gain and 0 lose" in text and "nan" not in text
     class_gains.draw(table)
 
 

@@ -112,14 +112,35 @@ def sized(*verdicts):
 @pytest.mark.parametrize(
     ("lines", "begins"),
     [
-        ([ALONE, *sized(BETTER, BETTER)], "Yes: against the unilateral +2.00 points"),
-        ([ALONE, *sized(BETTER, OPEN)], "In part: "),
-        ([ALONE, *sized(OPEN, WORSE)], "Not beyond its size: "),
-        ([line("unilateral", "fine", 0.1, OPEN), *sized(OPEN)], "Not shown beyond its size: "),
-        ([ALONE, *sized(BETTER, WORSE)], "Mixed: "),
-        ([LEFT, RIGHT, *sized(WORSE)], "Not beyond its size: against the left +3.00 points"),
-        ([LEFT, RIGHT], "Against the left +3.00 points on fine labels"),
-        (sized(BETTER, OPEN), "In part: in 2 comparisons"),
+        (
+            [ALONE, *sized(BETTER, BETTER)],
+            "Yes against one hemisphere of the same architecture (fine labels +2.0 points); yes against networks of",
+        ),
+        (
+            [ALONE, *sized(BETTER, OPEN)],
+            "Yes against one hemisphere of the same architecture (fine labels +2.0 points); in p",
+        ),
+        (
+            [ALONE, *sized(OPEN, WORSE)],
+            "Yes against one hemisphere of the same architecture (fine labels +2.0 points); no a",
+        ),
+        (
+            [line("unilateral", "fine", 0.1, OPEN), *sized(OPEN)],
+            "Not shown against one hemisphere of the same architecture (fine labels +0.1 points); not s",
+        ),
+        (
+            [ALONE, *sized(BETTER, WORSE)],
+            "Yes against one hemisphere of the same architecture (fine labels +2.0 points); mixed ",
+        ),
+        (
+            [LEFT, RIGHT, *sized(WORSE)],
+            "In part against each hemisphere alone (fine labels +3.0, coarse labels +2.5 points); no ",
+        ),
+        (
+            [LEFT, RIGHT],
+            "In part against each hemisphere alone (fine labels +3.0, coarse labels +2.5 points). Against “the left”",
+        ),
+        (sized(BETTER, OPEN), "In part against networks of about its own size. In 2 comparisons"),
     ],
 )
 def test_the_verdict_in_words(lines, begins):
@@ -131,7 +152,7 @@ def test_the_verdict_in_words(lines, begins):
     ]
     if any(counts):
         better, worse, unclear = counts
-        assert f"better in {better}, worse in {worse}, and not told apart in {unclear}" in text
+        assert f"better in {better}, worse in {worse}, and too close to call in {unclear}" in text
     else:
         assert "no network of its size" in text
     differences.draw(table)

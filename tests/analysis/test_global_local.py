@@ -106,7 +106,7 @@ def test_the_sentence_has_each_side_the_difference_and_both_costs(table):
     assert "the global identity costs the local decision +100.0 (n = 2" in text
     assert "In the coarse head the local identity costs the global decision +0.0 (n = 2" in text
     one = tell(table[table["seed"] == 0])
-    assert "left less right, is +" in one and "(one seed) points" in one
+    assert "(0: the same) is +" in one and "(one seed) points" in one
 
 
 def test_the_figure(table):

@@ -95,12 +95,12 @@ def test_a_rate_is_summarised_over_seeds_that_have_such_images():
 def test_the_sentence_has_the_rates():
     text = outcomes.tell(cells(COUNTS))
     for words in (
-        "gets 75.0 % right",
-        "75.0 % where right knew",
-        "gets right it spoils 20.0 %",
-        "rescues 61.9 %",
-        "(55.6 % where left knew",
-        "66.7 % where not",
-        "spoils 31.6 %",
+        "The fine head corrects 75.0 % of the mistakes that left alone makes",
+        "75.0 % are corrected where right knew",
+        "spoils 20.0 % of its right answers",
+        "the coarse head corrects 61.9 %",
+        "55.6 % are corrected where left knew",
+        "66.7 % where it did not.",
+        "spoils 31.6 % of its right answers",
     ):
         assert words in text

@@ -199,18 +199,18 @@ def test_the_sentence_pairs_seeds_and_is_neutral():
     found = lines(losses)
     assert drops(found, "fine").loc["unilateral"].tolist() == pytest.approx(losses["unilateral"])
     text = tell(found)
-    assert text.startswith("Over 2 corruptions and attacks of 2,000 test images, “bilateral, specialised” loses 20.0 ")
+    assert text.startswith("“bilateral, specialised” loses 20.0 points of fine accuracy on average over 2 corruptions")
     assert "“one hemisphere, both heads” loses more (+5.03, 95 % interval 4.89 to 5.18)" in text
     assert "“one hemisphere, as many parameters” loses less (-1.97, " in text
-    assert "“bilateral, not specialised” is not told apart (+0.33, 95 % interval -10.0" in text
-    assert "“bilateral, two left” is not told apart (+0.00, 95 % interval 0.00 to 0.00)" in text
+    assert "“bilateral, not specialised” is too close to call (+0.33, 95 % interval -10.0" in text
+    assert "“bilateral, two left” is too close to call (+0.00, 95 % interval 0.00 to 0.00)" in text
     assert "two right" not in text
     assert_says_something(text)
 
 
 def test_one_seed_no_control_and_coarse_labels_alone_are_told():
     one = tell(lines({"specialised": [10.0], "two_left": [12.0]}))
-    assert "“bilateral, two left” loses 12.0 (one seed)." in one and "told apart" not in one
+    assert "“bilateral, two left” loses 12.0 (one seed)." in one and "too close" not in one
     alone = tell(lines({"specialised": [10.0, 11.0]}, "coarse"))
     assert "10.5 points of coarse accuracy" in alone and alone.endswith("There is no control to compare that with.")
     unpaired = lines({"specialised": [10.0, 11.0], "two_left": [12.0, 13.0]})

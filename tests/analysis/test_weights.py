@@ -89,7 +89,8 @@ def test_differences_and_correlations_by_hand():
 def test_the_sentence_says_it_with_figures():
     said = weights.tell(made())
     assert said.startswith(
-        "Left's weight is 0.53 on average, with a deviation of 0.275 over images, from 0.47 for x to"
+        "On average the join weighs left by 0.53 and right by 0.47, with a deviation of 0.275 over images, from 0.47 "
+        "for x to"
     )
     assert "Where the fine answer is right it differs by +0.550 (n = 2, 95 % interval" in said
     assert "coarse answer" not in said

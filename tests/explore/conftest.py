@@ -17,6 +17,7 @@ from bilateral.data import sources
 from bilateral.data.config import DataConfig
 from bilateral.explore.about import describe
 from bilateral.explore.answering import Explorer
+from bilateral.explore.samples import samples
 from bilateral.explore.server import ExploreServer
 from bilateral.models.build import build_network
 from bilateral.models.config import ModelConfig
@@ -105,7 +106,8 @@ def bridged_server(bridged: Explorer, runs: Runs) -> Iterator[ExploreServer]:
 
 
 def served(explorer: Explorer, runs: Runs) -> Iterator[ExploreServer]:
-    with ExploreServer(explorer, describe(explorer, runs.bilateral), "127.0.0.1", 0) as server:
+    about = describe(explorer, runs.bilateral, "quickstart")
+    with ExploreServer(explorer, about, "127.0.0.1", 0, lambda: samples(DataConfig())) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

@@ -72,6 +72,7 @@ def pixels(page, selector):
 
 def test_it_names_the_run_and_waits(opened, runs):
     header = opened.inner_text("header")
+    assert "quickstart: resnet9 + resnet9, 40 kinds of 8 shapes" in header
     assert runs.bilateral.name in header and "40 fine and 8 coarse labels" in header and "resnet9" in header
     assert opened.locator("#switches legend").all_inner_texts() == ["Hemispheres"] and opened.is_hidden("#weights")
     assert "waits for a picture" in opened.inner_text("#summary") and opened.is_hidden("#looks")
@@ -86,6 +87,14 @@ def test_a_picture_gets_what_predict_says(opened, runs, way):
     best = runs.predicted["fine"][0]
     assert settle(opened, f"Fine: {best['label']}") == shown(runs.predicted)
     assert opened.inner_text("#name") == "my picture.png"
+
+
+def test_a_sample_picture_is_one_click_away(opened):
+    button = opened.locator("#samples button").nth(2)
+    name = button.get_attribute("title")
+    button.click()
+    settle(opened, "Fine: ")
+    assert opened.inner_text("#name") == name
 
 
 def test_switching_a_hemisphere_off_changes_the_numbers_and_back(opened, runs, server):

@@ -41,6 +41,8 @@ def page(**changed):
             "(95 % interval 2.1 to 3.6).",
             "Against one hemisphere of its size it is not: -0.4 points (-2.0 to 1.1).",
         ],
+        "example": ("striped star", "star"),
+        "facts": {"Data": "shapes, 40 fine and 8 coarse labels", "Width": "0.25", "Seeds": "3"},
         "main_table": main_table(),
         "hero": section("differences", "Differences", curves()),
         "findings": [
@@ -88,7 +90,9 @@ def main_table():
         ]
         for number, (name, (fine, coarse)) in enumerate(ROWS.items(), 4)
     ]
-    return PageTable("Accuracy on the test images, %", "Mean ± sample deviation over n seeds.", headings, rows)
+    return PageTable(
+        "Accuracy on the test images, %", "Mean ± sample deviation over n seeds.", headings, rows, marked=7
+    )
 
 
 def percent(value):
@@ -159,7 +163,7 @@ def gallery_image(number):
         "fine": fine,
         "coarse": coarse,
         "cell": cell,
-        "picture": png(random.integers(0, 255, (32, 32, 3), np.uint8)),
+        "picture": webp(random.integers(0, 255, (32, 32, 3), np.uint8)),
         "predictions": {judge: said(right, names, truth) for judge, right, names, truth in judges},
         "shares": {"fine": round(float(random.random()), 3), "coarse": round(float(random.random()), 3)},
         "maps": {**maps, "merged": {"both": activation(random, 8)}},
@@ -171,7 +175,7 @@ def activation(random, size=4):
     return {"height": size, "width": size, "values": base64.b64encode(values.tobytes()).decode()}
 
 
-def png(pixels):
+def webp(pixels):
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
+    Image.fromarray(pixels).save(file, "WEBP")
     return base64.b64encode(file.getvalue()).decode()

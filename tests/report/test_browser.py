@@ -119,8 +119,8 @@ def test_only_one_column_is_sorted(visit):
 
 def test_figures_are_to_be_seen_and_follow_the_theme(visit):
     page = visit(color_scheme="dark")
-    figures = page.locator("svg[role=img]")
-    assert figures.count() == 3
+    figures = page.locator(".scroll > svg[role=img]")
+    assert figures.count() == 3 and page.locator("svg.idea").is_visible()
     for figure in figures.all():
         figure.scroll_into_view_if_needed()
         box = figure.bounding_box()
@@ -242,7 +242,7 @@ def test_detail_says_who_was_right_in_words(visit):
         "Right alone ✗ wrong",
         "Fine head ✓ right",
         "Coarse head ✗ wrong",
-        "Whom each head listens to",
+        "Share of each hemisphere in each head",
     ]
     first = page.locator("[data-speaker=fine] li").first
     assert first.inner_text().split("\n") == [f"{image['fine']} ✓ true", "61 %"]

@@ -131,7 +131,7 @@ def test_fewer_than_three_seeds_decide_nothing(seeds):
         "silenced": silenced((-5, -5.1)[:seeds], (-2, -2.1)[:seeds]),
     }
     found = judge(**given, cells=outcomes(seeds))
-    assert found.verdict == UNDECIDED and ("one seed, no interval" in found.evidence[0]) == (seeds == 1)
+    assert found.verdict == UNDECIDED and ("one seed, no interval" in found.evidence[1]) == (seeds == 1)
     assert "nan" not in " ".join(found.evidence)
 
 
@@ -212,28 +212,28 @@ GAINS = (1.1, 1.11, 1.12)
 )
 def test_weighted_attention_needs_both_signs_of_both_heads(fine, coarse, verdict):
     found = weighted_attention(heads(fine, coarse))
-    assert found.verdict == verdict and len(found.evidence) == 3
+    assert found.verdict == verdict and len(found.evidence) == 4
 
 
 def test_a_share_that_follows_the_wrong_hemisphere_is_no_attention():
     table = heads((True, LOSES), (True, LOSES))
     table[["left_right", "right_right"]] = table[["right_right", "left_right"]].to_numpy()
     found = weighted_attention(table)
-    assert found.verdict == FAILS and "is correct: 0.00" in found.evidence[0]
+    assert found.verdict == FAILS and "is correct: 0.00" in found.evidence[1]
 
 
 def test_one_seed_of_shares_decides_nothing():
     found = weighted_attention(heads((True, LOSES), (True, LOSES), (0,)))
     assert found.verdict == UNDECIDED
-    assert "is correct: 1.00 (one seed, no interval; 0.5: not at all)" in found.evidence[0]
-    assert "The best constant share costs +10.00 points of accuracy" in found.evidence[0]
-    assert "another image's share costs +10.00 points (one seed" in found.evidence[0]
+    assert "is correct: 1.00 (one seed, no interval; 0.5: not at all)" in found.evidence[1]
+    assert "The best constant share costs +10.00 points of accuracy" in found.evidence[1]
+    assert "another image's share costs +10.00 points (one seed" in found.evidence[1]
 
 
 def test_without_held_out_images_attention_is_not_decided():
     nothing = (None, None, None)
     found = weighted_attention(heads((True, nothing, LOSES), (True, nothing, LOSES)))
-    assert found.verdict == UNDECIDED and "No images were held out" in found.evidence[0]
+    assert found.verdict == UNDECIDED and "No images were held out" in found.evidence[1]
 
 
 def test_findings_are_made_of_the_tables_that_are_there():

@@ -1,14 +1,14 @@
-import base64
 import json
 import re
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
+from urllib.parse import unquote
 
 import pytest
 
-from bilateral.report.page import Cell, PageTable, inline_svg, render
+from bilateral.report.page import Cell, PageTable, inline_svg, lead, render
 
 from . import example
 
@@ -117,8 +117,18 @@ def test_a_small_table_can_be_saved_and_a_large_one_is_only_named():
     found = elements()
     [link] = [given for tag, given in found.tags if tag == "a" and "download" in given]
     assert link["download"] == "cka.csv"
-    assert base64.b64decode(link["href"].partition(",")[2]).decode() == "stage,cka\nconv1,0.8\n"
+    assert unquote(link["href"].partition(",")[2]) == "stage,cka\nconv1,0.8\n"
     assert "curves.csv (200.0 kB) is too large" in render(example.page())
+
+
+def test_the_conclusion_stands_before_its_figures_and_the_row_in_question_is_marked():
+    html = render(example.page())
+    assert '<p class="lead">Similarity of stages: left falls from 0.80 to 0.05.</p>' in html
+    assert '<p class="lead">-0.4 points.</p>' in html and "<li>-0.6 points.</li>" in html
+    [row] = re.findall(r'<tr class="marked">\s*<th scope="row">([^<]*)', html)
+    assert row == list(example.ROWS)[7]
+    assert lead("“a” gains 2.5 points. “b” loses. So?") == ("“a” gains 2.5 points.", "“b” loses. So?")
+    assert lead("One alone") == ("One alone", "")
 
 
 def test_what_was_skipped_says_why():

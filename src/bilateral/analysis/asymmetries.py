@@ -92,7 +92,13 @@ def tell(table: pd.DataFrame) -> str:
     named = list(dict.fromkeys([means.idxmax(), *({YARDSTICK} & set(means.index)), means.idxmin()]))
     form = ".1f" if measure == "interaction" else ".2f"
     texts = [f"“{titles[row]}” {told(strengths[row], form)}" for row in named]
-    text = f"Strength of specialisation ({MEASURES[measure]}, whichever way): {', '.join(texts)}."
+    text = (
+        f"The two sides specialise most in “{titles[means.idxmax()]}” ({means.max():{form}}) and least in "
+        f"“{titles[means.idxmin()]}” ({means.min():{form}}). "
+        if len(means) > 1
+        else ""
+    )
+    text += f"Strength of specialisation ({MEASURES[measure]}, whichever way): {', '.join(texts)}."
     accuracy = pd.Series({row: values(table, row, "fine_pct").mean() for row in means.index})
     if len(means) > 2 and min(means.nunique(), accuracy.nunique()) > 1:
         found = spearmanr(means, accuracy)

@@ -130,7 +130,7 @@ def tell(table: pd.DataFrame) -> str:
     """Say how far left's and right's maps overlap, beside two seeds of one kind, each pair beside its own chance."""
     across = PAIRS[0] if mean_overlap(table, PAIRS[0], "fine") or mean_overlap(table, PAIRS[0], "coarse") else TOGETHER
     named = {across: "left and right", "left-left": "two left ones", "right-right": "two right ones"}
-    texts = []
+    texts, first = [], []
     for level in LEVELS:
         found = [
             f"{own['mean']:.2f} for {words} (different images: {chance['mean']:.2f})"
@@ -138,9 +138,14 @@ def tell(table: pd.DataFrame) -> str:
             if (own := mean_overlap(table, pair, level))
             and (chance := mean_overlap(table, pair, level, "overlap_chance"))
         ]
-        if found and mean_overlap(table, across, level):
+        seen = mean_overlap(table, across, level)
+        chance = mean_overlap(table, across, level, "overlap_chance")
+        if seen and chance:
+            first.append(f"{seen['mean']:.2f} for the {level} head ({chance['mean']:.2f} by chance)")
+        if found and seen:
             texts.append(f"for the {level} head the maps overlap by {', '.join(found)}")
     if not texts:
         return "There is no image on which both left and right have a map."
     alone = " Left and right are of one seed, and saw the same batches in the same order." if across == TOGETHER else ""
-    return f"At {table.loc[table['pair'] == across, 'stage'].iloc[-1]}, {'; '.join(texts)}.{alone}"
+    begin = f"The places where left and right look overlap by {' and '.join(first)}. " if first else ""
+    return f"{begin}At {table.loc[table['pair'] == across, 'stage'].iloc[-1]}, {'; '.join(texts)}.{alone}"

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from ..experiments.measures import CALIBRATION_BINS
 from ..runs.predictions import LEVELS
 from .study import Study
-from .style import COLOURS, own_rows, panels, row_style
+from .style import COLOURS, NARROW, own_rows, panels, row_style
 
 FEWEST = 20
 """Images below which a bin is not drawn."""
@@ -40,7 +40,7 @@ def calibration_error(table: pd.DataFrame) -> pd.Series:
 
 def draw(table: pd.DataFrame) -> Figure:
     """Reliability diagrams of the main rows and a config's own, all seeds together; the diagonal is ideal."""
-    figure, axes = panels(2, height=3.4, sharey=True)
+    figure, axes = panels(1, 2, height=3.4, width=NARROW, sharex=True)
     shown = [*MAIN, *own_rows(table["row"].unique())]
     for panel, level in zip(axes, LEVELS):
         panel.plot([0, 1], [0, 1], color=COLOURS["other"], linewidth=0.8)
@@ -54,12 +54,12 @@ def draw(table: pd.DataFrame) -> Figure:
             bins = weighted.groupby("bin")[["c", "a", "images"]].sum()
             mean, title = bins.div(bins["images"], axis=0), own["title"].iloc[0]
             panel.plot(mean["c"], mean["a"], line, marker="o", markersize=3, color=colour, label=title)
-        panel.set(title=f"{level} labels", xlabel="certainty", xlim=(0, 1), ylim=(0, 1))
+        panel.set(title=f"{level} labels", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
         if panel.get_legend_handles_labels()[0]:
             panel.legend(fontsize=7)
         else:
             panel.text(0.5, 0.5, f"no bin has {FEWEST} images", ha="center")
-    axes[0].set_ylabel("share that is right")
+    axes[-1].set_xlabel("certainty")
     return figure
 
 
@@ -71,6 +71,7 @@ def tell(table: pd.DataFrame) -> str:
     for level in [level for level in LEVELS if level in means.index.get_level_values("level")]:
         own = means.xs(level, level="level")
         texts.append(
-            f"{level} labels {titles[own.idxmin()]} ({own.min():.1f} %) to {titles[own.idxmax()]} ({own.max():.1f} %)"
+            f"on {level} labels “{titles[own.idxmin()]}” fits best ({own.min():.1f} %) and "
+            f"“{titles[own.idxmax()]}” worst ({own.max():.1f} %)"
         )
-    return f"Expected calibration error, best to worst: {'; '.join(texts)}."
+    return f"Mean gap between probability and accuracy (expected calibration error): {'; '.join(texts)}."

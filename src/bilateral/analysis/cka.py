@@ -184,8 +184,10 @@ def tell(table: pd.DataFrame) -> str:
         if kind == TOGETHER
         else ""
     )
+    first, last = (at_end(table, kind, place) or 0.0 for place in (0, -1))
     return (
-        f"The debiased CKA of left and right is {at_end(table, kind, 0):.2f} at the first stage; at the last one it is "
+        f"Left and right are {'less' if last < first else 'more'} alike at the last stage (debiased CKA {last:.2f}; 1: "
+        f"equal, 0: unrelated) than at the first ({first:.2f}). At the last stage it is "
         f"{'; '.join(at_last(table))}. The Procrustes distance of left and right (0: alike but for a "
         f"rotation) is {at_end(table, kind, -1, 'procrustes'):.2f} there (images in another order: "
         f"{at_end(table, kind, -1, 'procrustes_chance'):.2f}).{alone}"

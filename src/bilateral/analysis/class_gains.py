@@ -95,7 +95,7 @@ def tell(table: pd.DataFrame) -> str:
         sure = own[own["p_holm"].fillna(1) < SIGNIFICANT]
         best, worst = own.loc[own["gain_points"].idxmax()], own.loc[own["gain_points"].idxmin()]
         texts.append(
-            f"Over {alone} alone {(own['gain_points'] > 0).sum()} of {len(own)} {level} classes gain and "
+            f"Compared with {alone} alone, {(own['gain_points'] > 0).sum()} of {len(own)} {level} classes gain and "
             f"{(own['gain_points'] < 0).sum()} lose; after Holm's correction {(sure['gain_points'] > 0).sum()} and "
             f"{(sure['gain_points'] < 0).sum()} do so beyond chance. Most: {best['class']} "
             f"({best['gain_points']:+.1f} points); least: {worst['class']} ({worst['gain_points']:+.1f})."

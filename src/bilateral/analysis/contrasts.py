@@ -3,17 +3,17 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..experiments.contrasts import BETTER, EQUAL, WORSE
+from ..experiments.contrasts import BETTER, EQUAL, OPEN, WORSE
 from ..experiments.measures import MEASURES
 from .study import NotApplicableError, Study
-from .style import COLOURS, forest
+from .style import forest
 
 
 def compute(study: Study) -> pd.DataFrame:
     """One line a contrast: the row's accuracy minus the other one's, in points, with both intervals and the verdict.
 
     ci95_seeds_low, ci95_seeds_high: over seeds alone, absent for one seed. ci95_low, ci95_high: over seeds and images.
-    answer: the sentence that sums them up, the same in every line.
+    row: the title of the network in question. answer: the sentence that sums them up; both the same in every line.
     """
     table = study.table or {}
     if not table.get("contrasts"):
@@ -25,19 +25,42 @@ def compute(study: Study) -> pd.DataFrame:
         measured = (found["n"], found["mean"], *(found["ci95_seeds"] or (None, None)), *found["ci95"])
         tested = (each["p_holm"], each["p_equivalent_holm"], each["verdict"])
         title = titles.get(each["other"], each["other"])
-        lines.append((each["measure"], each["other"], title, *measured, *tested, table["answer"]))
+        row = titles.get(each["row"], each["row"])
+        lines.append((each["measure"], row, each["other"], title, *measured, *tested, table["answer"]))
     intervals = ["ci95_seeds_low", "ci95_seeds_high", "ci95_low", "ci95_high"]
-    columns = ["measure", "other", "title", "n", "difference", *intervals, "p_holm", "p_equivalent_holm", "verdict"]
+    columns = [
+        "measure",
+        "row",
+        "other",
+        "title",
+        "n",
+        "difference",
+        *intervals,
+        "p_holm",
+        "p_equivalent_holm",
+        "verdict",
+    ]
     return pd.DataFrame(lines, columns=[*columns, "answer"])
 
 
 def draw(table: pd.DataFrame) -> Figure:
     """Every difference with its intervals, the thick one over seeds; right of the line the row is better."""
     names = {measure: MEASURES[measure] for measure in table["measure"].unique()}
-    colours = {BETTER: COLOURS["bilateral"], WORSE: COLOURS["right"], EQUAL: COLOURS["left"]}
-    return forest(table, "measure", names, colours, {"ci95": 1, "ci95_seeds": 3})
+    return forest(table, "measure", names, {"ci95": 1, "ci95_seeds": 3})
 
 
 def tell(table: pd.DataFrame) -> str:
-    """Give the verdict, as the experiment's files have it."""
-    return str(table["answer"].iloc[0])
+    """Give the verdict of the experiment's files, and in how many comparisons which one was found."""
+    row, answer, seeds = table["row"].iloc[0], str(table["answer"].iloc[0]), table["n"].min()
+    counts = {verdict: int((table["verdict"] == verdict).sum()) for verdict in (BETTER, WORSE, EQUAL, OPEN)}
+    if sum(counts.values()) < len(table):
+        return answer
+    words = {BETTER: "better", WORSE: "worse", EQUAL: "as good", OPEN: "too close to call"}
+    found = ", ".join(
+        f"{words[verdict]} in {count or 'none'}" for verdict, count in counts.items() if count or verdict == BETTER
+    )
+    return (
+        f"{answer.partition(':')[0]}: “{row}” is {found} of {len(table)} comparisons with {table['other'].nunique()} "
+        f"other networks. These are all that the config declares, over {seeds} seeds; p is corrected for their number "
+        "(Holm)."
+    )

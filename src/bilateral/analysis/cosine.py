@@ -114,11 +114,15 @@ def tell(table: pd.DataFrame) -> str:
     )
     varied = [own for _, own in table.groupby("seed") if (own[["left", "right"]].nunique() > 1).all()]
     known = [own["left"].corr(own["right"], method="spearman") for own in varied]
-    if known:
-        text += f"; the rank correlation of left's and right's distances is {fmean(known):.2f}"
     sentences = [f"{text}."]
     for name in ("left", "right"):
         own = table.loc[table["group"].str.startswith(_PANELS[f"{name} only"]), ["left", "right"]].mean()
         if own.notna().all():
             sentences.append(f"Where {name} alone was right they are {own['left']:.2f} and {own['right']:.2f} apart.")
+    if known:
+        agree = fmean(known)
+        begin = "agree" if agree > 0.5 else "agree in part" if agree > 0.2 else "hardly agree"
+        sentences.insert(
+            0, f"Left and right {begin} on which images of a class are similar (rank correlation {agree:.2f})."
+        )
     return " ".join(sentences)

@@ -73,7 +73,7 @@ def draw(table: pd.DataFrame) -> Figure:
             for _, each in table.dropna(subset=[f"{level}_pct", cost]).iterrows():
                 colour, _, marker = row_style(each["row"])
                 mean, low, high = (each[f"{level}_{part}"] for part in ("pct", "low", "high"))
-                ends = None if pd.isna(low) else [[mean - low], [high - mean]]
+                ends = None if pd.isna(low) else [[mean - max(low, 0)], [min(high, 100) - mean]]
                 panel.errorbar(each[cost], mean, ends, fmt=marker, color=colour, elinewidth=0.8, label=each["title"])
             panel.set(xlabel=label, xscale="log" if cost == "training_pflops" else "linear")
         axes[line, 0].set_ylabel(f"{level}, % (95 % interval)")
@@ -91,4 +91,4 @@ def tell(table: pd.DataFrame) -> str:
         best = own[own[f"{level}_pct"] > own[f"{level}_pct"].cummax().shift(fill_value=-1)]
         texts.append(f"{level}: {', '.join(best['title'])}")
     what = "training" if cost == "training_pflops" else "an image's pass"
-    return f"Not beaten by anything that costs less in {what}: {'; '.join(texts)}."
+    return f"No network that costs less in {what} is as accurate as these: {'; '.join(texts)}."

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from ..base.statistics import paired_difference
 from ..runs.predictions import LEVELS
 from .study import NotApplicableError, Study
-from .style import COLOURS, forest
+from .style import forest
 
 BETTER, WORSE, OPEN = "better", "worse", "not shown to differ"
 SINGLE = ("unilateral",)
@@ -52,29 +52,43 @@ def draw(table: pd.DataFrame) -> Figure:
     """Every difference with its interval; right of the line the bilateral network is better."""
     shown = table[table["row"] != "untrained"]  # tens of points away, which would flatten the rest
     shown = table if shown.empty else shown
-    colours = {BETTER: COLOURS["bilateral"], WORSE: COLOURS["right"]}
-    return forest(shown, "level", {level: f"{level} labels" for level in LEVELS}, colours, {"ci95": 1})
+    return forest(shown, "level", {level: f"{level} labels" for level in LEVELS}, {"ci95": 1})
 
 
 def tell(table: pd.DataFrame) -> str:
     """Give the verdict: against one hemisphere, and against networks of the same size."""
     single, sized = table[table["row"].isin(SINGLE)], table[table["row"].isin(SIZED)]
+    what = "one hemisphere of the same architecture"
     if single.empty:
         single = table.query("(row == 'left' and level == 'fine') or (row == 'right' and level == 'coarse')")
-    smaller = "; ".join(f"against {title} {texts(own)}" for title, own in single.groupby("title", sort=False))
+        what = "each hemisphere alone"
+    clauses = []
+    if not single.empty:
+        points = ", ".join(
+            f"{level} labels {own.mean():+.1f}" for level, own in single.groupby("level", sort=False)["difference"]
+        )
+        clauses.append(f"{_word(single)} against {what} ({points} points)")
+    if not sized.empty:
+        clauses.append(f"{_word(sized)} against networks of about its own size")
+    sentences = [f"{clauses[0][0].upper()}{'; '.join(clauses)[1:]}."] if clauses else []
+    sentences += [f"Against “{title}”: {texts(own)}." for title, own in single.groupby("title", sort=False)]
     if sized.empty:
-        first = f"{smaller[0].upper()}{smaller[1:]}. " if smaller else ""
-        return f"{first}There is no network of its size to compare it with."
-    better, worse, unclear = (int((sized["verdict"] == verdict).sum()) for verdict in (BETTER, WORSE, OPEN))
-    begin = f"{smaller}; " if smaller else ""
-    if better:
-        verdict = "Yes" if better == len(sized) else "Mixed" if worse else "In part"
+        sentences.append("There is no network of its size to compare it with.")
     else:
-        verdict = "Not beyond its size" if worse else "Not shown beyond its size"
-    return (
-        f"{verdict}: {begin}in {len(sized)} comparisons with networks of its size it is better in {better}, worse "
-        f"in {worse}, and not told apart in {unclear} (by 95 % intervals, not corrected for their number)."
-    )
+        better, worse, unclear = (int((sized["verdict"] == verdict).sum()) for verdict in (BETTER, WORSE, OPEN))
+        sentences.append(
+            f"In {len(sized)} comparisons with networks of its size it is better in {better}, worse in {worse}, and "
+            f"too close to call in {unclear} (by 95 % intervals, not corrected for their number)."
+        )
+    return " ".join(sentences)
+
+
+def _word(table: pd.DataFrame) -> str:
+    """Whether the network is better than these."""
+    better, worse = ((table["verdict"] == verdict).any() for verdict in (BETTER, WORSE))
+    if better:
+        return "mixed" if worse else "yes" if (table["verdict"] == BETTER).all() else "in part"
+    return "no" if worse else "not shown"
 
 
 def texts(table: pd.DataFrame) -> str:

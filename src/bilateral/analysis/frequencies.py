@@ -120,7 +120,11 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def tell(table: pd.DataFrame) -> str:
     """Say at which cut-offs half of the accuracy is left, and how far the sides differ in that."""
-    texts = []
+    texts, first = [], []
+    for level in [level for level in LEVELS if level in set(table["level"])]:
+        needed = half_cutoffs(table, level, "low-pass", "none").dropna()
+        if len(needed):
+            first.append(f"the {level} head needs frequencies up to {needed.mean():.1f} cycles per image")
     for level in LEVELS:
         for passing in FILTERS if level in set(table["level"]) else ():
             found = {silenced: half_cutoffs(table, level, passing, silenced).dropna() for silenced in SILENCED}
@@ -130,7 +134,9 @@ def tell(table: pd.DataFrame) -> str:
             if len(difference):
                 text += f", a difference of {told(difference)}"
             texts.append(text)
-    return (
+    said = "; ".join(first)
+    begin = f"{said[0].upper()}{said[1:]} to keep half of its accuracy above chance. " if first else ""
+    return begin + (
         "Cut-offs, in cycles per image, at which half of the accuracy above chance is left (–: there is no such one): "
         f"{'; '.join(texts)}."
     )

@@ -17,7 +17,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from ..models.config import SIDES
 from ..runs.predictions import Predictions
 from .activations import BATCH
-from .gradcam import chosen_stages, class_activation_maps, merge, packed, png, resized, scaled, unpacked
+from .gradcam import chosen_stages, class_activation_maps, encoded, merge, packed, resized, scaled, unpacked
 from .heads import contributions
 from .outcomes import judgements, sayings
 from .study import Study
@@ -30,6 +30,8 @@ PER_CLASS, PER_CELL, MOST = 6, 40, 900
 """How many images of a fine class and of an outcome cell are wanted, and how many there are in all at most."""
 LARGEST, LARGEST_MAP = 256, 64
 """Pixels a side of pictures and of maps, at most, so that a page of many can be opened."""
+DIGITS = 4
+"""Of probabilities and shares, which a page shows to a tenth of a percent."""
 TOP = 3
 """Labels of each prediction."""
 
@@ -38,7 +40,7 @@ def compute(study: Study) -> pd.DataFrame:
     """One line an image, of the first seed's networks.
 
     image: its index in the test set. cell: four digits, whether left, right, the fine and the coarse head were right.
-    picture: PNG, base64. predictions: JSON, by judge the best labels with probabilities. shares: JSON, left's share of
+    picture: WebP, base64. predictions: JSON, by judge the best labels with probabilities. shares: JSON, left's share of
     each head. maps: JSON, by head and side `height`, `width` and `values` (base64 of uint8, row by row); under
     `merged` the original's one map of the whole network.
     """
@@ -63,9 +65,9 @@ def compute(study: Study) -> pd.DataFrame:
                 "fine": names["fine"][fine[image]],
                 "coarse": names["coarse"][coarse[image]],
                 "cell": cells[image],
-                "picture": png(_shrunk(study.images.images[image])),
+                "picture": encoded(_shrunk(study.images.images[image]), "WEBP", quality=85, method=6),
                 "predictions": json.dumps(best),
-                "shares": json.dumps({level: values[image].item() for level, values in shares.items()}),
+                "shares": json.dumps({level: round(values[image].item(), DIGITS) for level, values in shares.items()}),
                 "maps": json.dumps(own),
             }
         )
@@ -115,7 +117,7 @@ def _maps(study: Study, chosen: Tensor) -> list[dict[str, dict[str, Any]]]:
 
 def _best(predictions: Predictions, level: str, image: int, names: tuple[str, ...]) -> list[tuple[str, float]]:
     probabilities, labels = predictions.logits[level][image].softmax(0).topk(min(TOP, len(names)))
-    return [(names[label], p) for label, p in zip(labels.tolist(), probabilities.tolist())]
+    return [(names[label], round(p, DIGITS)) for label, p in zip(labels.tolist(), probabilities.tolist())]
 
 
 def draw(table: pd.DataFrame) -> Figure:

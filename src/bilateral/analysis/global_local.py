@@ -121,8 +121,8 @@ def tell(table: pd.DataFrame) -> str:
         for side in SIDES
     ]
     texts = [
-        f"Readouts name {', '.join(means)} (chance: {CHANCE_PCT:.1f} %)",
-        f"Local less global, left less right, is {told(interaction(table))} points",
+        f"Classifiers trained on one side name {', '.join(means)} (chance: {CHANCE_PCT:.1f} %)",
+        f"How much more left than right is for the small forms (0: the same) is {told(interaction(table))} points",
     ]
     for reader in [reader for reader in table["reader"].unique() if reader not in SIDES]:
         costs = [

@@ -92,10 +92,10 @@ def scaled(maps: Tensor) -> Tensor:
     return maps / maps.amax((1, 2), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
 
 
-def png(image: Tensor) -> str:
-    """An image, uint8 (3, H, W), as a PNG in base64."""
+def encoded(image: Tensor, form: str = "PNG", **options: Any) -> str:
+    """An image, uint8 (3, H, W), as a file of this form in base64. options: of Pillow for that form."""
     file = io.BytesIO()
-    Image.fromarray(image.permute(1, 2, 0).cpu().numpy()).save(file, "PNG", optimize=True)
+    Image.fromarray(image.permute(1, 2, 0).cpu().numpy()).save(file, form, optimize=True, **options)
     return base64.b64encode(file.getvalue()).decode()
 
 

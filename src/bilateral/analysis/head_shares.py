@@ -169,16 +169,21 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def tell(table: pd.DataFrame) -> str:
     """Say how large left's share is, what it depends on, and what that is worth."""
-    texts = []
+    texts, first = [], []
     for level in LEVELS:
         found = {name: summary["mean"] for name, summary in weighting(table, level).items()}
         found |= {name: -found[name] for name in ("constant_points", "permuted_points") if name in found}
         parts = [words.format(level=level, **found) if key in found else "" for key, words in _WORDS.items()]
         logit, right, wrong, norms, spread, follows, held = parts
         outcomes = ", ".join(filter(None, (right, wrong)))
+        first.append(
+            f"the {level} head takes {found['share_pct']:.0f} % from left, and the same mix for every image would "
+            f"change its accuracy by {found.get('constant_points', found['permuted_points']):+.2f} points"
+        )
         texts.append(
             f"{logit or 'Of'} what sets its classes apart {found['share_pct']:.0f} % ({outcomes}{norms}). "
             f"{spread or 'There is one image alone'}; {follows or 'no image tells which hemisphere it follows'}; {held}"
             f"another image's share changes the head's accuracy by {found['permuted_points']:+.2f} points."
         )
-    return " ".join(texts)
+    said = "; ".join(first)
+    return " ".join([f"{said[0].upper()}{said[1:]}.", *texts])

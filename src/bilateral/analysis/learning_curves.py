@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from .study import NotApplicableError, Study
-from .style import panels, row_style
+from .style import NARROW, panels, row_style
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -43,7 +43,7 @@ def accuracies(table: pd.DataFrame, level: str, head: str = "val") -> pd.DataFra
 
 def draw(table: pd.DataFrame) -> Figure:
     """Validation accuracy, mean and lowest to highest seed; dotted: a lesion begins."""
-    figure, axes = panels(2, height=3.4, width=9.5)
+    figure, axes = panels(1, 2, height=3.0, width=NARROW)
     for panel, level in zip(axes, ("fine", "coarse")):
         for (row, title), own in accuracies(table, level).groupby(["row", "title"], sort=False):
             curve = own.groupby("epoch")["value"].agg(["mean", "min", "max"])
@@ -56,7 +56,7 @@ def draw(table: pd.DataFrame) -> Figure:
         title = f"{level} labels (band: lowest to highest seed)"
         panel.set(title=title, xlabel="epoch", ylabel="validation accuracy, %")
     handles = {label: line for panel in axes for line, label in zip(*panel.get_legend_handles_labels())}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=7)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2, fontsize=7)
     return figure
 
 

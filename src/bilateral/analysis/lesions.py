@@ -22,7 +22,7 @@ from ..models.network import Network
 from ..runs.predictions import LEVELS
 from .heads import MEAN, accuracies
 from .study import Study, System
-from .style import COLOURS, INK, panels, seed_points, told
+from .style import COLOURS, INK, NARROW, panels, seed_points, told
 
 SHARES = (0.2, 0.5, 0.8)
 """Of the units of a side that are lost."""
@@ -92,15 +92,17 @@ def draw(table: pd.DataFrame) -> Figure:
     levels = [level for level in LEVELS if level in set(table["level"])]
     lesions = table.loc[table["at"] != "none", ["at", "lesion"]].drop_duplicates().itertuples(index=False, name=None)
     rows = list(lesions)
-    figure, axes = panels(len(levels), height=1.0 + 0.2 * len(rows), sharex=True, sharey=True, squeeze=False)
-    for panel, level in zip(axes[0], levels):
+    height = 1.0 + 0.2 * len(rows)
+    figure, axes = panels(1, len(levels), height, NARROW, sharex=True, squeeze=False)
+    for panel, level in zip(axes[:, 0], levels):
         panel.axvline(0, color=INK, linewidth=0.6)
         for place, (at, lesion) in enumerate(rows):
             side = at.split(" ")[0].split(".")[0]
             colour = COLOURS[side if side in SIDES else "bilateral"]
             seed_points(panel, place, lost(table, level, at, lesion).tolist(), colour)
-        panel.set(title=f"{level} head", xlabel="points of accuracy lost", ylim=(len(rows) - 0.5, -0.5))
-    axes[0, 0].set_yticks(range(len(rows)), [f"{at}: {lesion}" for at, lesion in rows], fontsize=8)
+        panel.set(title=f"{level} head", ylim=(len(rows) - 0.5, -0.5))
+        panel.set_yticks(range(len(rows)), [f"{at}: {lesion}" for at, lesion in rows], fontsize=8)
+    axes[-1, 0].set_xlabel("points of accuracy lost")
     return figure
 
 
@@ -113,7 +115,14 @@ def tell(table: pd.DataFrame) -> str:
         return f"the {level} head {', '.join(found)}"
 
     sides = "; ".join(changes(level, list(SIDES), "mean") for level in levels)
-    text = f"With a side's features replaced by their mean, the accuracy changes in points: {sides}."
+    means = {(level, at): lost(table, level, at, "mean").mean() for level in levels for at in SIDES}
+    most = [
+        f"the {level} head needs {max(SIDES, key=lambda at: means[level, at])} most ({-means[level, 'left']:+.1f} "
+        f"points without left, {-means[level, 'right']:+.1f} without right)"
+        for level in levels
+    ]
+    first = "; ".join(most)
+    text = f"{first[0].upper()}{first[1:]}. With a side's features replaced by their mean, accuracy changes: {sides}."
     bridges = [at for at in table["at"].unique() if at not in (*SIDES, "none") and not set(at) & {".", " "}]
     if bridges:
         text += f" With a bridge silenced: {'; '.join(changes(level, bridges, 'zeros') for level in levels)}."

@@ -138,7 +138,9 @@ def tell(table: pd.DataFrame) -> str:
     ]
     if not texts:
         return "No image has a Grad-CAM map to compare with."
+    own, other = table["correlation"].mean(), table["correlation_other"].mean()
     return (
-        f"Covering parts of the image ranks its places like Grad-CAM with a rank correlation of {', '.join(texts)} "
-        f"(with the map of another image {table['correlation_other'].mean():.2f})."
+        f"Covering parts of an image {'confirms' if own > other else 'does not confirm'} its Grad-CAM map: both rank "
+        f"the places with a correlation of {own:.2f}, and of {other:.2f} with the map of another image. "
+        f"By head and side: {', '.join(texts)}."
     )

@@ -18,20 +18,6 @@ _RATES = {
     "coarse rescued": ("coarse", "right", 0, "left", 1),
     "coarse spoilt": ("coarse", "right", 1, "left", 0),
 }
-_WORDS = {
-    # rate: (its share of all images, of those where the other hemisphere was right, and wrong; where there is no image)
-    "fine rescued": (
-        "Of what left alone gets wrong, the fine head gets {} right: {} where right knew the superclass, {} where it "
-        "did not.",
-        "Left alone gets no image wrong for the fine head to rescue.",
-    ),
-    "fine spoilt": ("Of what left gets right it spoils {}.", "Left gets no image right for it to spoil."),
-    "coarse rescued": (
-        "rescues {} of right's mistakes ({} where left knew the fine class, {} where not)",
-        "has no mistake of right's to rescue",
-    ),
-    "coarse spoilt": ("spoils {}", "nothing of right's to spoil"),
-}
 
 
 def sayings(system: System) -> dict[str, tuple[Predictions, str]]:
@@ -122,11 +108,21 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def tell(table: pd.DataFrame) -> str:
-    """Say how much is rescued and spoilt, and whether the other hemisphere makes the difference."""
-    told = []
-    for rate, (words, otherwise) in _WORDS.items():
-        found = [rate_summary(table, rate, other) for other in (-1, 1, 0)]
-        shares = [f"{each['mean']:.1f} %" if each else "no image" for each in found]
-        told.append(words.format(*shares) if found[0] else otherwise)
-    fine_rescued, fine_spoilt, coarse_rescued, coarse_spoilt = told
-    return f"{fine_rescued} {fine_spoilt} The coarse head {coarse_rescued} and {coarse_spoilt}."
+    """Say how much is corrected and spoilt, and whether the other hemisphere makes the difference."""
+
+    def share(rate: str, other: int = -1) -> str:
+        found = rate_summary(table, rate, other)
+        return f"{found['mean']:.1f} %" if found else "none (there is no such image)"
+
+    heads = [
+        f"the {head} head corrects {share(f'{head} rescued')} of the mistakes that {own} alone makes, and spoils "
+        f"{share(f'{head} spoilt')} of its right answers"
+        for head, own in (("fine", "left"), ("coarse", "right"))
+    ]
+    first = "; ".join(heads)
+    return (
+        f"{first[0].upper()}{first[1:]}. Of left's mistakes, {share('fine rescued', 1)} are corrected where right knew "
+        f"the superclass, and {share('fine rescued', 0)} where it did not. Of right's mistakes, "
+        f"{share('coarse rescued', 1)} are corrected where left knew the fine class, and {share('coarse rescued', 0)} "
+        "where it did not."
+    )

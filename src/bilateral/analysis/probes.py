@@ -15,7 +15,7 @@ from ..models.config import SIDES
 from ..runs.predictions import LEVELS
 from .activations import spread, stage_means
 from .study import NotApplicableError, Study
-from .style import COLOURS, panels
+from .style import COLOURS, NARROW, panels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,17 +67,18 @@ def readout(train: "NDArray", train_labels: "NDArray", test: "NDArray") -> "NDAr
 def draw(table: pd.DataFrame) -> Figure:
     """Accuracy over the stages: left and right, fine and coarse; band: lowest to highest seed."""
     levels = list(table["level"].unique())
-    figure, axes = panels(len(levels), height=3.2, squeeze=False)
-    for panel, level in zip(axes[0], levels):
+    figure, axes = panels(1, len(levels), 2.8, NARROW, squeeze=False)
+    for panel, level in zip(axes[:, 0], levels):
         for side in SIDES:
             own = table[(table["side"] == side) & (table["level"] == level)]
             by_stage = own.groupby("stage", sort=False)["accuracy_pct"].agg(["mean", "min", "max"])
             panel.plot(by_stage.index, by_stage["mean"], marker="o", color=COLOURS[side], label=side)
             band = {"color": COLOURS[side], "alpha": 0.2, "linewidth": 0}
             panel.fill_between(by_stage.index, by_stage["min"], by_stage["max"], **band)
-        panel.set(title=f"{level} labels (band: lowest to highest seed)", ylim=(0, None))
+        panel.set(
+            title=f"{level} labels (band: lowest to highest seed)", ylabel="accuracy of a probe, %", ylim=(0, None)
+        )
         panel.tick_params(axis="x", rotation=60)
-    axes[0, 0].set_ylabel("accuracy of a linear probe, %")
     axes[0, 0].legend()
     return figure
 
@@ -94,7 +95,7 @@ def tell(table: pd.DataFrame) -> str:
             if texts
             else f"{level} labels to {left:.1f} % in left and {right:.1f} % in right"
         )
-    text = f"From the last stage a linear probe reads {', '.join(texts)}."
+    text = f"A linear classifier on the last stage reads {', '.join(texts)}."
     if "fine" in set(table["level"]):
         in_right = means["right", "fine"].loc[table.loc[table["side"] == "right", "stage"].unique()]
         text += f" In right, fine labels are read best at {in_right.idxmax()} ({in_right.max():.1f} %)."

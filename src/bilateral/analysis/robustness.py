@@ -219,12 +219,12 @@ def tell(table: pd.DataFrame) -> str:
     others = [row for row in [*COMPARED, *own_rows(lost.index)] if row in lost.index and row != name]
     compared = [_compared(lost, name, row, titles[row]) for row in others]
     begin = (
-        f"Over {count} corruptions and attacks of {images:,} test images, “{title}” loses {lost.loc[name].mean():.1f} "
-        f"points of {level} accuracy on average."
+        f"“{title}” loses {lost.loc[name].mean():.1f} points of {level} accuracy on average over {count} corruptions "
+        f"and attacks of {images:,} test images."
     )
     if not compared:
         return f"{begin} There is no control to compare that with."
-    return f"{begin} Beside that, {'; '.join(compared)}."
+    return f"{begin} Compared with it, {'; '.join(compared)}."
 
 
 def _compared(lost: pd.DataFrame, subject: str, row: str, title: str) -> str:
@@ -237,5 +237,5 @@ def _compared(lost: pd.DataFrame, subject: str, row: str, title: str) -> str:
     low, high = found.ci95
     interval = f"{found.mean:+.2f}, 95 % interval {low:.2f} to {high:.2f}"
     if low <= 0 <= high:
-        return f"“{title}” is not told apart ({interval})"
+        return f"“{title}” is too close to call ({interval})"
     return f"“{title}” loses {'more' if low > 0 else 'less'} ({interval})"

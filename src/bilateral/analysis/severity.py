@@ -56,6 +56,6 @@ def tell(table: pd.DataFrame) -> str:
     titles = table.drop_duplicates("row").set_index("row")["title"]
     best, worst = within.idxmax(), within.idxmin()
     return (
-        f"Of the wrong fine predictions, the share within the right superclass goes from {within[worst]:.1f} % "
-        f"({titles[worst]}) to {within[best]:.1f} % ({titles[best]})."
+        f"The share of mistakes that stay within the right superclass is largest for “{titles[best]}” "
+        f"({within[best]:.1f} %) and smallest for “{titles[worst]}” ({within[worst]:.1f} %)."
     )

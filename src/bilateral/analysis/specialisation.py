@@ -96,6 +96,20 @@ def draw(table: pd.DataFrame) -> Figure:
     return figure
 
 
+def _readouts(table: pd.DataFrame) -> dict[str, float]:
+    """Laterality of each level by readout, mean over seeds."""
+    found = {level: laterality(table, "readout", level).dropna() for level in LEVELS}
+    return {level: float(values.mean()) for level, values in found.items() if len(values)}
+
+
+def _led(level: str, index: float) -> str:
+    """Which hemisphere knows a level better."""
+    if abs(index) < LATERALISED:
+        return f"both hemispheres know the {level} labels about equally well (laterality {index:{FORM}})"
+    side = "left" if index > 0 else "right"
+    return f"{side} knows the {level} labels better (laterality {index:{FORM}})"
+
+
 def tell(table: pd.DataFrame) -> str:
     """Say how lateralised each level is, and whether the sides differ in what they are for."""
     texts = []
@@ -109,7 +123,9 @@ def tell(table: pd.DataFrame) -> str:
             texts.append(text)
     if not texts:
         return "Neither side is worth anything above chance."
-    text = f"Laterality (1: all in left, -1: all in right), {'. And '.join(texts)}."
+    begin = "; ".join(_led(level, found) for level, found in _readouts(table).items())
+    text = f"{begin[0].upper()}{begin[1:]}. " if begin else ""
+    text += f"Laterality (1: all in left, -1: all in right), {'. And '.join(texts)}."
     heard = table[table["measure"] == "crosstalk"].groupby(["side", "level"], sort=False)["points"]
     said = [f"{side} {told(points)} points on {level} labels" for (side, level), points in heard]
     return text + (f" Bridges bring {', '.join(said)}." if said else "")

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,7 +69,7 @@ ROWS = {
     "untrained": (COLOURS["other"], ":", "x"),
     "specialised": (COLOURS["bilateral"], "-", "*"),
     "fine_tuned": (COLOURS["bilateral"], "--", "X"),
-    "hemispheres_ensemble": (COLOURS["coarse"], "--", "h"),
+    "hemispheres_ensemble": (COLOURS["fine"], "--", "h"),
 }
 """The rows of an experiment, in every figure alike; see `row_style`."""
 SEQUENTIAL, DIVERGING = "cividis", "PuOr"
@@ -100,6 +101,8 @@ _SETTINGS: dict[str, Any] = {
 }
 LONGEST_NAME, LONGEST_LINE = 48, 120
 """Of a tick's or a legend's text, and of any other; in letters, of which Chinese characters count two."""
+NARROW = 5.2
+"""Inches of a figure that a phone shows whole."""
 LONGEST_CLASS = 32
 """Of the name of a class, beside many others."""
 _told: set[str] = set()
@@ -250,25 +253,30 @@ def seed_points(panel: Axes, place: float, values: Sequence[float], colour: str,
     panel.plot(found["mean"], place, "|", color=INK, markersize=9)
 
 
-def forest(
-    table: "DataFrame", by: str, names: Mapping[str, str], colours: Mapping[str, str], widths: Mapping[str, float]
-) -> Figure:
-    """Draw every `difference` with its intervals, a line for each `title`, a panel for each of `names`, values of `by`.
+def forest(table: "DataFrame", by: str, names: Mapping[str, str], widths: Mapping[str, float]) -> Figure:
+    """Draw every `difference` with its intervals: a line for each `title`, on it a point for each of `names`.
 
-    colours: by `verdict`. widths: of the lines of the intervals, by the name of their columns before _low and _high.
+    names: in the legend, by values of the column `by`. widths: of the lines of the intervals, by the name of their
+    columns before _low and _high. A point is filled where the `verdict` is "better" or "worse". Narrow, so that a phone
+    shows all of it.
     """
     titles = list(dict.fromkeys(table["title"]))
-    figure, grid = panels(len(names), height=0.9 + 0.32 * len(titles), width=6.8, sharey=True, squeeze=False)
-    for panel, (which, name) in zip(grid[0], names.items()):
+    figure, panel = panels(height=1.0 + (0.2 + 0.14 * len(names)) * len(titles), width=NARROW)
+    shifts = np.linspace(-0.2, 0.2, len(names)) if len(names) > 1 else [0.0]
+    for (which, name), shift, colour in zip(names.items(), shifts, ("fine", "coarse", "extra", "other")):
+        panel.plot([], [], "o", color=COLOURS[colour], label=name)
         for each in table[table[by] == which].to_dict("records"):
-            place, colour = titles.index(each["title"]), colours.get(each["verdict"], COLOURS["other"])
+            place = titles.index(each["title"]) + shift
             for interval, width in widths.items():
                 ends = [each[f"{interval}_low"], each[f"{interval}_high"]]
-                panel.plot(ends, [place, place], color=colour, linewidth=width)
-            panel.plot(each["difference"], place, "o", color=colour)
-        panel.axvline(0, color=COLOURS["other"], linewidth=1)
-        panel.set(title=name, xlabel="points better than ...", ylim=(len(titles) - 0.5, -0.5))
-    grid[0][0].set_yticks(range(len(titles)), titles)
+                panel.plot(ends, [place, place], color=COLOURS[colour], linewidth=width)
+            sure = each["verdict"] in ("better", "worse")
+            face = COLOURS[colour] if sure else "white"
+            panel.plot(each["difference"], place, "o", color=COLOURS[colour], mfc=face)
+    panel.axvline(0, color=COLOURS["other"], linewidth=1)
+    panel.set(xlabel="points better than ...", ylim=(len(titles) - 0.5, -0.5))
+    panel.set_yticks(range(len(titles)), [fill(short(title), 22) for title in titles])
+    figure.legend(loc="outside upper center", ncols=2)
     return figure
 
 

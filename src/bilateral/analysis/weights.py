@@ -103,7 +103,9 @@ def tell(table: pd.DataFrame) -> str:
     """Say how large left's weight is, how it varies, and what it has to do with right answers."""
     by_class = table.groupby("superclass")["left"].mean()
     deviation = table.groupby("seed")["left"].std(ddof=0).mean()
-    text = f"Left's weight is {table['left'].mean():.2f} on average, with a deviation of {deviation:.3f} over images"
+    mean = table["left"].mean()
+    text = f"On average the join weighs left by {mean:.2f} and right by {1 - mean:.2f}, "
+    text += f"with a deviation of {deviation:.3f} over images"
     if len(by_class) > 1:
         low, high = by_class.idxmin(), by_class.idxmax()
         text += f", from {by_class[low]:.2f} for {low} to {by_class[high]:.2f} for {high}"

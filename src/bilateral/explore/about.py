@@ -3,15 +3,20 @@
 from pathlib import Path
 from typing import Any
 
+from ..data.shapes import HIERARCHY as SHAPES
 from ..training import checkpoint
 from ..training.checkpoint import Description
 from .answering import Explorer
 
 
-def describe(explorer: Explorer, path: Path) -> dict[str, Any]:
-    """Name the run that the checkpoint at `path` belongs to, its architecture and labels, and what can be asked."""
+def describe(explorer: Explorer, path: Path, name: str = "") -> dict[str, Any]:
+    """Name the run that the checkpoint at `path` belongs to, its architecture and labels, and what can be asked.
+
+    name: what the network is called, if it is not its run.
+    """
     description = explorer.description
     return {
+        "title": f"{name or run_name(path)}: {_hemispheres(description)}, {_labels(description)}",
         "run": run_name(path),
         "architecture": _architecture(description),
         "sides": explorer.sides,
@@ -28,6 +33,18 @@ def run_name(path: Path) -> str:
     """The name of the run's folder, or of a checkpoint file that stands alone."""
     file = checkpoint.find(path).resolve()
     return file.parent.parent.name if file.parent.name == "checkpoints" else file.name
+
+
+def _hemispheres(description: Description) -> str:
+    return " + ".join(hemisphere.arch for hemisphere in description.model.hemispheres.values())
+
+
+def _labels(description: Description) -> str:
+    """How many labels there are of each level: for the embedded shapes, in their words."""
+    fine, coarse = description.fine_count, description.coarse_count
+    if description.hierarchy == SHAPES:
+        return f"{fine} kinds of {coarse} shapes"
+    return f"{fine} fine and {coarse} coarse labels"
 
 
 def _architecture(description: Description) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..analysis.gradcam import MERGED, chosen_stages, class_activation_maps, merge, packed, png
+from ..analysis.gradcam import MERGED, chosen_stages, class_activation_maps, encoded, merge, packed
 from ..analysis.heads import contributions
 from ..analysis.study import NotApplicableError
 from ..base.errors import CheckpointError, ConfigError
@@ -77,7 +77,7 @@ class Explorer:
         for level in self.levels:
             levels[level]["maps"] = {side: packed(found) for side, found in maps.get(level, {}).items()}
         return {
-            "picture": {"height": pixels.shape[1], "width": pixels.shape[2], "png": png(pixels)},
+            "picture": {"height": pixels.shape[1], "width": pixels.shape[2], "png": encoded(pixels)},
             "silenced": [name for name in self.silenceable if name in silenced],
             "weights": weights,
             "levels": levels,

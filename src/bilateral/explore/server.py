@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from functools import cache
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -54,15 +55,23 @@ Content = tuple[str, bytes]
 class ExploreServer(ThreadingHTTPServer):
     """Serves the page for one network at `host` and `port` (0: any free one).
 
-    about: what the page says of the network. Raises OutputError for a port that is taken or not allowed, ConfigError
-    for a host or port that there cannot be.
+    about: what the page says of the network. samples: gives pictures to try, when the page asks.
+    Raises OutputError for a port that is taken or not allowed, ConfigError for a host or port that there cannot be.
     """
 
     allow_reuse_port = False
     request_queue_size = 512
     """Connections that may wait until they are taken."""
 
-    def __init__(self, explorer: Explorer, about: dict[str, Any], host: str, port: int) -> None:
+    def __init__(
+        self,
+        explorer: Explorer,
+        about: dict[str, Any],
+        host: str,
+        port: int,
+        samples: Callable[[], list[dict[str, Any]]] = list,
+    ) -> None:
+        self.samples = cache(samples)
         self.explorer = explorer
         self.about = {**about, "max_upload": MAX_UPLOAD}
         self.host = host
@@ -106,7 +115,7 @@ class Refusal(Exception):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """GET the page, its files and `/about`; POST the bytes of a picture to `/answer?silenced=SIDE&name=FILE`."""
+    """GET the page, its files, `/about`, `/samples`; POST a picture's bytes to `/answer?silenced=SIDE&name=FILE`."""
 
     server: ExploreServer
     timeout = 30
@@ -144,6 +153,8 @@ class Handler(BaseHTTPRequestHandler):
         path = self._address().path
         if path == "/about":
             return _json(self.server.about)
+        if path == "/samples":
+            return _json(self.server.samples())
         name = path.removeprefix("/") or "index.html"
         if name not in self.server.files:
             raise Refusal(HTTPStatus.NOT_FOUND, f"there is no {path} here")

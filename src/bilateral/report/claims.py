@@ -13,6 +13,15 @@ from .page import FAILS, HOLDS, OPEN, PARTLY, UNSHOWN, Finding
 
 COMPLEMENTARY = "The features of the two hemispheres are complementary"
 ATTENTION = "The heads act as a weighted attention over the hemispheres"
+_CONCLUSIONS = {
+    HOLDS: "Each head gains from the other hemisphere, and more than from a second one of its own kind.",
+    PARTLY: "One head gains from the other hemisphere more than from a second one of its own kind; the other is not "
+    "shown to.",
+    FAILS: "For both heads at least one of the measures below says the contrary.",
+    UNSHOWN: "The heads are not shown to gain more from the other hemisphere than from a second one of their own kind.",
+    OPEN: "This takes at least three seeds, and the rows of two left and of two right hemispheres.",
+}
+"""Of the first claim, in a sentence."""
 _NEEDED = ("differences", "lesions", "outcomes", "cka")
 """The tables that the first claim is judged by."""
 _OWN = {"fine": ("left", "right"), "coarse": ("right", "left")}
@@ -86,7 +95,8 @@ def complementary(
     compared = "; ".join(f"{title}, {texts(own)}" for title, own in sized.groupby("title", sort=False))
     if compared:
         evidence.append(f"The bilateral network minus other networks of its size: {compared}.")
-    return Finding(COMPLEMENTARY, judge(heads), evidence)
+    verdict = judge(heads)
+    return Finding(COMPLEMENTARY, verdict, [_CONCLUSIONS[verdict], *evidence])
 
 
 def _difference(differences: pd.DataFrame, level: str, row: str) -> Summary | None:
@@ -117,7 +127,7 @@ def weighted_attention(shares: pd.DataFrame) -> Finding:
     constant share, chosen on held-out images, and the share of another image cost accuracy: all by 95 % intervals over
     seeds.
     """
-    evidence, heads = [], []
+    evidence, heads, costs = [], [], []
     for level in LEVELS:
         found = head_shares.weighting(shares, level)
         constant, permuted, follows = found.get("constant_points"), found["permuted_points"], found.get("auc")
@@ -129,6 +139,8 @@ def weighted_attention(shares: pd.DataFrame) -> Finding:
             if constant
             else "No images were held out to choose a constant share on"
         )
+        if constant:
+            costs.append(f"{constant['mean']:.2f} points for the {level} head")
         evidence.append(
             f"{level.capitalize()} head: left has {found['share_pct']['mean']:.0f} % of what sets the classes "
             f"apart{deviation}. AUC by which that share tells the hemisphere that is correct: {told}. {held}; another "
@@ -140,7 +152,20 @@ def weighted_attention(shares: pd.DataFrame) -> Finding:
         "hemisphere's features speak. A hemisphere speaks louder where it is certain, so an AUC above 0.5 is no "
         "attention by itself; what a constant share and another image's cost says whether it matters."
     )
-    return Finding(ATTENTION, judge(heads), evidence)
+    verdict = judge(heads)
+    meant = {
+        HOLDS: ", so the mix matters: this is attention",
+        PARTLY: "; for one head the mix matters",
+        FAILS: ", so this is not attention",
+        UNSHOWN: ", so attention is not shown",
+    }
+    mix = f"Using the same mix for every image costs {' and '.join(costs)}"
+    first = (
+        f"{mix}{meant.get(verdict, '; there are too few seeds for a verdict')}."
+        if costs
+        else "This takes held-out images."
+    )
+    return Finding(ATTENTION, verdict, [first, *evidence])
 
 
 def judge(heads: Sequence[Sequence[int | None]]) -> str:

@@ -30,21 +30,21 @@ from .claims import findings
 from .page import Cell, Gallery, Page, PageTable, Section
 
 Made = TypeVar("Made")
-QUESTION = "Do two specialised hemispheres help, and against what?"
+QUESTION = "Are two specialised hemispheres better than other networks?"
 HEROES = {
     "contrasts": (
-        "Accuracy minus that of each other network, mean and 95 % intervals, the thick ones over seeds, the thin ones "
-        "over seeds and images: right of the line it is better."
+        "Accuracy minus that of each other network, with 95 % intervals (thick: over seeds; thin: over seeds and "
+        "images). Right of the line it is better. Hollow: the difference may be chance."
     ),
     "differences": (
-        "The bilateral network's accuracy minus that of each other one, mean and 95 % interval over seeds: right of "
-        "the line it is better."
+        "Accuracy of the bilateral network minus that of each other one, with 95 % intervals over seeds. Right of the "
+        "line it is better. Hollow: the difference may be chance."
     ),
 }
 """The analyses that answer the question, the best first, and what is said of their figures."""
 MAIN = ("fine_pct", "coarse_pct", "joint_fine_pct", "joint_coarse_pct")
 """The measures of the first table; the second one has all others."""
-_SHARE_NOTE = "Of what sets the classes apart, over the test images of a class and all seeds."
+_SHARE_NOTE = "Share of what sets the classes' scores apart, mean over the test images of a class and all seeds."
 _OF_THIS_MACHINE: dict[str, Any] = {
     "save_dir": True,
     "data": {"root", "train_dir", "val_dir", "test_dir", "raw_data_dir"},
@@ -59,7 +59,7 @@ _COST_COLUMNS = {
     "training_s": "seconds of training",
 }
 _ROW_COST_NOTE = "Of all its networks together; training with all that it builds on."
-_PARTS, _PART_WORDS = "Cost of each part of the bilateral network", ("where", "part", "output")
+_PARTS, _PART_WORDS = "Size and cost of each part of the bilateral network", ("where", "part", "output")
 _NO_HERO = Section("contrasts", "The answer", "", "", "no analysis that answers it was done", "", None, "")
 
 
@@ -87,19 +87,28 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
 
     gallery = made("gallery", lambda table: _gallery(study, table))
     return Page(
-        title=f"{study.name}: two hemispheres, looked into",
+        title=f"{study.name}: what two hemispheres learnt",
         question=QUESTION,
         answer=[hero.sentence or f"No answer, for {hero.skipped}.", *(study.table or {}).get("doubts", [])],
+        example=(study.hierarchy.fine_names[0], study.hierarchy.coarse_names[study.hierarchy.coarse_of_fine[0]]),
+        facts=_facts(study),
         main_table=_measure_table(study, measures, "Accuracy on the test images, %", MAIN, ACCURACY_NOTE),
         hero=replace(hero, sentence=HEROES[hero.name]),
         findings=findings(tables),
-        sections=sections,
+        # What stands in the opening or in the explorer does not stand here again.
+        sections=[each for each in sections if each is not hero and not (gallery and each.name == "gallery")],
         tables=[
             *_recorded_tables(study),
-            _measure_table(study, measures, "Agreement, mistakes, calibration", others, QUALITY_NOTE),
+            _measure_table(
+                study,
+                measures,
+                "All other measures: agreement of both heads, mistakes, calibration",
+                others,
+                QUALITY_NOTE,
+            ),
             *made("robustness", _robustness_table),
             *made("head_shares", lambda table: _share_table(study, table)),
-            *made("cost", lambda table: _cost_table(table, "Cost of each row", _ROW_COST_NOTE, ["title"])),
+            *made("cost", lambda table: _cost_table(table, "Size and cost of each network", _ROW_COST_NOTE, ["title"])),
             *made("parts", lambda table: _cost_table(table, _PARTS, "Output: its shape for one image.", _PART_WORDS)),
         ],
         gallery=gallery[0] if gallery else None,
@@ -139,7 +148,8 @@ def _measure_table(
             summary = summarise(values) if values else None
             cells.append(Cell(summary_text(column, summary), summary and summary["mean"]))
         rows.append(cells)
-    return PageTable(title, note, ["network", "n", *(MEASURES[name] for name in names)], rows)
+    marked = list(measures).index(study.subject) if study.subject in measures else None
+    return PageTable(title, note, ["network", "n", *(MEASURES[name] for name in names)], rows, marked=marked)
 
 
 def _recorded_tables(study: Study) -> list[PageTable]:
@@ -178,7 +188,7 @@ def _share_table(study: Study, table: pd.DataFrame) -> PageTable:
         cells = [_number(100 * mean, ".1f") for mean in means]
         rows.append([Cell(str(level)), Cell(names[str(level)][int(label)]), *cells])
     headings = ["head", "class", "left's share, %", "where the head is right", "where it is wrong"]
-    return PageTable("Who is listened to, by class", _SHARE_NOTE, headings, rows, words=2)
+    return PageTable("Left's share in each head, by class", _SHARE_NOTE, headings, rows, words=2)
 
 
 def _robustness_table(table: pd.DataFrame) -> PageTable:
@@ -232,6 +242,25 @@ def _gallery(study: Study, table: pd.DataFrame) -> Gallery:
     hierarchy = study.hierarchy
     labels = (hierarchy.fine_names, hierarchy.coarse_names, hierarchy.coarse_of_fine)
     return Gallery(int(table["seed"].iloc[0]), *labels, images)
+
+
+def _facts(study: Study) -> dict[str, str]:
+    """What was trained on what: data set, networks, epochs, seeds."""
+    whole, hierarchy = study.systems[0].bilateral, study.hierarchy
+    counts = f"{len(hierarchy.fine_names)} fine and {len(hierarchy.coarse_names)} coarse labels"
+    models = whole.config.model.hemispheres
+    trained = {side: run.config.training.epochs for side, run in study.systems[0].alone.items()}
+    epochs = [
+        *(f"{side} {count}" for side, count in trained.items()),
+        f"{'then heads ' * bool(trained)}{whole.config.training.epochs}",
+    ]
+    return {
+        "Data": f"{whole.record.data.name}, {counts}",
+        "Architecture": " + ".join(model.arch for model in models.values()),
+        "Width": " + ".join(dict.fromkeys(f"{model.width:g}" for model in models.values())),
+        "Epochs": ", ".join(epochs),
+        "Seeds": str(len(study.rows[study.subject].runs)),
+    }
 
 
 def _provenance(study: Study, results: Sequence[AnalysisResult], with_images: bool) -> dict[str, str]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -32,6 +33,8 @@ _MARKS = {HOLDS: "✓", PARTLY: "~", FAILS: "✗"}
 _INK = re.compile(rf"{INK}|#000000|#000(?![0-9a-f])|\bblack\b", re.IGNORECASE)
 _REFERENCE = re.compile(r"url\(\s*['\"]?#([^'\")]+)['\"]?\s*\)")
 _PAINT = ("style", "fill", "stroke", "color")
+_LENGTHS, _DIGITS = ("d", "x", "y", "points"), re.compile(r"-?\d+\.\d{3,}")
+"""Attributes in a figure's units, of which a hundredth is seen by nobody."""
 _DROPPED = ("metadata", "style", "script", "title", "foreignObject")
 """Elements that would show, style or do something beyond their figure."""
 
@@ -46,13 +49,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class PageTable:
-    """One table. The first `words` columns are words, the others numbers."""
+    """One table. The first `words` columns are words, the others numbers. marked: the line that the page is about."""
 
     title: str
     note: str
     headings: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     words: int = 1
+    marked: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim, the verdict on it (HOLDS and so on), and why."""
+    """A claim, the verdict on it (HOLDS and so on), and why: the conclusion first, then its figures."""
 
     claim: str
     verdict: str
@@ -83,7 +87,7 @@ class Gallery:
     """Single images that the explorer shows, of one seed.
 
     An image: `image` (index), `fine`, `coarse` (names), `cell` (four 0/1: left, right, fine head, coarse head right),
-    `picture` (PNG), `predictions` {left, right, fine, coarse: [[name, probability], ...]}, `shares` {fine, coarse: of
+    `picture` (WebP), `predictions` {left, right, fine, coarse: [[name, probability], ...]}, `shares` {fine, coarse: of
     left}, `maps` {fine, coarse: {left, right: map}, merged: {both: map}}; a map has `height`, `width`, `values`
     (uint8). Bytes are base64. `shares` and `maps` may lack what there is not.
     """
@@ -97,11 +101,16 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Page:
-    """All of a report. The first sentence of `answer` is the headline."""
+    """All of a report. The first sentence of `answer` is the headline; `hero` is the figure beside it.
+
+    example: a fine label and its coarse one, by which the words are explained. facts: what was trained, and on what.
+    """
 
     title: str
     question: str
     answer: Sequence[str]
+    example: tuple[str, str]
+    facts: Mapping[str, str]
     main_table: PageTable
     hero: Section
     findings: Sequence[Finding]
@@ -124,7 +133,8 @@ def render(page: Page) -> str:
         finalize=_plain,
     )
     environment.filters |= {
-        "data_link": lambda text: f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}",
+        "data_link": lambda text: f"data:text/csv;charset=utf-8,{quote(text, safe=',')}",
+        "lead": lead,
         "mark": lambda verdict: _MARKS.get(verdict, "?"),
     }
     script = _joined(environment, _SCRIPTS)
@@ -140,6 +150,16 @@ def render(page: Page) -> str:
         script=Markup(script),
         script_digest=digest,
     )
+
+
+def lead(text: str) -> tuple[str, str]:
+    """Part the first sentence of a text, its conclusion, from what follows.
+
+    >>> lead("It is 2.5 points better. That is little.")
+    ('It is 2.5 points better.', 'That is little.')
+    """
+    first, *rest = re.split(r"(?<=[.?!]) (?=[A-Z“])", text, maxsplit=1)
+    return first, "".join(rest)
 
 
 def _figure(section: Section, anchor: str) -> Markup:
@@ -184,6 +204,7 @@ def inline_svg(svg: str, prefix: str, label: str) -> Markup:
             element.remove(child)
     for element in root.iter():
         element.tag = _local(element.tag)
+        element.tail = None  # the file's indentation
         element.attrib = _attributes(element.attrib, prefix)
     for name in ("width", "height", "version", "id"):
         root.attrib.pop(name, None)
@@ -205,6 +226,8 @@ def _attributes(given: dict[str, str], prefix: str) -> dict[str, str]:
             value = f"#{prefix}{value[1:]}"
         elif name in _PAINT:
             value = _INK.sub("currentColor", value)
+        elif name in _LENGTHS:
+            value = _DIGITS.sub(lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), value)
         attributes[name] = _REFERENCE.sub(rf"url(#{prefix}\1)", value)
     return attributes
 

@@ -22,10 +22,11 @@ async function json(response) {
 async function describe() {
   const about = (state.about = await json(await fetch("about")));
   const counts = about.levels.map((level) => `${about.counts[level]} ${level}`).join(" and ");
-  part("run").textContent = about.run;
+  part("title").textContent = about.title;
+  part("run").textContent = `Run: ${about.run}`;
   const size = `${about.image_size}×${about.image_size} pixels`;
   part("about").textContent = [about.architecture, `${counts} labels`, size].join(" · ");
-  document.title = `${about.run} · bilateral explore`;
+  document.title = `${about.title} · bilateral explore`;
   showSwitches(part("switches"), about.silenceable);
   const heads = about.levels.length === 2 ? [...about.levels, "merged"] : about.levels;
   for (const head of heads) {
@@ -44,6 +45,20 @@ async function describe() {
       }
     }
     part("labels").hidden = false;
+  }
+}
+
+async function offerSamples() {
+  for (const { name, png } of await json(await fetch("samples"))) {
+    const bytes = Uint8Array.from(atob(png), (character) => character.charCodeAt(0));
+    const picture = Object.assign(new Image(), { src: `data:image/png;base64,${png}`, alt: name });
+    const button = Object.assign(document.createElement("button"), { type: "button", title: name });
+    button.append(picture);
+    button.addEventListener("click", () => take([new File([bytes], name, { type: "image/png" })]));
+    const item = document.createElement("li");
+    item.append(button);
+    part("samples").querySelector("ul").append(item);
+    part("samples").hidden = false;
   }
 }
 
@@ -120,4 +135,4 @@ addEventListener("drop", (event) => {
 part("switches").addEventListener("change", () => state.picture && ask(state.picture));
 part("opacity").addEventListener("input", drawMaps);
 drawRamp(part("ramp"));
-describe().catch(() => tell(NO_ANSWER));
+describe().then(offerSamples).catch(() => tell(NO_ANSWER));

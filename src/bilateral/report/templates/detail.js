@@ -43,7 +43,7 @@ const showDetail = (() => {
       return make("li", {}, label, both, value);
     });
     if (items.length === 0) return "";
-    return make("section", { className: "shares" }, make("h4", {}, "Whom each head listens to"), make("ul", {}, ...items));
+    return make("section", { className: "shares" }, make("h4", {}, "Share of each hemisphere in each head"), make("ul", {}, ...items));
   }
 
   /** The canvas of a map with what redraws it; a dash where there is no map. */
@@ -87,7 +87,7 @@ const showDetail = (() => {
     const turn = ++latest;
     const picture = make("img", {
       className: "picture",
-      src: `data:image/png;base64,${image.picture}`,
+      src: `data:image/webp;base64,${image.picture}`,
       alt: `Test image ${image.image}: ${image.fine}`,
     });
     await picture.decode().catch(() => undefined);

@@ -43,7 +43,7 @@
 
     function thumbnail(image) {
       const picture = make("img", {
-        src: `data:image/png;base64,${image.picture}`,
+        src: `data:image/webp;base64,${image.picture}`,
         alt: `${image.fine}, test image ${image.image}`,
       });
       const name = make("span", { "aria-hidden": "true" }, image.fine);

@@ -1,0 +1,46 @@
+"""A few test images of the data that a network was trained on, for a person who has no picture at hand."""
+
+import logging
+from typing import Any
+
+import torch
+
+from ..analysis.gradcam import encoded
+from ..base.errors import BilateralError
+from ..data import sources
+from ..data.config import DataConfig
+
+log = logging.getLogger(__name__)
+SAMPLES = 8
+_FEW = {"train_per_class": 2, "test_per_class": 1}
+_DRAWN = {"shapes": {"shapes": _FEW}, "navon": {"options": _FEW}}
+"""By embedded data set, which is drawn in no time: the settings for a few of the same images."""
+
+
+def samples(data: DataConfig | None) -> list[dict[str, Any]]:
+    """Give a test image of each of some classes: `name` of the fine label, and `png` in base64; none without the data.
+
+    Nothing is downloaded.
+    """
+    if data is None:
+        return []
+    few = {key: {**_as_dict(getattr(data, key)), **own} for key, own in _DRAWN.get(data.name, {}).items()}
+    given = {**data.model_dump(exclude_unset=True), **few, "download": False}
+    try:
+        dataset = sources.load(DataConfig.model_validate(given))
+    except (BilateralError, OSError) as error:
+        log.debug("no sample pictures: %s", error)
+        return []
+    hierarchy, test = dataset.hierarchy, dataset.test
+    # Of different superclasses, and of different kinds within them.
+    step = max(1, hierarchy.fine_count // SAMPLES)
+    chosen = [(step * place + place) % hierarchy.fine_count for place in range(min(SAMPLES, hierarchy.fine_count))]
+    found = []
+    for fine in chosen:
+        image = test.images[int(torch.nonzero(test.fine == fine)[0])]
+        found.append({"name": hierarchy.fine_names[fine], "png": encoded(image)})
+    return found
+
+
+def _as_dict(settings: Any) -> dict[str, Any]:
+    return dict(settings) if isinstance(settings, dict) else settings.model_dump(exclude_unset=True)
