@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Generated inputs of each property in `make fuzz`; with 3000 it takes about an hour on two cores.
 FUZZ_EXAMPLES ?= 3000
 
-.PHONY: quickstart test test-slow lint fuzz benchmarks clean
+.PHONY: quickstart test test-slow test-timm lint fuzz benchmarks clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/bilateral system
@@ -16,6 +16,10 @@ test: lint
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/pytest -n 2 --dist worksteal -m slow
+
+test-timm:
+	$(PYTHON) -m venv $(VENV)-timm && $(VENV)-timm/bin/pip install --quiet -c constraints.txt -e ".[dev,timm]"
+	HF_HUB_OFFLINE=1 $(VENV)-timm/bin/pytest tests/models/test_timm_model.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

@@ -256,22 +256,55 @@ def test_an_unknown_backbone_is_refused(arch):
 
 OWN_BACKBONE = """
 from torch import nn
+from bilateral.models.backbones.base import Backbone
 
-class Plain(nn.Module):
+class Means(nn.Module):
+    def forward(self, images):
+        return images.mean((2, 3))
+
+class Plain(Backbone):
+    stages = ("pool",)
+    reads = Backbone.reads | {"sparsity"}
+
     def __init__(self, config):
         super().__init__()
         self.config = config
         self.num_features = 3
-
-    def forward(self, images):
-        return images.mean((2, 3))
+        self.pool = Means()
 
 class Fixed(Plain):
     reads = frozenset()
 
-class Endless(nn.Module):
+class Endless(Backbone):
+    stages = ("pool",)
+
     def __init__(self, config):
         super().__init__()
+
+class Unstaged(nn.Module):
+    num_features = 3
+
+    def __init__(self, config):
+        super().__init__()
+
+class Nameless(Backbone):
+    num_features = 3
+
+    def __init__(self, config):
+        super().__init__()
+
+class Named(Nameless):
+    stages = "pool"
+
+class Holed(Nameless):
+    stages = ("pool",)
+
+class Listed(Nameless):
+    stages = ("blocks",)
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.blocks = nn.ModuleList([nn.Flatten()])
 
 class Failing(Plain):
     def __init__(self, config):
@@ -286,13 +319,23 @@ class Boastful(Plain):
         super().__init__(config)
         self.num_features = 4
 
-class Silent(Plain):
+class Nothing(nn.Module):
     def forward(self, images):
         return None
 
-class Stumbling(Plain):
+class Silent(Plain):
+    def __init__(self, config):
+        super().__init__(config)
+        self.pool = Nothing()
+
+class Wrong(nn.Module):
     def forward(self, images):
         return images.left
+
+class Stumbling(Plain):
+    def __init__(self, config):
+        super().__init__(config)
+        self.pool = Wrong()
 
 class Lazy(Plain):
     def __init__(self, config):
@@ -335,10 +378,18 @@ def lab(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arch", "message"),
     [
-        ("torch.nn:Linear", r"^arch: 'torch.nn:Linear' failed: TypeError"),
-        ("torch:ones", "no class of torch.nn.Module"),
-        ("builtins:dict", "no class of torch.nn.Module"),
-        ("lab_backbones:a_function", "no class of torch.nn.Module"),
+        ("torch.nn:Linear", r"^arch: 'torch.nn:Linear' must be a subclass of bilateral.models.backbones.base.Backbone"),
+        ("torch:ones", "must be a subclass of"),
+        ("builtins:dict", "must be a subclass of"),
+        ("lab_backbones:a_function", "must be a subclass of"),
+        ("lab_backbones:Unstaged", "must be a subclass of"),
+        ("lab_backbones:Nameless", "must have a tuple `stages`"),
+        ("lab_backbones:Named", "must have a tuple `stages`"),
+        ("lab_backbones:Holed", "lists a stage 'pool' and has no such module"),
+        (
+            "lab_backbones:Listed",
+            "its stage 'blocks' is a ModuleList, which cannot be called; make it an nn.Sequential",
+        ),
         ("lab_backbones:Failing", r"failed: LookupError: no such layer \(.*lab_backbones.py, line \d+\)"),
         ("lab_backbones:Leaving", "failed: SystemExit"),
         ("lab_backbones:Lazy", "has lazy layers"),

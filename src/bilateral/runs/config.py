@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from ..base.errors import ConfigError
-from ..base.own_code import is_own
+from ..base.errors import CheckpointError, ConfigError
+from ..base.own_code import is_own, refuse_strange
 from ..base.section import Section, Seed, Text, UserPath, Whole
 from ..base.yaml_files import YamlError, read_yaml, to_yaml
 from ..data.config import DataConfig
 from ..models.config import ModelConfig
 from ..original.keys import DOCUMENTED_SECTIONS, translate
+from ..training import checkpoint
 from ..training.config import GIVEN_BY_RECIPES, RECIPES, CheckpointConfig, TrainingConfig
 from .experiment_config import ExperimentConfig
 from .overrides import override, put
@@ -97,6 +98,8 @@ class Config(Section):
         return {name for name in names if is_own(name)}
 
 
+_ARCHITECTURE = {"arch", "width", "sparsity", "connections", "options"}
+"""What of a hemisphere's settings a checkpoint of it knows."""
 ConfigSource = Path | str | Mapping[str, Any] | Config
 """A YAML file, its content as a dict, or a config that was read before."""
 
@@ -154,10 +157,31 @@ def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
 
 def _check(values: dict[str, Any], source: str) -> Config:
     try:
-        return Config.model_validate(values)
+        return _with_architectures(Config.model_validate(values))
     except ValidationError as error:
         problems = [_explain(problem) for problem in _own_problems(error.errors())]
         raise ConfigError(f"{source}: " + f"\n{source}: ".join(dict.fromkeys(problems))) from None
+
+
+def _with_architectures(config: Config) -> Config:
+    """Take what a config leaves open of the architecture of a hemisphere from the checkpoint that it names for it.
+
+    A checkpoint that cannot be read is refused where the whole plan is checked.
+    """
+    update = {}
+    for side, hemisphere in config.model.hemispheres.items():
+        stated = hemisphere.model_fields_set
+        left_open = ({"width"} if "arch" in stated else _ARCHITECTURE) - stated
+        if hemisphere.checkpoint is None or not left_open:
+            continue
+        try:
+            known = checkpoint.read(hemisphere.checkpoint).description.model.of_side(side)
+        except CheckpointError:
+            continue
+        if "arch" in left_open:
+            refuse_strange([known.arch], config.own_code, str(hemisphere.checkpoint), CheckpointError)
+        update[side] = hemisphere.model_copy(update={key: getattr(known, key) for key in left_open})
+    return config.model_copy(update={"model": config.model.model_copy(update=update)}) if update else config
 
 
 def dump_config(config: Config) -> str:
@@ -234,6 +258,9 @@ def _explain(problem: Any) -> str:
         else:
             hint = f"allowed {'in ' + section if section else 'here'}: {', '.join(known)}"
         return f"{key}: unknown key; {hint}"
+    if problem["type"] == "missing" and isinstance(problem["input"], dict):
+        section = ", ".join(f"{name}: {value}" for name, value in {**problem["input"], path[-1]: "VALUE"}.items())
+        return f"{key}: is missing; write {'.'.join(path[:-1])}: {{{section}}}"
     message = problem["msg"].removeprefix("Value error, ")
     given = "" if problem["type"] == "value_error" else f", not {problem['input']!r}"
     return f"{key}: {message}{given}" if key else message
