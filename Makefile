@@ -8,7 +8,7 @@ CONSTRAINTS ?= constraints.txt
 # Generated inputs of each property in `make fuzz`; with 3000 it takes about an hour on two cores.
 FUZZ_EXAMPLES ?= 3000
 
-.PHONY: quickstart test pytest test-slow lint fuzz benchmarks docs clean
+.PHONY: quickstart test pytest test-slow test-timm lint fuzz benchmarks docs clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/bilateral system
@@ -20,6 +20,10 @@ pytest: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/pytest -n 2 --dist worksteal -m slow
+
+test-timm:
+	$(PYTHON) -m venv $(VENV)-timm && $(VENV)-timm/bin/pip install --quiet -c constraints.txt -e ".[dev,timm]"
+	HF_HUB_OFFLINE=1 $(VENV)-timm/bin/pytest tests/models/test_timm_model.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

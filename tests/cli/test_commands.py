@@ -166,15 +166,15 @@ def test_own_backbone_and_own_data_without_touching_the_package(bilateral, tmp_p
 import torch
 from bilateral.data.hierarchy import LabelHierarchy
 from bilateral.data.images import HierarchicalDataset, HierarchicalImages
+from bilateral.models.backbones.base import Backbone
 
-class Flat(torch.nn.Module):
+class Flat(Backbone):
+    stages = ("layer",)
+
     def __init__(self, config):
         super().__init__()
         self.num_features = round(8 * config.width)
-        self.layer = torch.nn.Linear(3 * 8 * 8, self.num_features)
-
-    def forward(self, images):
-        return self.layer(images.flatten(1))
+        self.layer = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, self.num_features))
 
 def load(config):
     fine = torch.arange(4).repeat(8)

@@ -1,7 +1,5 @@
 """Layers, sizes and initialisation of the backbones."""
 
-import sys
-
 import pytest
 import torch
 from torch import nn
@@ -9,9 +7,9 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from bilateral.base import memory
-from bilateral.base.errors import ConfigError, DataError, OutOfMemoryError
+from bilateral.base.errors import ConfigError, OutOfMemoryError
 from bilateral.models.backbones import build_backbone
-from bilateral.models.build import build_network, try_out
+from bilateral.models.build import build_network
 from bilateral.models.config import HemisphereConfig, ModelConfig
 
 # Parameters and features at width 1. The ResNets: as published for a 3x3 stem, without the classifier.
@@ -252,121 +250,6 @@ def test_an_unknown_backbone_is_refused(arch):
     with pytest.raises(ConfigError, match=r"^arch: (unknown backbone|cannot import|.* must have the form)") as caught:
         build(arch)
     assert repr(arch) in str(caught.value)
-
-
-OWN_BACKBONE = """
-from torch import nn
-
-class Plain(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        self.config = config
-        self.num_features = 3
-
-    def forward(self, images):
-        return images.mean((2, 3))
-
-class Fixed(Plain):
-    reads = frozenset()
-
-class Endless(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-
-class Failing(Plain):
-    def __init__(self, config):
-        raise LookupError("no such layer")
-
-class Leaving(Plain):
-    def __init__(self, config):
-        raise SystemExit(3)
-
-class Boastful(Plain):
-    def __init__(self, config):
-        super().__init__(config)
-        self.num_features = 4
-
-class Silent(Plain):
-    def forward(self, images):
-        return None
-
-class Stumbling(Plain):
-    def forward(self, images):
-        return images.left
-
-class Lazy(Plain):
-    def __init__(self, config):
-        super().__init__(config)
-        self.layer = nn.LazyLinear(3)
-
-class Odd(Plain):
-    reads = 5
-
-class Counted(Plain):
-    def __init__(self, config):
-        super().__init__(config)
-        self.num_features = 10**18
-
-a_function = lambda config: Plain(config)
-"""
-
-
-def test_a_backbone_of_ones_own(tmp_path, monkeypatch, images):
-    (tmp_path / "lab_backbones.py").write_text(OWN_BACKBONE)
-    monkeypatch.syspath_prepend(tmp_path)
-    backbone = build("lab_backbones:Plain", width=0.5, sparsity={"k": 0.5, "per_k": 0.5})
-    assert backbone.config.width == 0.5 and backbone.config.sparsity.k == 0.5
-    assert backbone(images).shape == (3, 3)
-    assert build("lab_backbones:Fixed").num_features == 3
-    with pytest.raises(ConfigError, match=r"^width: .*lab_backbones:Fixed' has a fixed width"):
-        build("lab_backbones:Fixed", width=0.5)
-    with pytest.raises(ConfigError, match=r"lab_backbones:Endless' must have an int `num_features`"):
-        build("lab_backbones:Endless")
-
-
-@pytest.fixture
-def lab(tmp_path, monkeypatch):
-    (tmp_path / "lab_backbones.py").write_text(OWN_BACKBONE)
-    (tmp_path / "leaving.py").write_text("import sys\nsys.exit(0)\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "lab_backbones", raising=False)
-
-
-@pytest.mark.parametrize(
-    ("arch", "message"),
-    [
-        ("torch.nn:Linear", r"^arch: 'torch.nn:Linear' failed: TypeError"),
-        ("torch:ones", "no class of torch.nn.Module"),
-        ("builtins:dict", "no class of torch.nn.Module"),
-        ("lab_backbones:a_function", "no class of torch.nn.Module"),
-        ("lab_backbones:Failing", r"failed: LookupError: no such layer \(.*lab_backbones.py, line \d+\)"),
-        ("lab_backbones:Leaving", "failed: SystemExit"),
-        ("lab_backbones:Lazy", "has lazy layers"),
-        ("lab_backbones:Odd", "`reads`"),
-        ("leaving:Net", "cannot import 'leaving:Net': SystemExit"),
-    ],
-)
-def test_a_backbone_of_ones_own_that_cannot_be_built_is_a_sentence(lab, arch, message):
-    with pytest.raises(ConfigError, match=message) as caught:
-        build(arch)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("arch", "error", "message"),
-    [
-        ("lab_backbones:Boastful", ConfigError, r"gives torch.float32 \(2, 3\) .* says \(2, 4\)"),
-        ("lab_backbones:Silent", ConfigError, "NoneType"),
-        ("lab_backbones:Stumbling", DataError, "cannot take images.*AttributeError"),
-        ("lab_backbones:Counted", ConfigError, "no fine head can have"),
-        ("vgg11", DataError, "vgg11 cannot take images of 3 channels and 16x16 pixels"),
-    ],
-)
-def test_a_backbone_that_does_not_do_what_it_says_is_a_sentence(lab, arch, error, message):
-    config = ModelConfig(mode_hemis="unilateral", left={"arch": arch})
-    with pytest.raises(error, match=message) as caught, torch.device("meta"):
-        try_out(build_network(config, 100, 20), config, (16, 16))
-    assert "\n" not in str(caught.value)
 
 
 def test_a_network_that_memory_cannot_hold_is_refused_before_it_is_built(monkeypatch):

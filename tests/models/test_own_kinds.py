@@ -17,8 +17,8 @@ CONFIGS = [yaml.safe_load(text)["model"] for text in re.findall(r"```yaml\n(.*?)
 
 @pytest.fixture(autouse=True)
 def my_kinds(tmp_path, monkeypatch):
-    [module] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    (tmp_path / "my_kinds.py").write_text(module)
+    for module in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        (tmp_path / module.split()[1]).write_text(module)
     monkeypatch.syspath_prepend(tmp_path)
 
 
@@ -76,6 +76,15 @@ def test_a_gate_of_ones_own_weights_each_image_and_learns(images):
 def test_what_ones_own_kind_does_not_have_is_told(changes, told):
     with pytest.raises(ConfigError, match=told):
         build(**changes)
+
+
+def test_a_backbone_of_ones_own_is_walked_through(images):
+    network = build(
+        left={"arch": "my_hemisphere:Small", "width": 0.25, "parts": {"gain": {"after": "conv", "factor": 2}}}
+    )
+    found = network.activations(images)
+    assert found["left", "conv"].shape == (3, 16, 32, 32)
+    torch.testing.assert_close(found["left", "pool"], found["left", "conv"].mean((2, 3)))
 
 
 WRONG = """

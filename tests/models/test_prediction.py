@@ -45,6 +45,7 @@ def test_the_answers_are_those_of_the_pass_by_name(pixels):
 def test_the_form_of_the_images_changes_nothing(pixels):
     made = network()
     expected = made.predict(pixels).fine.probabilities
+    assert not expected.requires_grad and not expected.is_inference()
     last = pixels.permute(0, 2, 3, 1).numpy()
     for given in (pixels.numpy(), last, np.ascontiguousarray(last), torch.from_numpy(last)):
         assert torch.equal(made.predict(given).fine.probabilities, expected)

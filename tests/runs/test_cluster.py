@@ -197,11 +197,17 @@ def test_a_worker_that_is_killed_again_and_again(tmp_path, monkeypatch):
 
 KILLING = """
 import os, signal, torch
+from bilateral.models.backbones.base import Backbone
 
-class Killing(torch.nn.Module):
-    num_features = 3
+class Killing(Backbone):
+    stages, num_features = ("only",), 3
 
     def __init__(self, config):
+        super().__init__()
+        self.only = Deadly()
+
+class Deadly(torch.nn.Module):
+    def __init__(self):
         super().__init__()
         self.layer = torch.nn.Linear(3, 3)
 

@@ -1,10 +1,13 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
-from bilateral.base.errors import ConfigError
+from bilateral.base.errors import CheckpointError, ConfigError
 from bilateral.runs.config import check_config, dump_config, read_config
+from bilateral.training.checkpoint import read, save
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 PRESETS = sorted(path for path in CONFIGS.rglob("*.yaml") if path.name != "trained_models.yaml")
@@ -166,3 +169,32 @@ def test_what_was_typed_is_told_of_the_command_line_and_the_rest_of_its_file(tmp
         read_config(path, ["training.epoch=3"])
     assert "\nthe command line: training.epoch: unknown key" in f"\n{told.value}"
     assert f"\n{path} and the command line: nam: unknown key" in f"\n{told.value}"
+
+
+def test_a_hemisphere_has_the_architecture_of_its_checkpoint_where_it_states_none():
+    left = check_config({"model": {"left": {"checkpoint": "shapes-small/left"}}}, "test").model.left
+    known = read(Path("shapes-small/left")).description.model.left
+    assert (left.arch, left.width) == (known.arch, known.width) and known.width != 1
+    stated = {"checkpoint": "shapes-small/left", "arch": "vgg11", "width": 0.5}
+    assert check_config({"model": {"left": stated}}, "test").model.left.width == 0.5
+    narrow = {"from": "specialised", "set": {"model.left.checkpoint": "shapes-small/left"}}
+    variant = check_config({"experiment": {"variants": {"given": narrow}}}, "test").experiment.variants["given"]
+    assert variant.set["model.left.width"] == known.width
+
+
+def test_a_checkpoint_does_not_name_code_by_itself(tmp_path):
+    description = read(Path("shapes-small/left")).description
+    own = description.model.left.model_copy(update={"arch": "strange:Net"})
+    model = description.model.model_copy(update={"left": own})
+    save(tmp_path / "own.safetensors", torch.nn.Module(), replace(description, model=model))
+    values = {"model": {"left": {"checkpoint": str(tmp_path / "own.safetensors")}}}
+    with pytest.raises(CheckpointError, match="names code that is not part of bilateral, 'strange:Net'"):
+        check_config(values, "test")
+    assert check_config({**values, "own_code": ["strange:Net"]}, "test").model.left.arch == "strange:Net"
+
+
+def test_a_setting_that_is_missing_is_told_with_what_to_write():
+    with pytest.raises(ConfigError) as caught:
+        check_config({"model": {"left": {"sparsity": {"k": 0.2}}}}, "test")
+    told = "test: model.left.sparsity.per_k: is missing; write model.left.sparsity: {k: 0.2, per_k: VALUE}"
+    assert str(caught.value) == told

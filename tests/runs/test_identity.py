@@ -164,8 +164,8 @@ def test_a_part_in_use_counts_with_its_settings():
 def test_a_constant_that_an_own_backbone_imports_counts(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "my_backbone.py").write_text(
-        "from torch.nn import Module\nfrom my_sizes import FEATURES\n"
-        "class Mine(Module):\n    num_features = FEATURES\nclass Other(Module):\n    pass\n"
+        "from bilateral.models.backbones.base import Backbone\nfrom my_sizes import FEATURES\n"
+        "class Mine(Backbone):\n    num_features = FEATURES\nclass Other(Backbone):\n    pass\n"
     )
 
     def digest(sizes: str) -> str:

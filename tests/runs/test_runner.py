@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 
-from bilateral.base.errors import BilateralError, CheckpointError, DataError, OutputError
+from bilateral.base.errors import BilateralError, CheckpointError, ConfigError, DataError, OutputError
 from bilateral.base.files import sole_writer
 from bilateral.data.augment import Normalisation
 from bilateral.experiments.measures import measure
@@ -246,11 +246,13 @@ def test_what_cannot_be_is_found_before_anything_starts(tiny, tmp_path, model, v
 
 def test_a_checkpoint_that_does_not_fit_is_found_before_anything_starts(tiny, tmp_path):
     folder = Runner(tiny).run(Run(config(tmp_path / "first", unilateral("fine")), 0)).folder
-    for model in (
-        SMALL | {"left": {"width": 0.125, "checkpoint": str(folder)}},
-        unilateral() | {"checkpoint": str(folder)},
+    given = {"checkpoint": str(folder)}
+    for model, error, message in (
+        (SMALL | {"left": given | {"width": 0.125}}, ConfigError, r"^model\.left\.width: 0.125 is not"),
+        (SMALL | {"left": given | {"arch": "resnet18"}}, ConfigError, r"^model\.left\.arch: resnet18 is not"),
+        (unilateral() | {"checkpoint": str(folder)}, CheckpointError, "does not fit the network"),
     ):
-        with pytest.raises(CheckpointError, match="does not fit the network"):
+        with pytest.raises(error, match=message):
             Runner(tiny).run(Run(config(tmp_path / "second", model), 0))
     assert not (tmp_path / "second").exists()
     wrong_side = SMALL | {"right": {"width": 0.0625, "checkpoint": str(folder)}}

@@ -89,22 +89,28 @@ def test_a_worker_that_cannot_get_ready_says_why(tiny, tmp_path, monkeypatch, ca
 OWN = """
 import sys, torch
 from bilateral.base.errors import ConfigError, DataError
+from bilateral.models.backbones import base
 
 class Strange(DataError):
     def __init__(self, one, two):
         super().__init__(f"{one} and {two}")
 
-class Backbone(torch.nn.Module):
-    num_features = 3
-
-    def __init__(self, config):
+class Failing(torch.nn.Module):
+    def __init__(self, fail):
         super().__init__()
-        self.layer = torch.nn.Linear(3, 3)
+        self.fail, self.layer = fail, torch.nn.Linear(3, 3)
 
     def forward(self, images):
         if images.device.type != "meta" and self.training:
             self.fail()
         return self.layer(images.float().mean((2, 3)))
+
+class Backbone(base.Backbone):
+    stages, num_features = ("only",), 3
+
+    def __init__(self, config):
+        super().__init__()
+        self.only = Failing(self.fail)
 
 class Huge(Backbone):
     def fail(self):

@@ -18,9 +18,13 @@ Made = TypeVar("Made")
 _NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 
+LIBRARIES = ("timm",)
+"""Libraries whose models a registry may have, named as `timm:NAME`."""
+
+
 def is_own(name: str) -> bool:
-    """Whether a name is one of own code, and not of what comes with the package."""
-    return ":" in name
+    """Whether a name is one of own code, and not of what comes with the package or a library that it knows."""
+    return ":" in name and name.partition(":")[0] not in LIBRARIES
 
 
 def load_object(name: str, key: str) -> Any:

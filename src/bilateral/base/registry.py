@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,6 +21,7 @@ class Registry:
     """What a setting may name: an entry of `names`, or `package.module:Object` for one of the user's own.
 
     noun: what the entries are, and own: the form of the user's own, for errors. names: where each one stands.
+    libraries: where what makes `LIBRARY:NAME` stands, by LIBRARY (see `own_code.LIBRARIES`).
 
     >>> registry = Registry("part", {"noise": "bilateral.models.parts.noise:Noise"})
     >>> registry.find("noise", "model.left.parts.noise.kind").__name__
@@ -30,16 +31,19 @@ class Registry:
     noun: str
     names: Mapping[str, str]
     own: str = "package.module:Class"
+    libraries: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, name: str, key: str) -> Any:
         """Give the object of a name. key: the setting that names it, for errors. Raises ConfigError."""
-        if name not in self.names and not is_own(name):
+        library, _, rest = name.partition(":")
+        home = self.libraries.get(library) if rest else self.names.get(name)
+        if home is None and not is_own(name):
             raise ConfigError(f"{key}: unknown {self.noun} {name!r}; allowed: {self}")
-        return load_object(self.names.get(name, name), key)
+        return load_object(home or name, key)
 
     def __str__(self) -> str:
         """What is allowed, for people."""
-        return f"{', '.join(self.names)}, or {self.own}"
+        return f"{', '.join([*self.names, *(f'{library}:NAME' for library in self.libraries)])}, or {self.own}"
 
 
 def read_options(owner: Any, given: Mapping[str, Any], key: str) -> Section:

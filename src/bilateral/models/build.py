@@ -50,9 +50,6 @@ def build_network(
                 hemispheres[side] = build_backbone(hemisphere)
                 if hemisphere.connections is not None:
                     connect(hemispheres[side], hemisphere.connections)
-                for stage in getattr(hemispheres[side], "stages", ()):
-                    if not isinstance(getattr(hemispheres[side], stage, None), nn.Module):
-                        raise ConfigError(f"arch: {hemisphere.arch!r} lists a stage {stage!r} and has no such module")
             except ConfigError as error:
                 raise ConfigError(f"model.{side}.{error}") from error
     try:

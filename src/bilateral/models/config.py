@@ -1,5 +1,6 @@
 """What a network is made of: its hemispheres, heads and output."""
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -9,7 +10,7 @@ from ..base.errors import ConfigError
 from ..base.own_code import is_own
 from ..base.registry import Registry, read_options
 from ..base.run_folders import named_run
-from ..base.section import Section, Text, UserPath, Whole
+from ..base.section import Section, Text, UserPath, Whole, user_path
 from .bridges import BRIDGES
 from .connections import ConnectionsConfig
 from .joins import JOINS
@@ -157,7 +158,13 @@ class HemisphereConfig(Section):
     parts: Annotated[dict[Name, PartConfig], _NamedKinds] = Field(default={})
     """What changes its values at some place, by a name of your choice; the name is the kind if none is given."""
     options: dict[str, Any] = Field(default={})
-    """The settings of a backbone of your own."""
+    """The settings of a model of timm, or of a backbone of your own."""
+
+    @property
+    def pretrained(self) -> bool | Path:
+        """Whether a model of timm starts from timm's weights, or from which file."""
+        given = not is_own(self.arch) and self.options.get("pretrained", False)
+        return user_path(Path(given)) if isinstance(given, str) else bool(given)
 
 
 class ModelConfig(Section):
@@ -237,6 +244,19 @@ class ModelConfig(Section):
         """The hemispheres that the network has, by side, left first."""
         both = {"left": self.left, "right": self.right}
         return {side: config for side, config in both.items() if config is not None}
+
+    def without_pretrained(self) -> "ModelConfig":
+        """The same network, for weights that come from a checkpoint."""
+        update = {
+            side: hemisphere.model_copy(update={"options": {**hemisphere.options, "pretrained": False}})
+            for side, hemisphere in self.hemispheres.items()
+            if hemisphere.pretrained
+        }
+        return self.model_copy(update=update)
+
+    def of_side(self, side: str) -> HemisphereConfig:
+        """The hemisphere that weights for a side are taken from: the one of this side, or the only one."""
+        return self.hemispheres.get(side) or next(iter(self.hemispheres.values()))
 
     @property
     def archs(self) -> tuple[str, ...]:

@@ -178,7 +178,7 @@ class Network(nn.Module):
         """Names of its fine and coarse labels, and how they go together; None where its checkpoint names none."""
         return self._training().hierarchy
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode, whose tensors cannot be used in later training
     def predict(self, images: Images) -> Prediction:
         """Say what is to be seen in uint8 images, (N, H, W, 3) or (N, 3, H, W), of NumPy or PyTorch, or in one image.
 

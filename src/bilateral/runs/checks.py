@@ -1,6 +1,7 @@
 """What is found out before anything is trained: whether network, data and checkpoints go together."""
 
 import warnings
+from pathlib import Path
 
 import torch
 
@@ -38,14 +39,14 @@ def check_network(run: Run, dataset: HierarchicalDataset) -> None:
         find_tracker(config.tracker)
     trained = {*run.parents, *named_weights(config.model)}
     for side, hemisphere in config.model.hemispheres.items():
-        weights = trained & {"", prefix_of(side)}
+        weights = trained & {"", prefix_of(side)} or hemisphere.pretrained
         if hemisphere.freeze is True and not weights:
             raise ConfigError(
                 f"model.{side}: it is frozen but has no trained weights: give model.{side}.checkpoint, "
                 "or use `bilateral system`, which trains it first; `freeze: untrained` freezes it as it is"
             )
         if hemisphere.freeze == "untrained" and weights:
-            raise ConfigError(f"model.{side}: `freeze: untrained` does not go with weights from a checkpoint")
+            raise ConfigError(f"model.{side}: `freeze: untrained` does not go with trained weights")
     names = [*config.model.levels]
     known = [name for part in ("train", "val") for name in named_metrics(part, *[dict.fromkeys(names, 0.0)] * 2)]
     if config.checkpoints.monitor not in known:
@@ -77,7 +78,12 @@ def _check_weights(model: ModelConfig, network: Network, dataset: HierarchicalDa
     for prefix, path in named_weights(model).items():
         if not prefix:
             check_labels(checkpoint.read(path).description, dataset, str(path))
-        checkpoint.load_weights(network, prefix, path, replace=True)
+        try:
+            checkpoint.load_weights(network, prefix, path, replace=True)
+        except CheckpointError:
+            if prefix:
+                _check_architecture(model, prefix.rpartition(".")[2], path)
+            raise
     for side, hemisphere in model.hemispheres.items():
         if hemisphere.checkpoint is None:
             continue
@@ -105,6 +111,16 @@ def cost_of_size(height: int, width: int) -> str | None:
         f"images of {width}x{height} pixels: training and memory cost about {times:,.0f} times as much as with "
         f"{SMALL}x{SMALL}"
     )
+
+
+def _check_architecture(model: ModelConfig, side: str, path: Path) -> None:
+    given, own = model.hemispheres[side], checkpoint.read(path).description.model.of_side(side)
+    for key in ("arch", "width"):
+        if (stated := getattr(given, key)) != (known := getattr(own, key)):
+            raise ConfigError(
+                f"model.{side}.{key}: {stated} is not that of model.{side}.checkpoint, {known}: leave {key} out, which "
+                f"takes it from {path}, or give another checkpoint"
+            )
 
 
 def check_labels(description: Description, dataset: HierarchicalDataset, what: str) -> None:

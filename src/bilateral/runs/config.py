@@ -7,13 +7,12 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from ..base.errors import BilateralError, ConfigError
-from ..base.own_code import is_own
-from ..base.run_folders import named_run
-from ..base.section import Section, Seed, Text, UserPath, Whole, user_path
+from ..base.errors import CheckpointError, ConfigError
+from ..base.own_code import is_own, refuse_strange
+from ..base.section import Section, Seed, Text, UserPath, Whole
 from ..base.yaml_files import YamlError, read_yaml, to_yaml
 from ..data.config import DataConfig
-from ..models.config import SIDES, ModelConfig
+from ..models.config import ModelConfig
 from ..original.keys import DOCUMENTED_SECTIONS, translate
 from ..training import checkpoint
 from ..training.config import GIVEN_BY_RECIPES, RECIPES, CheckpointConfig, TrainingConfig
@@ -102,6 +101,8 @@ class Config(Section):
         return {name for name in names if is_own(name)}
 
 
+_ARCHITECTURE = {"arch", "width", "sparsity", "connections", "options"}
+"""What of a hemisphere's settings a checkpoint of it knows."""
 ConfigSource = Path | str | Mapping[str, Any] | Config
 """A YAML file, its content as a dict, or a config that was read before."""
 
@@ -125,28 +126,7 @@ def read_config(given: ConfigSource | None, overrides: Sequence[str] = ()) -> Co
     documented = [override for override in overrides if is_documented(override)]
     values = translate(override(raw, documented, Config), source, from_original)
     ours = [text for text in overrides if text not in documented]
-    values = _with_saved_shapes(override(values, ours, Config))
-    return check_config(values, source, [text.partition("=")[0] for text in overrides])
-
-
-def _with_saved_shapes(values: dict[str, Any]) -> dict[str, Any]:
-    """Give values in which a hemisphere from a checkpoint has the backbone and width of this, unless it says others."""
-    model = values.get("model")
-    if not isinstance(model, dict):
-        return values
-    for side in SIDES:
-        given = model.get(side)
-        if not isinstance(given, dict) or not given.get("checkpoint") or {"arch", "width"} <= given.keys():
-            continue
-        try:
-            saved = checkpoint.read(named_run(user_path(Path(given["checkpoint"])))).description.model.hemispheres
-        except (TypeError, ValueError, BilateralError):
-            continue  # which is told when the config is checked
-        own = saved.get(side) or next(iter(saved.values()), None)
-        if own is not None and not is_own(own.arch):
-            shape = own.model_dump(mode="json", exclude_none=True, include={"arch", "width", "sparsity", "connections"})
-            model[side] = shape | given
-    return values
+    return check_config(override(values, ours, Config), source, [text.partition("=")[0] for text in overrides])
 
 
 def is_documented(override: str) -> bool:
@@ -185,7 +165,7 @@ def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
 
 def _check(values: dict[str, Any], source: str, typed: Sequence[str] = ()) -> Config:
     try:
-        return Config.model_validate(values)
+        return _with_architectures(Config.model_validate(values))
     except ValidationError as error:
         problems: dict[str, None] = {}
         for problem in map(_explain, _own_problems(error.errors())):
@@ -193,6 +173,27 @@ def _check(values: dict[str, Any], source: str, typed: Sequence[str] = ()) -> Co
             is_typed = any(f"{key}.".startswith(f"{each}.") for each in typed)
             problems[f"{'the command line' if is_typed else source}: {problem}"] = None
         raise ConfigError("\n".join(problems)) from None
+
+
+def _with_architectures(config: Config) -> Config:
+    """Take what a config leaves open of the architecture of a hemisphere from the checkpoint that it names for it.
+
+    A checkpoint that cannot be read is refused where the whole plan is checked.
+    """
+    update = {}
+    for side, hemisphere in config.model.hemispheres.items():
+        stated = hemisphere.model_fields_set
+        left_open = ({"width"} if "arch" in stated else _ARCHITECTURE) - stated
+        if hemisphere.checkpoint is None or not left_open:
+            continue
+        try:
+            known = checkpoint.read(hemisphere.checkpoint).description.model.of_side(side)
+        except CheckpointError:
+            continue
+        if "arch" in left_open:
+            refuse_strange([known.arch], config.own_code, str(hemisphere.checkpoint), CheckpointError)
+        update[side] = hemisphere.model_copy(update={key: getattr(known, key) for key in left_open})
+    return config.model_copy(update={"model": config.model.model_copy(update=update)}) if update else config
 
 
 def dump_config(config: Config) -> str:
@@ -270,8 +271,9 @@ def _explain(problem: Any) -> str:
         else:
             hint = f"allowed {'in ' + section if section else 'here'}: {', '.join(known)}"
         return f"{key}: unknown key; {hint}"
-    if problem["type"] == "missing":
-        return f"{key}: is missing; give it too, such as {key}=VALUE"
+    if problem["type"] == "missing" and isinstance(problem["input"], dict):
+        section = ", ".join(f"{name}: {value}" for name, value in {**problem["input"], path[-1]: "VALUE"}.items())
+        return f"{key}: is missing; write {'.'.join(path[:-1])}: {{{section}}}"
     if problem["type"] == "list_type":
         return f"{key}: must be a list, not {problem['input']!r}, such as {key}=[{problem['input']}]"
     message = problem["msg"].removeprefix("Value error, ")

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 
 from ..base.files import file_digest
 from ..base.used_code import code_digest
@@ -40,6 +41,8 @@ def run(kind: str, seed: int, model: ModelConfig, parents: Mapping[str, str]) ->
     named |= {side: hemisphere.checkpoint for side, hemisphere in model.hemispheres.items()}
     named |= {str(number): path for number, path in enumerate(model.members or [])}
     files = {where: file_digest(find(path)) for where, path in named.items() if path is not None}
+    pretrained = {f"{side}.pretrained": hemisphere.pretrained for side, hemisphere in model.hemispheres.items()}
+    files |= {where: file_digest(path) for where, path in pretrained.items() if isinstance(path, Path)}
     return _digest({"kind": kind, "seed": seed, "files": files, "parents": parents})
 
 

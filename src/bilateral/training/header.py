@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 import torch
@@ -93,7 +93,8 @@ def read(text: str, source: str) -> Header:
     contradiction = _contradiction(header.description)
     if contradiction:
         raise CheckpointError(f"{refused} contradicts itself: {contradiction}")
-    return header
+    model = header.description.model.without_pretrained()  # the weights are in the file
+    return replace(header, description=replace(header.description, model=model))
 
 
 def check_digest(header: Header, text: str, tensors: Mapping[str, Tensor], source: str) -> None:

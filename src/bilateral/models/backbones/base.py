@@ -15,7 +15,7 @@ class Backbone(nn.Module):
     A subclass sets `num_features`, and one attribute for each name in `stages`, in the order of the pass.
     """
 
-    stages: ClassVar[tuple[str, ...]]
+    stages: tuple[str, ...]
     reads: ClassVar[frozenset[str]] = frozenset({"width", "batch_norm_momentum"})
     """The settings of HemisphereConfig that shape it; any other one that is given is refused."""
     original_batch_norm_momentum: ClassVar[float] = TORCH_MOMENTUM
