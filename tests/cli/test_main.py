@@ -37,7 +37,10 @@ def test_help_and_import_bring_no_torch():
         (["system", "training.epochs", "3"], "a setting is written as one word, training.epochs=3"),
         (["system", "--epochs", "3"], "A setting has no dashes: key=value"),
         (["train", "seeds=7"], "must be a list, not 7, such as seeds=[7]"),
-        (["train", "model.left.sparsity.k=0.1"], "model.left.sparsity.per_k: is missing; write model.left.sparsity: {k: 0.1, per_k: VALUE}"),
+        (
+            ["train", "model.left.sparsity.k=0.1"],
+            "model.left.sparsity.per_k: is missing; write model.left.sparsity: {k: 0.1, per_k: VALUE}",
+        ),
         (["train", "data.name=imagenet"], "allowed: shapes, navon, cifar100, "),
         (["train", "data.root=x"], "data.root: the source 'shapes' does not read it"),
         (["train", "data.name=cifar100", "data.root=nowhere"], "nowhere"),
