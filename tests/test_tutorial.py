@@ -29,7 +29,7 @@ def test_the_plan_has_every_row_of_the_page(written):
     done = bilateral(written, "experiment", "mine.yaml", "--plan")
     assert done.returncode == 0, done.stderr
     for row in ("nonspecialised", "slow", "callosum", "shrink"):
-        assert f"│ {row}" in done.stdout or f" {row} " in done.stdout
+        assert row in done.stdout.split()
     assert "12 runs, 0 finished and reused, 12 to do" in " ".join(done.stdout.split())
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bilateral.analysis.gradcam import packed, png, unpacked
+from bilateral.analysis.gradcam import encoded, packed, unpacked
 
 
 def test_a_picture_decodes_to_the_same_pixels():
     image = torch.randint(0, 256, (3, 5, 7), dtype=torch.uint8)
-    decoded = np.asarray(Image.open(io.BytesIO(base64.b64decode(png(image)))))
+    decoded = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded(image)))))
     assert decoded.shape == (5, 7, 3) and (decoded == image.permute(1, 2, 0).numpy()).all()
 
 

@@ -8,20 +8,23 @@ from bilateral.benchmark import training
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is measured on Linux")
 LEAK = """
 import torch
+from bilateral.models.backbones.base import Backbone
 
 leaked = []
 
-class Leaking(torch.nn.Module):
-    num_features = 8
-
-    def __init__(self, config):
-        super().__init__()
-        self.layer = torch.nn.Linear(3, 8)
-
+class Leak(torch.nn.Module):
     def forward(self, images):
         if self.training:
             leaked.append(torch.ones(2_500_000))
-        return self.layer(images.float().mean((2, 3)))
+        return images.float().mean((2, 3))
+
+
+class Leaking(Backbone):
+    stages, num_features = ("leak", "layer"), 8
+
+    def __init__(self, config):
+        super().__init__()
+        self.leak, self.layer = Leak(), torch.nn.Linear(3, 8)
 """
 
 

@@ -29,6 +29,8 @@ MINE = Analysis(
     lambda table: f"There are {table['seeds'][0]} seeds & no more.",
 )
 """
+IMAGE = "UklGR"
+"""How a WebP file begins in base64."""
 
 
 @pytest.fixture(scope="module")
@@ -163,10 +165,10 @@ def test_a_report_is_one_page(command, place):
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"deep/page\.html \(\d+\.\d MB\)\n", done.stdout)
     page = (place / "deep/page.html").read_text()
-    for name in ANALYSES:
+    for name in set(ANALYSES) - {"gallery"}:  # whose images have a section of their own
         assert json.loads((place / f"runs/quick-experiment/analysis/{name}.json").read_text())["title"] in page
     assert "My &lt;own&gt; title" in page and "There are 2 seeds &amp; no more." in page
-    assert "iVBORw0KGgo" in page and page.rstrip().endswith("</html>")
+    assert IMAGE in page and page.rstrip().endswith("</html>")
 
 
 def test_a_report_without_images_has_none_and_needs_no_gallery(command, place):
@@ -178,6 +180,4 @@ def test_a_report_without_images_has_none_and_needs_no_gallery(command, place):
     page = (place / "report.html").read_text()
     (place / "report.html").unlink()
     assert "--no-images" in page and not list((place / "bare").rglob("gallery.*"))
-    # Figures may hold pixels of their own marks; test images are PNGs of 32x32.
-    assert not re.search(r"iVBORw0KGgoAAAANSUhEUgAAACAAAAAg", page)
-    assert re.search(r"iVBORw0KGgoAAAANSUhEUgAAACAAAAAg", (place / "deep/page.html").read_text())
+    assert IMAGE not in page and IMAGE in (place / "deep/page.html").read_text()

@@ -109,20 +109,24 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def tell(table: pd.DataFrame) -> str:
     """Say how much is corrected and spoilt, and whether the other hemisphere makes the difference."""
-
-    def share(rate: str, other: int = -1) -> str:
-        found = rate_summary(table, rate, other)
-        return f"{found['mean']:.1f} %" if found else "none (there is no such image)"
-
-    heads = [
-        f"the {head} head corrects {share(f'{head} rescued')} of the mistakes that {own} alone makes, and spoils "
-        f"{share(f'{head} spoilt')} of its right answers"
-        for head, own in (("fine", "left"), ("coarse", "right"))
-    ]
-    first = "; ".join(heads)
-    return (
-        f"{first[0].upper()}{first[1:]}. Of left's mistakes, {share('fine rescued', 1)} are corrected where right knew "
-        f"the superclass, and {share('fine rescued', 0)} where it did not. Of right's mistakes, "
-        f"{share('coarse rescued', 1)} are corrected where left knew the fine class, and {share('coarse rescued', 0)} "
-        "where it did not."
+    return " ".join(
+        _told(table, *head)
+        for head in (("fine", "left", "right", "superclass"), ("coarse", "right", "left", "fine class"))
     )
+
+
+def _told(table: pd.DataFrame, head: str, own: str, other: str, label: str) -> str:
+    def share(what: str, known: int = -1) -> str | None:
+        found = rate_summary(table, f"{head} {what}", known)
+        return f"{found['mean']:.1f} %" if found else None
+
+    corrected, spoilt = share("rescued"), share("spoilt")
+    mends = (
+        f"corrects {corrected} of the mistakes that {own} alone makes"
+        if corrected
+        else f"has no mistake of {own} to correct"
+    )
+    spoils = f"spoils {spoilt} of its right answers" if spoilt else f"has no right answer of {own} to spoil"
+    known, unknown = share("rescued", 1), share("rescued", 0)
+    details = f" ({known} where {other} knew the {label}, {unknown} where it did not)" if known and unknown else ""
+    return f"The {head} head {mends}{details}, and {spoils}."

@@ -68,9 +68,12 @@ def named_run(path: Path) -> Path:
 
     Raises CheckpointError, which lists them, where there are several.
     """
-    if not path.is_dir() or (path / FILE).exists() or (path / CHECKPOINTS).exists():
-        return path
-    runs = runs_in(path)
+    try:
+        runs = (
+            runs_in(path) if path.is_dir() and not any((path / name).exists() for name in (FILE, CHECKPOINTS)) else []
+        )
+    except (OSError, ValueError):  # a name that no file can have, which whoever opens it tells
+        runs = []
     if len(runs) > 1:
         raise CheckpointError("\n  ".join([f"{path} has several runs; give one of them:", *map(str, runs)]))
     return runs[0] if runs else path

@@ -111,7 +111,7 @@ def _difference(differences: pd.DataFrame, level: str, row: str) -> Summary | No
 def _rescued(cells: pd.DataFrame, level: str, own: str, other: str) -> str:
     """What a head makes of the mistakes of its own hemisphere, by whether the other one was right."""
     rates = [outcomes.rate_summary(cells, f"{level} rescued", known) for known in (1, 0)]
-    shares = [f"{rate['mean']:.1f} %" if rate else "none, for there is no such image" for rate in rates]
+    shares = [f"{rate['mean']:.1f} %" if rate else "no share, for there is no such image" for rate in rates]
     if rates == [None, None]:
         return f"There is no image that {own} alone gets wrong."
     begins = f"Of the images that {own} alone gets wrong, the {level} head gets"

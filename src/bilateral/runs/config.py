@@ -275,7 +275,7 @@ def _explain(problem: Any) -> str:
         section = ", ".join(f"{name}: {value}" for name, value in {**problem["input"], path[-1]: "VALUE"}.items())
         return f"{key}: is missing; write {'.'.join(path[:-1])}: {{{section}}}"
     if problem["type"] == "list_type":
-        return f"{key}: must be a list, not {problem['input']!r}, such as {key}=[{problem['input']}]"
+        return f"{key}: must be a list, not {problem['input']}, such as {key}=[{problem['input']}]"
     message = problem["msg"].removeprefix("Value error, ")
     given = "" if problem["type"] == "value_error" else f", not {problem['input']!r}"
     return f"{key}: {message}{given}" if key else message
