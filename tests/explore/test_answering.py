@@ -2,6 +2,7 @@ import base64
 import io
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 from bilateral.analysis.gradcam import chosen_stages, class_activation_maps, merge
 from bilateral.base.errors import CheckpointError, ConfigError, DataError
 from bilateral.data.image_files import read_image
-from bilateral.explore.about import describe
+from bilateral.explore.about import describe, run_name
 from bilateral.explore.answering import Explorer
 from bilateral.models.network import Network
 from bilateral.training import checkpoint
@@ -112,6 +113,10 @@ def test_one_hemisphere_has_one_map_and_nothing_to_silence(runs, content):
     about = describe(explorer, runs.left)
     assert about["architecture"] == "unilateral, left resnet9 at width 0.0625"
     assert about["run"] == runs.left.name and about["levels"] == ["fine"] and about["silenceable"] == []
+
+
+def test_an_exported_network_is_called_by_its_name():
+    assert run_name(Path("shapes-small/left")) == "shapes-small/left"
 
 
 def test_an_unknown_side_is_refused(explorer, content):

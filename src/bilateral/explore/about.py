@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from .. import networks
 from ..data.shapes import HIERARCHY as SHAPES
 from ..training import checkpoint
 from ..training.checkpoint import Description
@@ -30,7 +31,9 @@ def describe(explorer: Explorer, path: Path, name: str = "") -> dict[str, Any]:
 
 
 def run_name(path: Path) -> str:
-    """The name of the run's folder, or of a checkpoint file that stands alone."""
+    """The name of the run's folder, of an exported network's, or of a checkpoint file that stands alone."""
+    if networks.find(path) is not None:
+        return path.as_posix()
     file = checkpoint.find(path).resolve()
     return file.parent.parent.name if file.parent.name == "checkpoints" else file.name
 
