@@ -1,8 +1,10 @@
 """The tests that three pages in docs/studies declare (single_asymmetries, callosum_sign, callosum_and_gate).
 
-From the tables in results/asymmetries: python scripts/asymmetry_tests.py
+From the tables in results/asymmetries: python scripts/asymmetry_tests.py [FOLDER]. FOLDER is results/asymmetries/twice for
+networks that were trained twice as long.
 """
 
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +12,7 @@ from scipy.stats import spearmanr
 
 from bilateral.base.statistics import holm, paired_difference, summarise
 
-HERE = Path(__file__).parents[1] / "results" / "asymmetries"
+HERE = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "results" / "asymmetries"
 TABLE = pd.read_csv(HERE / "asymmetries.csv")
 ALIKE = "nonspecialised"
 ASYMMETRIES = (
