@@ -1,7 +1,7 @@
 """The tests that three pages in docs/studies declare (single_asymmetries, callosum_sign, callosum_and_gate).
 
-From the tables in results/asymmetries: python scripts/asymmetry_tests.py [FOLDER]. FOLDER is results/asymmetries/twice for
-networks that were trained twice as long.
+From the tables in results/asymmetries: python scripts/asymmetry_tests.py [FOLDER]. The FOLDER results/asymmetries/twice
+has networks that were trained twice as long.
 """
 
 import sys
