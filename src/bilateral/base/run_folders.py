@@ -69,11 +69,10 @@ def named_run(path: Path) -> Path:
     Raises CheckpointError, which lists them, where there are several.
     """
     try:
-        runs = (
-            runs_in(path) if path.is_dir() and not any((path / name).exists() for name in (FILE, CHECKPOINTS)) else []
-        )
+        is_run = not path.is_dir() or any((path / name).exists() for name in (FILE, CHECKPOINTS))
     except (OSError, ValueError):  # a name that no file can have, which whoever opens it tells
-        runs = []
+        return path
+    runs = [] if is_run else runs_in(path)
     if len(runs) > 1:
         raise CheckpointError("\n  ".join([f"{path} has several runs; give one of them:", *map(str, runs)]))
     return runs[0] if runs else path

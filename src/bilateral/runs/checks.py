@@ -26,8 +26,7 @@ def check_network(run: Run, dataset: HierarchicalDataset) -> None:
     """Build the network of a (resolved) run without memory and show it the shape of the data set's images.
 
     Raises ConfigError for a setting that its backbones, heads or the images cannot take, and for a tracker that is not
-    installed; DataError for images that
-    are too small for it.
+    installed; DataError for images that are too small for it.
     """
     config = run.config
     if config.model.mode_out == "feature":

@@ -1,5 +1,6 @@
 """Exported networks, tested as runs, so that all that looks into finished runs can look into them."""
 
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -22,7 +23,8 @@ def runs_of(folder: Path, overrides: Sequence[str], own_code: Collection[str]) -
     def run(of: Path, role: str, **parents: Run) -> Run:
         config = read_stored_config(of / CONFIG, overrides, own_code)
         model = config.model.model_copy(update={"checkpoint": of / WEIGHTS})
-        config = config.model_copy(update={"name": folder.name, "model": model, "train": False})
+        name = re.sub(r"[^\w.+-]", "_", folder.name)  # as names of configs may be
+        config = config.model_copy(update={"name": name, "model": model, "train": False})
         return Run(config, config.seeds[0], role, {prefix_of(side): parent for side, parent in parents.items()})
 
     beside = {name: run(path, name) for name, path in companions(folder).items()}
