@@ -15,7 +15,7 @@ from ..base.errors import ConfigError
 class RunOptions:
     """Whether, where and how many at once a command does its runs."""
 
-    plan: Annotated[bool, Parameter(negative="", help="Show what will run, what is reused, the time left.")] = False
+    plan: Annotated[bool, Parameter(help="Show what will run, what is reused, the time left.")] = False
     workers: Annotated[int | None, Parameter(help="Processes, or jobs of a batch system, that work at once.")] = None
     executor: Annotated[
         str, Parameter(help="local, dask (with --address), or a batch system: slurm, pbs, sge, lsf, htcondor, ...")
@@ -23,7 +23,7 @@ class RunOptions:
     address: Annotated[str | None, Parameter(help="Of a Dask scheduler, such as tcp://10.0.0.1:8786.")] = None
     demand: Annotated[
         list[str] | None,
-        Parameter(negative="", help="What a run takes of a Dask worker's resources, such as GPU=1 or CPU=4."),
+        Parameter(help="What a run takes of a Dask worker's resources, such as GPU=1 or CPU=4."),
     ] = None
 
     def config_and_overrides(self, arguments: Sequence[str], command: str) -> tuple[Path, list[str]]:

@@ -26,6 +26,7 @@ memory or some runs failed; 2 bad input; 3 a fault of this program.""",
     help_epilogue="docs/config.md describes the keys of `key=value`; `bilateral info CONFIG` lists them with their "
     "values.",
     help_format="markdown",
+    default_parameter=Parameter(negative=""),  # options that are on by default name theirs
     suppress_keyboard_interrupt=False,
 )
 _EXTRAS = {
@@ -56,12 +57,21 @@ def _command(module: str, sort_key: float) -> Callable[[Callable[..., None]], Ca
     return declare
 
 
-Arguments = Annotated[str, Parameter(show_default=False)]
+def _several(help: str) -> Parameter:
+    """About arguments of which there may be any number, or none."""
+    return Parameter(help=help, show_default=False)
+
+
+Checkpoint = Annotated[
+    Path,
+    Parameter(
+        help="A checkpoint file, a run's folder, or its parent or that of a system where these have one run alone."
+    ),
+]
 OwnCode = Annotated[
     list[str] | None,
     Parameter(
         name=["--own", "--own-backbone", "--also"],
-        negative="",
         help="Code of your own, `package.module:OBJECT`, that files may name, or an analysis to do; several times.",
     ),
 ]
@@ -71,26 +81,28 @@ Row = Annotated[str | None, Parameter(help="The experiment's row to look into; `
 
 @_command("experiment_command", 1)
 def system(
-    *arguments: Arguments,
+    *arguments: Annotated[
+        str,
+        _several(
+            "A config file, then `key=value` overrides, such as `data.name=cifar100 data.root=DIR training.epochs=20`."
+        ),
+    ],
     seeds: Seeds = None,
-    join: Annotated[bool, Parameter(help="Join the hemispheres after training them.")] = True,
-    json: Annotated[bool, Parameter(negative="", help="Print the table as JSON.")] = False,
+    join: Annotated[bool, Parameter(negative="--no-join", help="Join the hemispheres after training them.")] = True,
+    json: Annotated[bool, Parameter(help="Print the table as JSON.")] = False,
 ) -> None:
     """Train left and right hemispheres, join them frozen under two heads, train these, and print a table of all three.
 
     With no argument: the quickstart, on the embedded data set `shapes`. What is finished is reused, what was
     interrupted goes on: run the same command again.
-
-    Parameters
-    ----------
-    arguments
-        A config file, then `key=value` overrides, such as `data.name=cifar100 data.root=DIR training.epochs=20`.
     """
 
 
 @_command("experiment_command", 2)
 def experiment(
-    *arguments: Arguments,
+    *arguments: Annotated[
+        str, _several("A config file, such as configs/experiment/quick.yaml, then `key=value` overrides.")
+    ],
     options: RunOptions = RunOptions(),  # noqa: B008, it cannot be changed
     seeds_from: Annotated[
         Path | None,
@@ -98,25 +110,20 @@ def experiment(
     ] = None,
     twice: Annotated[
         bool,
-        Parameter(negative="", help="Measure what twice the epochs bring, on held-out images, for the first seed."),
+        Parameter(help="Measure what twice the epochs bring, on held-out images, for the first seed."),
     ] = False,
-    json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
+    json: Annotated[bool, Parameter(help="Print JSON.")] = False,
 ) -> None:
     """Do the published experiment: specialised hemispheres beside all baselines, over several seeds, with statistics.
 
     A hemisphere trained once serves every row that needs it. What is finished is reused, what was interrupted goes on:
     run the same command again. Ends with one table, in the folder `{name}-experiment` in many forms.
-
-    Parameters
-    ----------
-    arguments
-        A config file, such as configs/experiment/quick.yaml, then `key=value` overrides.
     """
 
 
 @_command("sweep_command", 2.1)
 def sweep(
-    *arguments: Arguments,
+    *arguments: Annotated[str, _several("A config file, keys with the values to try, and `key=value` overrides.")],
     samples: Annotated[int | None, Parameter(help="Draw so many settings at random; without, all of the grid.")] = None,
     search_seed: Annotated[int | None, Parameter(help="Of the draws; 0 if not given.")] = None,
     row: Annotated[
@@ -126,7 +133,6 @@ def sweep(
     measure: Annotated[
         list[str] | None,
         Parameter(
-            negative="",
             help="Show this column of the experiment's table, such as joint_fine_pct, or of the held-out images, such "
             "as held_out_fine_pct; several times. Fine and coarse accuracy if not given.",
         ),
@@ -135,234 +141,198 @@ def sweep(
     output: Annotated[
         Path | None, Parameter(alias="-o", help="Folder for tables and figures, in place of `{name}-sweep`.")
     ] = None,
-    json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
+    json: Annotated[bool, Parameter(help="Print JSON.")] = False,
 ) -> None:
     """Try many settings of a config, over several seeds each: a grid, or random draws. Ends with tables and figures.
 
     `model.left.width=[0.25,0.5]` gives values, several keys make their product. With --samples, keys may have ranges:
     `'model.left.parts.noise.std=uniform(0,1)'`, `'loguniform(1e-3,1)'`, `'randint(1,8)'` (1 to 7). What is finished is
     reused, what was interrupted goes on: run the same command again.
-
-    Parameters
-    ----------
-    arguments
-        A config file, keys with the values to try, and `key=value` overrides.
     """
 
 
 @_command("analysis_commands", 2.3)
 def analyse(
-    *runs: Arguments,
-    only: Annotated[
-        list[str] | None, Parameter(negative="", help="Do this analysis alone; may be given several times.")
-    ] = None,
+    *runs: Annotated[
+        str,
+        _several(
+            "The folder of an experiment ({name}-experiment), of a system ({name}-system), or of bilateral runs; then "
+            "`data.KEY=VALUE` where the images lie elsewhere now."
+        ),
+    ],
+    only: Annotated[list[str] | None, Parameter(help="Do this analysis alone; may be given several times.")] = None,
     row: Row = None,
     output: Annotated[
         Path | None, Parameter(alias="-o", help="Folder for tables and figures, in place of RUNS/analysis.")
     ] = None,
     own_code: OwnCode = None,
-    json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
+    json: Annotated[bool, Parameter(help="Print JSON.")] = False,
 ) -> None:
     """Look into finished runs, without training: tables (CSV) and figures (SVG, PNG), and what is to be seen in them.
 
     What was computed of the same runs by the same code is not computed again.
-
-    Parameters
-    ----------
-    runs
-        The folder of an experiment ({name}-experiment), of a system ({name}-system), or of bilateral runs; then
-        `data.KEY=VALUE` where the images lie elsewhere now.
     """
 
 
 @_command("analysis_commands", 2.6)
 def report(
-    *runs: Arguments,
+    *runs: Annotated[str, _several("As for `analyse`, which is done first where it was not done before.")],
     output: Annotated[Path, Parameter(alias="-o", help="The file to write.")] = Path("report.html"),
-    images: Annotated[bool, Parameter(help="Show test images; without, the page holds no data.")] = True,
+    images: Annotated[
+        bool, Parameter(negative="--no-images", help="Show test images; without, the page holds no data.")
+    ] = True,
     row: Row = None,
     own_code: OwnCode = None,
 ) -> None:
-    """Write one page on finished runs: the answer, the table, all analyses, and images to explore. Opens offline.
-
-    Parameters
-    ----------
-    runs
-        As for `analyse`, which is done first where it was not done before.
-    """
+    """Write one page on finished runs: the answer, the table, all analyses, and images to explore. Opens offline."""
 
 
 @_command("data_command", 2.8)
 def data(
-    *arguments: Arguments,
+    *arguments: Annotated[
+        str,
+        _several(
+            "A config file, then `key=value` overrides, such as "
+            "`data.name=table data.root=labels.csv data.image_size=32`."
+        ),
+    ],
     sheet: Annotated[Path | None, Parameter(help="Also draw examples of every class, to this PNG file.")] = None,
 ) -> None:
     """Show what is read of a data set: classes by coarse label, images in each split, what is left out and why.
 
     Nothing is trained.
-
-    Parameters
-    ----------
-    arguments
-        A config file, then `key=value` overrides, such as `data.name=table data.root=labels.csv data.image_size=32`.
     """
 
 
 @_command("train_command", 3)
 def train(
-    *arguments: Arguments,
+    *arguments: Annotated[
+        str, _several("A config file, in our form or as the original code ships it, then `key=value` overrides.")
+    ],
     seeds: Seeds = None,
     own_code: OwnCode = None,
-    json: Annotated[bool, Parameter(negative="", help="Print JSON; accuracies in it are shares.")] = False,
+    json: Annotated[bool, Parameter(help="Print JSON; accuracies in it are shares.")] = False,
 ) -> None:
-    """Train and test one network for every seed of a config.
-
-    Parameters
-    ----------
-    arguments
-        A config file, in our form or as the original code ships it, then `key=value` overrides.
-    """
+    """Train and test one network for every seed of a config."""
 
 
 @_command("use_commands", 4)
 def evaluate(
-    checkpoint: Path,
+    checkpoint: Annotated[
+        Path, Parameter(help="A checkpoint file, of ours or of the original's format, or a run's folder.")
+    ],
     /,
-    *overrides: Arguments,
+    *overrides: Annotated[
+        str,
+        _several(
+            "`data.KEY=VALUE`: another data set than the one in the run's config. "
+            "`model.lesions.NAME={kind: silence, at: left}`: test it with this damage."
+        ),
+    ],
     features: Annotated[
         Path | None, Parameter(help="Also write logits, features and labels to this .npz file.")
     ] = None,
     own_code: OwnCode = None,
-    json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
+    json: Annotated[bool, Parameter(help="Print JSON.")] = False,
 ) -> None:
-    """Test a trained network on its data set's test images.
-
-    Parameters
-    ----------
-    checkpoint
-        A checkpoint file, of ours or of the original's format, or a run's folder.
-    overrides
-        `data.KEY=VALUE`: another data set than the one in the run's config. `model.lesions.NAME={kind: silence, at:
-        left}`: test it with this damage.
-    """
+    """Test a trained network on its data set's test images."""
 
 
 @_command("use_commands", 5)
 def predict(
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     /,
-    *images: Path,
+    *images: Annotated[Path, Parameter(help="Image files of any size, and folders of them.")],
     top: Annotated[int, Parameter(help="How many labels of each level.")] = 3,
     own_code: OwnCode = None,
-    json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
+    json: Annotated[bool, Parameter(help="Print JSON.")] = False,
 ) -> None:
-    """Name what is on images: the most probable fine and coarse labels of each.
-
-    Parameters
-    ----------
-    checkpoint
-        A checkpoint file, a run's folder, or its parent or that of a system where these have one run alone.
-    images
-        Image files of any size, and folders of them.
-    """
+    """Name what is on images: the most probable fine and coarse labels of each."""
 
 
 @_command("use_commands", 5.2)
-def export(run: Path, output: Path, /, *, own_code: OwnCode = None) -> None:
-    """Write a trained network to hand it on: its weights in half precision, its config, a card of what it is.
-
-    Parameters
-    ----------
-    run
-        The folder of a finished run.
-    output
-        The folder to write, in the form that model hubs take: model.safetensors, config.yaml, README.md.
-    """
+def export(
+    run: Annotated[Path, Parameter(help="The folder of a finished run.")],
+    output: Annotated[
+        Path,
+        Parameter(
+            help="The folder to write, in the form that model hubs take: model.safetensors, config.yaml, README.md."
+        ),
+    ],
+    /,
+    *,
+    own_code: OwnCode = None,
+) -> None:
+    """Write a trained network to hand it on: its weights in half precision, its config, a card of what it is."""
 
 
 @_command("explore_command", 5.5)
 def explore(
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     /,
     *,
     host: Annotated[
         str, Parameter(help="Where to listen; the default is reached from this machine alone.")
     ] = "127.0.0.1",
     port: Annotated[int, Parameter(help="0 takes any that is free.")] = 8765,
-    open: Annotated[bool, Parameter(help="Open the page in the browser.")] = False,
+    open: Annotated[bool, Parameter(negative="--no-open", help="Open the page in the browser.")] = False,
     own_code: OwnCode = None,
 ) -> None:
     """Show a trained network your own pictures in the browser, see where it looks, and silence its hemispheres.
 
     Serves a page until Ctrl-C. Pictures go to this program alone, and are not stored.
-
-    Parameters
-    ----------
-    checkpoint
-        A checkpoint file, a run's folder, or its parent or that of a system where these have one run alone.
     """
 
 
 @_command("use_commands", 6)
 def prepare(
-    raw: Path,
-    target: Path,
+    raw: Annotated[Path, Parameter(help="The folder or tar.gz of CIFAR-100's python version.")],
+    target: Annotated[Path, Parameter(help="The folder to write, such as datasets/CIFAR100.")],
     /,
     *,
-    download: Annotated[bool, Parameter(negative="", help="Fetch CIFAR-100 into RAW if it is not there.")] = False,
+    download: Annotated[bool, Parameter(help="Fetch CIFAR-100 into RAW if it is not there.")] = False,
 ) -> None:
     """Write CIFAR-100 as folders of images: `{train,test}/{fine,coarse}/LABEL/FILE.png`.
 
     Run again, it writes only what is missing.
-
-    Parameters
-    ----------
-    raw
-        The folder or tar.gz of CIFAR-100's python version.
-    target
-        The folder to write, such as datasets/CIFAR100.
     """
 
 
 @_command("use_commands", 7)
-def info(what: Path | None = None, /, *overrides: Arguments) -> None:
+def info(
+    what: Annotated[Path | None, Parameter(help="A checkpoint file, a run's folder, or a config file.")] = None,
+    /,
+    *overrides: Annotated[str, _several("`key=value` for a config file.")],
+) -> None:
     """Describe a checkpoint, a run or a config; with no argument, this installation and what it knows.
 
     Runs no code that a file names.
-
-    Parameters
-    ----------
-    what
-        A checkpoint file, a run's folder, or a config file.
-    overrides
-        `key=value` for a config file.
     """
 
 
 @_command("bench_command", 8)
 def bench(
-    *arguments: Arguments,
+    *arguments: Annotated[
+        str,
+        _several(
+            "A config file, then `key=value` overrides, such as `model.left.arch=vgg11 training.precision=float32`."
+        ),
+    ],
     images: Annotated[int, Parameter(help="How many random images the measurements train on.")] = 1024,
     only: Annotated[
         list[str] | None,
         Parameter(
-            negative="",
             consume_multiple=True,
             help="Do these measurements alone: "
             "peak, loading, plain, training, at_once, beside, compiled, head_stage, memory.",
         ),
     ] = None,
-    json: Annotated[bool, Parameter(negative="", help="Print JSON; every key ends in its unit.")] = False,
+    json: Annotated[bool, Parameter(help="Print JSON; every key ends in its unit.")] = False,
 ) -> None:
     """Measure what this machine does: matrix products, training beside a plain baseline, the head stage, memory.
 
     With no argument: resnet9 at full width, in about three minutes on two cores, and one or two more to compile it. The
     network is trained whole, on random images like CIFAR-100's; only `loading` opens the config's data set.
-
-    Parameters
-    ----------
-    arguments
-        A config file, then `key=value` overrides, such as `model.left.arch=vgg11 training.precision=float32`.
     """
 
 
