@@ -1,7 +1,7 @@
 """The command that shows what was read of a data set, before anything is trained."""
 
-import textwrap
 import warnings
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,9 +19,9 @@ from ..runs.checks import cost_of_size
 from ..runs.config import read_config
 from ..runs.execution import split
 from .arguments import config_and_overrides
-from .terminal import echo, wide
+from .terminal import WIDTH, echo_filled, wide
 
-WIDTH = 80
+_echo = partial(echo_filled, indent="  ")
 
 
 def data(*arguments: str, sheet: Path | None) -> None:
@@ -80,7 +80,3 @@ def _table(dataset: HierarchicalDataset, splits: dict[str, HierarchicalImages]) 
                 table.add_row(*names, *(f"{each[fine]:,}" for each in counts))
                 coarse_name = ""
     return table
-
-
-def _echo(text: str) -> None:
-    echo(textwrap.fill(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))

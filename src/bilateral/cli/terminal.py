@@ -27,6 +27,7 @@ from ..base.text import REPLACEMENTS, register_replacements, shown
 DEBUG = "BILATERAL_DEBUG"
 """Set in the environment, it shows a traceback at once."""
 INTERNAL = 3
+WIDTH = 80
 
 
 def echo(text: str = "") -> None:
@@ -34,9 +35,9 @@ def echo(text: str = "") -> None:
     print(shown(text, lines=True), flush=True)
 
 
-def echo_filled(text: str) -> None:
-    """Print sentences in lines of 80 columns."""
-    echo(textwrap.fill(text, 80, break_long_words=False, break_on_hyphens=False))
+def echo_filled(text: str, indent: str = "") -> None:
+    """Print sentences in lines of 80 columns, all but the first one after `indent`."""
+    echo(textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False))
 
 
 def echo_metrics(metrics: Mapping[str, float], indent: str = "") -> None:
