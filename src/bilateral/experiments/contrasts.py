@@ -16,7 +16,7 @@ UNDECIDED = "no verdict"
 """Of fewer than three seeds."""
 
 Correct = Mapping[str, npt.NDArray[np.bool_]]
-"""Of one network: for each accuracy, by its name in MEASURES, whether each image counts in it."""
+"""Of one network: for each accuracy, by its name in ACCURACIES, whether each image counts in it."""
 
 
 @dataclass(frozen=True)

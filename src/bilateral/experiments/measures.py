@@ -7,7 +7,7 @@ from ..data.hierarchy import LabelHierarchy
 from ..runs.predictions import Predictions
 from .joint_inference import UNFITTED, joint_log_probabilities, least_expected_height
 
-MEASURES = {
+ACCURACIES = {
     "fine_pct": "fine",
     "coarse_pct": "coarse",
     "joint_fine_pct": "joint fine",
@@ -17,6 +17,9 @@ MEASURES = {
     "restricted_pct": "fine by restriction",
     "both_pct": "both right",
     "agreement_pct": "agreement",
+}
+"""What counts an image as right or not, in percent of the images."""
+MEASURES = ACCURACIES | {
     "severity": "severity",
     "crm_severity": "severity, CRM",
     "distance_1": "distance at 1",
@@ -30,7 +33,7 @@ MEASURES = {
     "ece_fine_pct": "ECE fine",
     "ece_coarse_pct": "ECE coarse",
 }
-"""The measures by name; a name ends in _pct where the unit is percent."""
+"""All measures; a name ends in _pct where the unit is percent."""
 
 CALIBRATION_BINS = 15
 DISTANCES = (1, 5, 20)
@@ -39,7 +42,7 @@ DISTANCES = (1, 5, 20)
 def correct_images(
     predictions: Predictions, hierarchy: LabelHierarchy, exponent: float = UNFITTED
 ) -> dict[str, Tensor]:
-    """Say of every image whether it counts in each accuracy (a measure in _pct, by its name in MEASURES): bool (N,).
+    """Say of every image whether it counts in each of ACCURACIES: bool (N,), by name.
 
     What needs a head that is not there is absent. fine_pct, coarse_pct: the best class is right. joint_fine_pct,
     joint_coarse_pct: that of the joint distribution (`joint_log_probabilities`); joint_both_pct: both of these.
@@ -62,7 +65,7 @@ def correct_images(
         found["restricted_pct"] = restricted == labels["fine"]
         found["both_pct"] = found["fine_pct"] & found["coarse_pct"]
         found["agreement_pct"] = hierarchy.roll_up(best["fine"]) == best["coarse"]
-    return {name: found[name] for name in MEASURES if name in found}
+    return {name: found[name] for name in ACCURACIES if name in found}
 
 
 def measure(predictions: Predictions, hierarchy: LabelHierarchy, exponent: float = UNFITTED) -> dict[str, float]:

@@ -1,14 +1,14 @@
 """An experiment's tables as people read them: plain text, Markdown, LaTeX."""
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from tabulate import tabulate
 
 from ..base.statistics import Summary, summarise
 from ..runs.predictions import LEVELS
-from .measures import MEASURES
+from .measures import ACCURACIES, MEASURES
 from .results import Gain, RowResult, Table
 
 COSTS = {
@@ -17,11 +17,7 @@ COSTS = {
     "multiply_adds": "multiply-adds",
     "training_pflops": "PFLOPs of training",
 }
-_ACCURACIES = (
-    *("fine_pct", "coarse_pct", "joint_fine_pct", "joint_coarse_pct", "joint_both_pct"),
-    *("rollup_pct", "restricted_pct", "both_pct", "agreement_pct"),
-)
-_QUALITIES = tuple(name for name in MEASURES if name not in _ACCURACIES)
+_QUALITIES = [name for name in MEASURES if name not in ACCURACIES]
 CONTRAST_HEADINGS = (
     *("against", "measure", "n", "difference", "95 % over seeds", "over seeds and images"),
     *("p", "p of equality", "verdict"),
@@ -66,12 +62,12 @@ def blocks(table: Table) -> list[Block]:
     note = "Of all networks of the row together; training with all that it builds on."
     ends = "95 % intervals of the mean accuracy (Student's t), %"
     return [
-        _measured(table, "Accuracy on the test images, %", ACCURACY_NOTE, _ACCURACIES),
+        _measured(table, "Accuracy on the test images, %", ACCURACY_NOTE, ACCURACIES),
         *([_contrasts(table)] if table.contrasts else []),
         _measured(table, "Mistakes and calibration", QUALITY_NOTE, _QUALITIES),
         Block("Cost", note, ["network", *COSTS.values()], costs),
         *([gains_block(table.gains)] if table.gains else []),
-        _measured(table, ends, "", _ACCURACIES, lambda _, summary: interval_text(summary and summary["ci95"])),
+        _measured(table, ends, "", ACCURACIES, lambda _, summary: interval_text(summary and summary["ci95"])),
     ]
 
 
@@ -157,7 +153,7 @@ def _cost(name: str, value: float) -> str:
 _Text = Callable[[str, Summary | None], str]
 
 
-def _measured(table: Table, title: str, note: str, names: Sequence[str], text: _Text = summary_text) -> Block:
+def _measured(table: Table, title: str, note: str, names: Collection[str], text: _Text = summary_text) -> Block:
     """A table of measures, each over the seeds of a row; text: writes one of them, by its name."""
     cells = [
         [row.title, str(len(row.seeds)), *(text(name, row_summary(row, name)) for name in names)] for row in table.rows
