@@ -4,6 +4,7 @@ import pytest
 
 from bilateral.base.errors import ConfigError
 from bilateral.benchmark import training
+from bilateral.benchmark.child import in_child
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is measured on Linux")
 LEAK = """
@@ -33,7 +34,7 @@ def test_growth_is_what_is_leaked_after_the_second_epoch(small, tmp_path, monkey
     monkeypatch.syspath_prepend(tmp_path)
     left = small.model.left.model_copy(update={"arch": "leaking:Leaking"})
     leaking = small.model_copy(update={"model": small.model.model_copy(update={"left": left})})
-    measured = training.measure_memory(leaking, 100, epochs=4)
+    measured = in_child(training.measure_memory, leaking, 100, epochs=4)
     # Two steps an epoch, in each of the last two epochs, of 10 MB each.
     assert 38e6 < measured["memory_growth_bytes"] < 60e6
     assert measured["memory_peak_bytes"] > 80e6 + measured["memory_growth_bytes"]

@@ -18,7 +18,6 @@ from ..runs.config import Config
 from ..training.config import RECIPES
 from ..training.device import choose_device
 from ..training.objective import losses
-from .child import in_child
 from .subject import HIERARCHY, random_dataset
 
 PADDING = 4
@@ -51,24 +50,11 @@ def measure_plain(config: Config, count: int) -> dict[str, float]:
     """Train the network of a `measured_config` on `count` PNG files, in float32, with the published Adam.
 
     `data.num_workers` processes decode. The epoch that counts comes after one that only loads, and after one step, so
-    that neither the start of the workers nor anything else that happens once is in it. All of it is in a process of
-    its own, which has none of the settings that `train` makes.
+    that neither the start of the workers nor anything else that happens once is in it. To be called in a process of
+    its own (`in_child`), which has none of the settings that `train` makes.
     Keys: `plain_training_images_per_s`, `plain_loading_images_per_s` (the same without training),
     `plain_workers_start_s`.
     """
-    return in_child(_measure, config, count)
-
-
-def plain_crop_and_flip(image: Image.Image) -> Image.Image:
-    """Give a random crop, of the image's size, of the image reflected by 4 pixels at its edges; half are mirrored."""
-    padded = np.pad(np.asarray(image), ((PADDING, PADDING), (PADDING, PADDING), (0, 0)), mode="reflect")
-    top, left = torch.randint(0, 2 * PADDING + 1, (2,)).tolist()
-    cropped = Image.fromarray(padded).crop((left, top, left + image.width, top + image.height))
-    mirrored = torch.rand(1).item() < 0.5
-    return cropped.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else cropped
-
-
-def _measure(config: Config, count: int) -> dict[str, float]:
     # Whether so many workers pay on this machine is the config's business.
     warnings.filterwarnings("ignore", message="This DataLoader will create")
     device, workers = choose_device(config.training.device), config.data.num_workers
@@ -107,3 +93,12 @@ def _measure(config: Config, count: int) -> dict[str, float]:
         "plain_loading_images_per_s": count / loading,
         "plain_workers_start_s": max(0.0, first_pass - loading),
     }
+
+
+def plain_crop_and_flip(image: Image.Image) -> Image.Image:
+    """Give a random crop, of the image's size, of the image reflected by 4 pixels at its edges; half are mirrored."""
+    padded = np.pad(np.asarray(image), ((PADDING, PADDING), (PADDING, PADDING), (0, 0)), mode="reflect")
+    top, left = torch.randint(0, 2 * PADDING + 1, (2,)).tolist()
+    cropped = Image.fromarray(padded).crop((left, top, left + image.width, top + image.height))
+    mirrored = torch.rand(1).item() < 0.5
+    return cropped.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else cropped

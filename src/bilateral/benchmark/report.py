@@ -8,6 +8,7 @@ from ..base.errors import BilateralError, ConfigError
 from ..runs.config import Config
 from ..runs.runner import commit
 from ..training.device import choose_device, describe_machine
+from .child import in_child
 from .company import measure_at_once, measure_beside
 from .machine import measure_loading, measure_peak
 from .plain import measure_plain
@@ -21,13 +22,13 @@ Measured = Mapping[str, float | str | None]
 MEASUREMENTS: dict[str, Callable[[Config, int], Measured]] = {
     "peak": lambda config, _: measure_peak(choose_device(config.training.device)),
     "loading": lambda config, _: measure_loading(config.data),
-    "plain": measure_plain,
+    "plain": lambda config, count: in_child(measure_plain, config, count),
     "training": measure_training,
     "at_once": measure_at_once,
     "beside": measure_beside,
-    "compiled": measure_compiled,
+    "compiled": lambda config, count: in_child(measure_compiled, config, count),
     "head_stage": measure_head_stage,
-    "memory": measure_memory,
+    "memory": lambda config, count: in_child(measure_memory, config, count),
 }
 
 

@@ -15,7 +15,6 @@ from ..base.temporary import temporary_folder
 from ..runs.config import Config
 from ..training.device import choose_device
 from ..training.loop import train
-from .child import in_child
 from .subject import epoch_seconds, training_flops, training_job
 
 EPOCHS = 3
@@ -55,24 +54,20 @@ def timed_epochs(config: Config, count: int, **settings: Any) -> list[float]:
 def measure_compiled(config: Config, count: int, epochs: int = EPOCHS) -> dict[str, float | str | None]:
     """Train the compiled network of a `measured_config` on `count` random images, with nothing compiled before.
 
-    epochs: 2 or more. All of it is in a process of its own.
+    epochs: 2 or more. To be called in a process of its own (`in_child`).
     Keys: `compiled_images_per_s` and `compiled_flops_per_s` (useful ones) of the median epoch after the first;
     `compiled_warm_up_s`, by how much the first epoch takes longer than that one; `compiled_outside_epochs_s`, all
     that is in no epoch, where validation compiles once more. Where the network does not compile on this machine,
     these are None and `compiled_failure` says why.
     """
-    try:
-        return {**in_child(_measure_compiled, config, count, epochs)}
-    except ConfigError as error:
-        return {**dict.fromkeys(COMPILED_KEYS), "compiled_failure": str(error)}
-
-
-def _measure_compiled(config: Config, count: int, epochs: int) -> dict[str, float]:
     with temporary_folder() as folder:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "cache")
         job = training_job(config, count, folder / "run", epochs=epochs, compile=True)
         started = time.perf_counter()
-        train(job)
+        try:
+            train(job)
+        except ConfigError as error:
+            return {**dict.fromkeys(COMPILED_KEYS), "compiled_failure": str(error)}
         whole = time.perf_counter() - started
         first, *others = epoch_seconds(folder / "run")
     steady = statistics.median(others)
@@ -122,18 +117,15 @@ def with_frozen_hemispheres(config: Config) -> Config:
 
 
 def measure_memory(config: Config, count: int, epochs: int = MEMORY_EPOCHS) -> dict[str, float]:
-    """Train the network of a `measured_config` on `count` random images in a process of its own.
+    """Train the network of a `measured_config` on `count` random images.
 
-    epochs: 3 or more. Keys: `memory_peak_bytes` (resident, of the whole process), `memory_growth_bytes` (from the
-    end of the second epoch to the end of the last), on CUDA also `memory_device_peak_bytes` (allocated there).
+    epochs: 3 or more. To be called in a process of its own (`in_child`).
+    Keys: `memory_peak_bytes` (resident, of the whole process), `memory_growth_bytes` (from the end of the second epoch
+    to the end of the last), on CUDA also `memory_device_peak_bytes` (allocated there).
     Raises ConfigError where the system does not tell them (it is not Linux), and what `train` raises.
     """
     if not _STATUS.exists():
         raise ConfigError("memory can be measured on Linux only: this system has no /proc/self/status")
-    return in_child(_measure_memory, config, count, epochs)
-
-
-def _measure_memory(config: Config, count: int, epochs: int) -> dict[str, float]:
     steps_of_two_epochs = 2 * math.ceil(count / config.training.batch_size)
     steps, after_two_epochs = 0, 0
 
