@@ -22,7 +22,7 @@ from ..experiments.results import Gain
 from ..experiments.rows import find_row
 from ..models.config import SIDES
 from ..runs.config import Config, check_config
-from ..runs.exported import runs_of
+from ..runs.export import runs_of
 from ..runs.overrides import override
 from ..runs.predictions import LEVELS
 from ..runs.stored import StoredRun, read_stored_config, trusted
