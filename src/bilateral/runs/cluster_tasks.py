@@ -14,6 +14,7 @@ import distributed
 import torch
 
 from ..base.errors import BilateralError, ConfigError, WorkerError
+from ..base.text import duration
 from .cluster_worker import Answer, Refusal, Task, answer
 from .runner import RunResult
 from .scheduling import ExecutorLostError
@@ -73,13 +74,13 @@ class Tasks:
             now = time.monotonic()
             if not self.queued and now - begun > FIRST_WORKER_S:
                 raise ConfigError(
-                    f"--address: no worker has come to the scheduler at {self.where} in {_minutes(FIRST_WORKER_S)}; "
+                    f"--address: no worker has come to the scheduler at {self.where} in {duration(FIRST_WORKER_S)}; "
                     f"start one with `dask worker {self.where} --nthreads 1`"
                 )
             if not told and not self.queued:
                 log.warning("the scheduler at %s has no worker yet: waiting for one", self.where)
             elif self.queued and now - said > QUEUE_S:
-                log.info("the jobs still wait in the queue of %s, for %s now", self.where, _minutes(now - begun))
+                log.info("the jobs still wait in the queue of %s, for %s now", self.where, duration(now - begun))
                 said = now
             told = True
             time.sleep(_LOOK_S)
@@ -212,7 +213,7 @@ class Tasks:
                             given.promise.release()
                             self._give(given)
             elif self.given and not self.queued and time.monotonic() - last_seen > ANOTHER_WORKER_S:
-                self._lose(f"no worker has been at {self.where} for {_minutes(ANOTHER_WORKER_S)}")
+                self._lose(f"no worker has been at {self.where} for {duration(ANOTHER_WORKER_S)}")
                 return
 
     def _lose(self, reason: str) -> None:
@@ -243,7 +244,7 @@ def _reason(found: Any) -> str | None:
     if isinstance(found, Answer):
         return found.reason
     if found is None:
-        return f"has not answered for {_minutes(ANSWER_S)}"
+        return f"has not answered for {duration(ANSWER_S)}"
     if isinstance(found, OSError):  # it has gone meanwhile
         return None
     return f"cannot import this version of bilateral ({' '.join(str(found).split())}); install it, and start it again"
@@ -251,7 +252,3 @@ def _reason(found: Any) -> str | None:
 
 def _sentence(worker: str, reason: str) -> str:
     return f"the worker at {worker} {reason}"
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} s"
