@@ -107,10 +107,8 @@ def synchronise_batch_norm(network: nn.Module) -> None:
     if world_size() == 1:
         return
     for module in network.modules():
-        for name, child in module.named_children():
-            if type(child) is nn.BatchNorm2d:
-                child.__class__ = _SynchronisedBatchNorm2d
-                assert getattr(module, name) is child
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = _SynchronisedBatchNorm2d
 
 
 def parallel(step: nn.Module) -> nn.Module:

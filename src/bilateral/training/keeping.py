@@ -61,9 +61,7 @@ class KeptCheckpoints:
 
     def start_anew(self) -> None:
         """Remove what an earlier training kept."""
-        if not self.folder.is_dir():
-            return
         with writing(self.folder):
-            for path in self.folder.iterdir():
+            for path in self.folder.glob("*.safetensors"):
                 if path == self.best_path or re.match(KEPT_NAME, path.name):
                     path.unlink()
