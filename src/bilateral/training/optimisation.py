@@ -82,15 +82,14 @@ class Optimisation:
             self._plasticity += [learner] * (len(self.optimizers) - before)
         self.lr = 0.0
         """The learning rate of the last step (of SGD or Adam)."""
-        self._peaks = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers]
 
     def step(self, number: int) -> None:
         """Do optimizer step `number` (from 0) of the whole training, and drop the gradients."""
         share = learning_rate_share(self.config, number, self.steps_per_epoch)
         self.lr = share * self.peak_lr
         epoch = number // self.steps_per_epoch
-        for optimizer, peak, plasticity in zip(self.optimizers, self._peaks, self._plasticity):
-            optimizer.param_groups[0]["lr"] = share * plasticity.rate_in(epoch) * peak
+        for optimizer, plasticity in zip(self.optimizers, self._plasticity):
+            optimizer.param_groups[0]["lr"] = share * plasticity.rate_in(epoch) * optimizer.defaults["lr"]
             optimizer.step()
             optimizer.zero_grad()
 
