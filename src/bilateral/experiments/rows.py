@@ -66,18 +66,17 @@ def plan_rows(config: Config, dataset: HierarchicalDataset, parts: Sequence[Conf
         _check_settings(part, [name for name in names if name not in settings.variants], "")
         published = Networks(part, dataset)
         for name in names:
-            networks = published
-            if name in settings.variants:
+            networks, variant = published, settings.variants.get(name)
+            if variant:
                 networks = published.of_variant(name)
                 _check_settings(networks.config, [base[name]], f"experiment.variants.{name}.set: ")
             for seed in part.seeds:
                 if found := networks.of_row(base[name], seed):
                     runs[name][seed] = found
-                    changed = settings.variants[name].set if name in settings.variants else {}
-                    if changed and all(map(same, found, published.of_row(base[name], seed))):
+                    if variant and variant.set and all(map(same, found, published.of_row(base[name], seed))):
                         raise ConfigError(
                             f"experiment.variants.{name}: no network of the row {base[name]} reads "
-                            f"{', '.join(changed)}; make it from another row, or leave it out"
+                            f"{', '.join(variant.set)}; make it from another row, or leave it out"
                         )
     kinds = {name: row for name in names if (row := find(base[name])) and runs[name]}
     rows = [Row(name, title_of(name, settings), runs[name], row.combine) for name, row in kinds.items()]
