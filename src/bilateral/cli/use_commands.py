@@ -70,10 +70,9 @@ def evaluate(path: Path, *arguments: str, features: Path | None, own_code: list[
     evaluation = run_over(network, dataset.test, read.description.normalise)
     metrics = evaluation.metrics("test", dataset.hierarchy)
     if features is not None:
-        arrays = {f"logits_{level}": values.numpy() for level, values in evaluation.logits.items()}
-        arrays |= {f"features_{side}": values.numpy() for side, values in evaluation.features.items()}
-        arrays |= {f"weights_{side}": values.numpy() for side, values in evaluation.weights.items()}
-        arrays |= {f"labels_{level}": values.numpy() for level, values in evaluation.labels.items()}
+        groups = {"logits": evaluation.logits, "features": evaluation.features}
+        groups |= {"weights": evaluation.weights, "labels": evaluation.labels}
+        arrays = {f"{kind}_{of}": each.numpy() for kind, group in groups.items() for of, each in group.items()}
         save_arrays(features, arrays)
     if json:
         echo(to_json({"checkpoint": str(path), "data": dataset.name, "images": len(dataset.test), **metrics}))
