@@ -4,7 +4,7 @@ import torch
 from bilateral.data.augment import Normalisation
 from bilateral.models.build import build_network
 from bilateral.models.config import ModelConfig
-from bilateral.training import out_of_memory
+from bilateral.training import device
 from bilateral.training.config import TrainingConfig
 from bilateral.training.inputs import FrozenFeatures, LiveImages, build_inputs
 
@@ -68,7 +68,7 @@ def test_an_image_is_augmented_alike_in_any_batch_and_anew_in_every_epoch(tiny):
 def test_features_that_would_take_half_of_the_free_memory_lie_in_a_file(tiny, tmp_path, monkeypatch):
     live = make_live(tiny, feature_views=1)
     assert FrozenFeatures(live, tmp_path).train.in_memory
-    monkeypatch.setattr(out_of_memory, "available_bytes", lambda: 2 * 120 * 64 * 4 - 2)
+    monkeypatch.setattr(device, "available_bytes", lambda: 2 * 120 * 64 * 4 - 2)
     assert not FrozenFeatures(live, tmp_path).train.in_memory
 
 

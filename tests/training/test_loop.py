@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from bilateral.base.errors import ConfigError, OutOfMemoryError, OutputError, TrainingDivergedError
+from bilateral.base.errors import ConfigError, OutputError, TrainingDivergedError
 from bilateral.data.images import HierarchicalDataset
 from bilateral.data.splits import hold_out
 from bilateral.models.build import build_network
@@ -20,7 +20,6 @@ from bilateral.runs.execution import describe
 from bilateral.training import checkpoint, header
 from bilateral.training.config import CheckpointConfig, TrainingConfig
 from bilateral.training.loop import TrainingJob, train
-from bilateral.training.out_of_memory import memory_errors
 
 FAST = {"epochs": 3, "batch_size": 16, "lr": 0.05, "precision": "float32", "device": "cpu"}
 
@@ -286,12 +285,3 @@ def test_a_folder_removed_in_mid_run_is_a_sentence(tiny, tmp_path, monkeypatch):
     with pytest.raises(OutputError, match=r"cannot write .*run"):
         train(job)
     assert not (tmp_path / "run").exists()
-
-
-def test_too_little_memory_is_a_sentence(tiny, tmp_path):
-    with pytest.raises(OutOfMemoryError, match="not enough memory for a; a smaller"), memory_errors("a"):
-        torch.empty(2**60, dtype=torch.uint8)
-    with pytest.raises(OutOfMemoryError), memory_errors("a"):
-        bytearray(2**62)
-    with pytest.raises(RuntimeError, match="size"), memory_errors("a"):
-        torch.ones(2) @ torch.ones(3)

@@ -75,7 +75,7 @@ def test_a_resumed_training_goes_on_in_the_same_run(tracker, tmp_path):
     for done in (0, 1):
         records = RunRecords(tmp_path / "group" / "run", done, done * 10, Tracking(name))
         records.epoch(done + 1, 10, {"val_acc": 0.1}, {})
-        records.close()
+        records.tracker.close()
     (_, first), (_, again) = [call for call in calls() if call[0] == "init"]
     assert first == again and first["resume"] == "allow" and first["name"] == "run"
     assert first.get("id") == ("run" if name == "wandb" else None)
@@ -87,7 +87,7 @@ def test_one_that_fails_is_left_with_a_warning(tracker, tmp_path, monkeypatch, c
     records = RunRecords(tmp_path / "run", 0, 0, Tracking(name))
     for epoch in (1, 2):
         records.epoch(epoch, epoch * 10, {"val_acc": 0.1}, {})
-    records.close()
+    records.tracker.close()
     assert [call for call, _ in calls()] == ["init"] and len(
         (tmp_path / "run/metrics.jsonl").read_text().splitlines()
     ) == 2

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from ..base.memory import memory_errors
 from ..base.statistics import Summary, paired_difference, summarise
 from ..data.augment import Normalisation
 from ..data.corruptions import CORRUPTIONS, corrupt
@@ -20,7 +21,6 @@ from ..data.images import HierarchicalImages
 from ..models.network import Network
 from ..runs.predictions import LEVELS, Combination, Predictions
 from ..training.evaluation import EVALUATION_BATCH, evaluate
-from ..training.out_of_memory import memory_errors
 from .activations import native_precision, spread
 from .study import Study
 from .style import COLOURS, INK, own_rows, panels, row_style

@@ -1,8 +1,9 @@
-"""How much memory there is, asked before it is taken."""
+"""How much memory there is, asked before it is taken, and how its end becomes a sentence."""
 
 import errno
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import OutOfMemoryError
@@ -20,6 +21,20 @@ def check_memory(needed: float, what: str, remedy: str) -> None:
         raise OutOfMemoryError(
             f"{what} needs {needed / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free; {remedy}"
         )
+
+
+@contextmanager
+def memory_errors(doing: str) -> Iterator[None]:
+    """Turn the refusal of memory in a block into an OutOfMemoryError. doing: what the block does, a clause."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            f"not enough memory for {doing}; a smaller training.batch_size, narrower hemispheres (model.left.width) or "
+            "fewer workers need less"
+        ) from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:

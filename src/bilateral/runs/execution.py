@@ -16,7 +16,7 @@ from ..training.checkpoint import Description
 from ..training.device import choose_device, resolve_precision
 from ..training.evaluation import Evaluation, evaluate
 from ..training.loop import TrainingJob, train
-from ..training.progress import ProgressDisplay
+from ..training.progress import TerminalProgress
 from ..training.tracker import Tracking
 from .checks import check_labels
 from .config import Config
@@ -32,21 +32,19 @@ def resolve(run: Run) -> Run:
                 f"model.{key}: {epochs} is past the end of {run.title}, which is trained for {config.training.epochs} "
                 "epochs; shorten it, or train longer"
             )
-    precision = resolve_precision(config.training.precision, choose_device(config.training.device))
-    batch_norm = True
+    batch_norm, hemispheres = True, {}
     for side, hemisphere in config.model.hemispheres.items():
         try:
             batch_norm &= has_batch_norm(hemisphere.arch)
         except ConfigError as error:
             raise ConfigError(f"model.{side}.{error}") from error
-    training = config.training.model_copy(update={"precision": precision}).with_rates(batch_norm)
-    hemispheres = {}
-    for side, hemisphere in config.model.hemispheres.items():
         settled: dict[str, Any] = {"freeze": hemisphere.freeze or False}
-        if hemisphere.batch_norm_momentum is None and training.recipe == "original":
+        if hemisphere.batch_norm_momentum is None and config.training.recipe == "original":
             settled["batch_norm_momentum"] = "original"
         hemispheres[side] = hemisphere.model_copy(update=settled)
     model = config.model.model_copy(update=hemispheres)
+    precision = resolve_precision(config.training.precision, choose_device(config.training.device))
+    training = config.training.model_copy(update={"precision": precision}).with_rates(batch_norm)
     parents = {prefix: resolve(parent) for prefix, parent in run.parents.items()}
     return Run(config.model_copy(update={"training": training, "model": model}), run.seed, run.role, parents)
 
@@ -84,7 +82,7 @@ def train_run(
     dataset: HierarchicalDataset,
     parents: Mapping[str, Path],
     folder: Path,
-    progress: ProgressDisplay,
+    progress: TerminalProgress,
 ) -> None:
     """Train a (resolved) run's network in its folder, or go on with it.
 

@@ -24,10 +24,8 @@ APART = (
     *("bilateral.base.own_code", "bilateral.base.registry"),
     # Refuses a run, or says why one has failed.
     *("bilateral.base.errors", "bilateral.base.memory", "bilateral.base.text", "bilateral.runs.checks"),
-    "bilateral.training.out_of_memory",
     # Shows how far a training is, and writes and reads what is told of it.
-    *("bilateral.training.progress", "bilateral.training.records", "bilateral.training.event_file"),
-    "bilateral.training.tracker",
+    *("bilateral.training.progress", "bilateral.training.records", "bilateral.training.tracker"),
     *("bilateral.training.run_record", "bilateral.base.files", "bilateral.base.yaml_files"),
     # Makes it quick, and nothing else.
     "bilateral.base.openmp",

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 from ..base.errors import CheckpointError, OutputError
-from ..base.files import remove_partial_files, sole_writer, write_text, writing
+from ..base.files import file_digest, remove_partial_files, sole_writer, write_text, writing
 from ..base.yaml_files import to_yaml
 from ..data.images import HierarchicalDataset
 from ..training import checkpoint, distributed
 from ..training.device import choose_device, describe_machine
-from ..training.progress import ProgressDisplay, TerminalProgress
+from ..training.progress import TerminalProgress
 from ..training.run_record import (
     CHECKPOINTS,
     FILE,
@@ -27,7 +27,6 @@ from ..training.run_record import (
     RecordedData,
     RunRecord,
     damage,
-    digests,
     read_record,
 )
 from .checks import check_network
@@ -61,7 +60,7 @@ class Runner:
     """
 
     def __init__(
-        self, dataset: HierarchicalDataset, progress: ProgressDisplay | None = None, waits: bool = False
+        self, dataset: HierarchicalDataset, progress: TerminalProgress | None = None, waits: bool = False
     ) -> None:
         self.dataset, self.waits = dataset, waits
         self.progress = progress or TerminalProgress()
@@ -189,6 +188,7 @@ class Runner:
             write_text(folder / "result.yaml", to_yaml([metrics]))
         trained = read_record(folder)
         weights = [f"{CHECKPOINTS}/{tested.name}"] if tested is not None and run.config.train else []
+        files = [PREDICTIONS, HELD_OUT, *weights]
         record = RunRecord(
             id=identity,
             kind=run.kind(self.dataset.fingerprint),
@@ -206,7 +206,7 @@ class Runner:
             machine=trained.machine if trained else dict(describe_machine(choose_device(run.config.training.device))),
             processes=trained.processes if trained else distributed.world_size(),
             checkpoint=_name(run.config) if weights else None,
-            digests=digests(folder, [PREDICTIONS, HELD_OUT, *weights]),
+            digests={name: file_digest(folder / name) for name in files if (folder / name).is_file()},
         )
         record.write(folder)
         last = folder / "checkpoints" / "last.safetensors"

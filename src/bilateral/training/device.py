@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from ..base.errors import ConfigError
+from ..base.memory import available_bytes
 
 
 def choose_device(name: str) -> torch.device:
@@ -43,6 +44,12 @@ def prepare(device: torch.device, precision: str) -> None:
         torch.backends.cudnn.benchmark = precision == "bfloat16"
         torch.backends.cudnn.deterministic = precision == "float32"
         torch.backends.cudnn.allow_tf32 = precision != "float32"
+
+
+def free_bytes(device: torch.device) -> float:
+    """Give the bytes that this process may still take on a device; infinity where the system does not say."""
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_bytes()
+    return float("inf") if free is None else free
 
 
 def seed_everything(device: torch.device, seed: int) -> None:

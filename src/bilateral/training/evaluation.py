@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from ..base.errors import TrainingDivergedError
+from ..base.memory import memory_errors
 from ..data.augment import Normalisation
 from ..data.hierarchy import LabelHierarchy
 from ..data.images import HierarchicalImages
 from ..models.output import Output
 from .device import seed_everything
 from .objective import correct, losses, named_metrics
-from .out_of_memory import memory_errors
 
 EVALUATION_BATCH = 500
 EVALUATION_SEED = 0

@@ -13,10 +13,9 @@ from ..data.images import HierarchicalImages
 from ..models.network import Network
 from ..models.output import Output
 from .config import TrainingConfig
-from .device import autocast
+from .device import autocast, free_bytes
 from .evaluation import EVALUATION_BATCH
 from .kept_tensors import KeptTensors
-from .out_of_memory import free_bytes
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..base import own_code
 from ..base.errors import CheckpointError, ConfigError, TrainingDivergedError
+from ..base.memory import memory_errors
 from ..base.streams import derive_seed
 from ..data.batches import shuffled_batches
 from ..data.images import HierarchicalImages
@@ -20,7 +21,7 @@ from ..models.build import check_state, load_state, not_finite
 from ..models.network import Network
 from ..models.output import Output
 from . import checkpoint, distributed
-from .checkpoint import Checkpoint, Description, TrainingState
+from .checkpoint import Description, TrainingState
 from .config import CheckpointConfig, TrainingConfig
 from .device import choose_device, prepare, seed_everything
 from .evaluation import EVALUATION_BATCH, EVALUATION_SEED
@@ -28,8 +29,7 @@ from .inputs import Inputs, LiveImages, build_inputs
 from .keeping import KeptCheckpoints
 from .objective import correct, losses, named_metrics, objective
 from .optimisation import Optimisation
-from .out_of_memory import memory_errors
-from .progress import ProgressDisplay, TerminalProgress
+from .progress import TerminalProgress
 from .records import RunRecords
 from .tracker import Tracking
 
@@ -52,7 +52,7 @@ class TrainingJob:
     seed: int
     folder: Path
     title: str = "training"
-    progress: ProgressDisplay = field(default_factory=TerminalProgress)
+    progress: TerminalProgress = field(default_factory=TerminalProgress)
     tracking: Tracking = field(default_factory=Tracking)
 
 
@@ -149,7 +149,7 @@ def _do_epochs(job: TrainingJob) -> None:
             key = str(job.folder)
             job.progress.start(key, job.title, config.epochs, epochs_done, len(training))
             at_the_end.callback(job.progress.stop, key)
-            at_the_end.callback(records.close)
+            at_the_end.callback(records.tracker.close)
         for epoch in range(epochs_done, config.epochs):
             started = time.perf_counter()
             network.enter_epoch(epoch)
@@ -215,7 +215,7 @@ def _train_epoch(
                 done = (tally.count - reported) * distributed.world_size()
                 speed = done / (time.perf_counter() - since)
                 job.progress.advance(str(job.folder), done, epoch + 1, loss, tally.accuracies(), speed)
-                records.step(epoch * len(batches) + step + 1, {"step_loss": loss, "lr": optimisation.lr})
+                records.tracker.step(epoch * len(batches) + step + 1, {"step_loss": loss, "lr": optimisation.lr})
                 since, reported = time.perf_counter(), tally.count
     return tally.over_all_processes()
 
@@ -257,39 +257,37 @@ def _diverged(job: TrainingJob, optimisation: Optimisation, what: str) -> Traini
 
 def _resume(job: TrainingJob, optimisation: Optimisation, kept: KeptCheckpoints) -> int:
     """Go on from the last checkpoint, and give its number of epochs; 0 where there is none that can be used."""
-    last = None
     if kept.last_path.exists():
         try:
-            last = _last_checkpoint(job, optimisation, kept)
+            return _take_up(job, optimisation, kept)
         except CheckpointError as error:
             log.warning("%s starts anew, because it cannot go on from what it left: %s", job.title, error)
-    if last is None or last.training is None or last.optimizer_state is None:
-        if distributed.is_first():
-            kept.start_anew()
-        return 0
-    if last.training.threads != torch.get_num_threads():
-        warnings.warn(
-            f"{job.title} goes on with {torch.get_num_threads()} threads after {last.training.threads}: "
-            "it will not be bit-identical to an uninterrupted run",
-            stacklevel=2,
-        )
-    load_state(job.network, last.network_state, str(kept.last_path))
-    optimisation.load(last.optimizer_state)
-    if last.training.epochs_done < job.config.epochs:
-        log.info("%s: goes on after epoch %d", job.title, last.training.epochs_done)
-    return last.training.epochs_done
+    if distributed.is_first():
+        kept.start_anew()
+    return 0
 
 
-def _last_checkpoint(job: TrainingJob, optimisation: Optimisation, kept: KeptCheckpoints) -> Checkpoint:
-    """Read the last checkpoint. Raises CheckpointError, before anything is changed, if it is not of this training."""
+def _take_up(job: TrainingJob, optimisation: Optimisation, kept: KeptCheckpoints) -> int:
+    """Load the last checkpoint. Raises CheckpointError, before anything is changed, if it is not of this training."""
     source = str(kept.last_path)
     last = checkpoint.read(kept.last_path)
     if last.training is None or last.optimizer_state is None:
         raise CheckpointError(f"{source} holds no training state to go on from")
-    if not 1 <= last.training.epochs_done <= job.config.epochs:
-        raise CheckpointError(f"{source} counts {last.training.epochs_done} epochs of {job.config.epochs} as done")
+    done, threads = last.training.epochs_done, last.training.threads
+    if not 1 <= done <= job.config.epochs:
+        raise CheckpointError(f"{source} counts {done} epochs of {job.config.epochs} as done")
     given = {name: (tensor.shape, tensor.dtype) for name, tensor in last.network_state.items()}
     check_state(job.network, given, source)
     optimisation.check(last.optimizer_state, source)
     kept.take_up(last.training.kept)
-    return last
+    if threads != torch.get_num_threads():
+        warnings.warn(
+            f"{job.title} goes on with {torch.get_num_threads()} threads after {threads}: "
+            "it will not be bit-identical to an uninterrupted run",
+            stacklevel=2,
+        )
+    load_state(job.network, last.network_state, source)
+    optimisation.load(last.optimizer_state)
+    if done < job.config.epochs:
+        log.info("%s: goes on after epoch %d", job.title, done)
+    return done

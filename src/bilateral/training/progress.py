@@ -4,7 +4,6 @@ Silent where nobody watches.
 """
 
 import sys
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -16,23 +15,11 @@ WIDE = 120
 """Columns of a terminal that has room for all."""
 
 
-class ProgressDisplay(Protocol):
-    """Where trainings, each with a `key` of its own, tell how far they are."""
-
-    def start(self, key: str, title: str, epochs: int, epochs_done: int, images_per_epoch: int) -> None:
-        """Begin a bar over all epochs."""
-
-    def advance(
-        self, key: str, images: int, epoch: int, loss: float, accuracies: dict[str, float], speed: float
-    ) -> None:
-        """Move on by `images`, in epoch `epoch` (from 1); accuracies are shares by level, speed in images/s."""
-
-    def stop(self, key: str) -> None:
-        """End the bar."""
-
-
 class TerminalProgress:
-    """Bars on standard error, if that is a terminal. watched: False shows none in any case."""
+    """Where trainings, each with a `key` of its own, tell how far they are: bars on standard error, if a terminal.
+
+    watched: False shows none in any case.
+    """
 
     def __init__(self, watched: bool = True) -> None:
         console = Console(stderr=True)
@@ -50,7 +37,7 @@ class TerminalProgress:
         self.bars: dict[str, TaskID] = {}
 
     def start(self, key: str, title: str, epochs: int, epochs_done: int, images_per_epoch: int) -> None:
-        """Begin a bar."""
+        """Begin a bar over all epochs."""
         self.bars[key] = self.progress.add_task(
             title,
             total=epochs * images_per_epoch,
@@ -65,7 +52,7 @@ class TerminalProgress:
     def advance(
         self, key: str, images: int, epoch: int, loss: float, accuracies: dict[str, float], speed: float
     ) -> None:
-        """Move a bar on."""
+        """Move on by `images`, in epoch `epoch` (from 1); accuracies are shares by level, speed in images/s."""
         accuracy = " ".join(f"{level} {100 * share:.0f}" for level, share in accuracies.items())
         state = f"  loss {loss:.2f}  train acc {accuracy} %"
         self.progress.update(self.bars[key], advance=images, epoch=epoch, state=state, speed=f"{speed:,.0f} img/s")

@@ -4,19 +4,17 @@ from pathlib import Path
 from typing import Any
 
 from ..base.files import open_plain, to_json, write_text, writing
-from .event_file import EventFile
-from .tracker import Tracker, Tracking, WandbTracker
+from .tracker import EventFile, Tracker, Tracking, WandbTracker
 
 
 class RunRecords:
-    """The growing files of a run's folder.
+    """The growing files of a run's folder, and its tracker, which is told values of single steps, and closed, directly.
 
     metrics.jsonl holds what the same run always gives to the last bit; timing.jsonl what it never does.
     Lines of epochs that a resumed run does again are dropped first.
     """
 
-    def __init__(self, folder: Path, epochs_done: int, steps_done: int, tracking: Tracking | None = None) -> None:
-        tracking = tracking or Tracking()
+    def __init__(self, folder: Path, epochs_done: int, steps_done: int, tracking: Tracking) -> None:
         self.folder = folder
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -33,19 +31,11 @@ class RunRecords:
         elif tracking.tracker != "none":
             self.tracker = WandbTracker(tracking, folder)
 
-    def step(self, step: int, values: dict[str, float]) -> None:
-        """Record values of one step."""
-        self.tracker.step(step, values)
-
     def epoch(self, epoch: int, step: int, metrics: dict[str, float], timing: dict[str, float]) -> None:
         """Record a finished epoch (counted from 1)."""
         self.tracker.epoch(epoch, step, metrics | timing)
         self._append("metrics.jsonl", {"epoch": epoch, **metrics})
         self._append("timing.jsonl", {"epoch": epoch, **timing})
-
-    def close(self) -> None:
-        """End what the tracker keeps."""
-        self.tracker.close()
 
     def _append(self, name: str, line: dict[str, Any]) -> None:
         with writing(self.folder / name), (self.folder / name).open("a", encoding="utf-8") as file:

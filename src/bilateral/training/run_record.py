@@ -91,11 +91,6 @@ def read_record(folder: Path) -> RunRecord | None:
         raise OutputError(f"{path} is no record of a run ({reason}); {remedy}") from error
 
 
-def digests(folder: Path, files: list[str]) -> dict[str, str]:
-    """Digest those of the files (relative to the folder) that are there."""
-    return {name: file_digest(folder / name) for name in files if (folder / name).is_file()}
-
-
 def damage(folder: Path, record: RunRecord, name: str) -> str | None:
     """Say in a clause what is wrong with a file that a finished run left; None if it is as it was made."""
     path = folder / name

@@ -1,7 +1,10 @@
-"""Who is told a training's numbers while it runs: nobody, or a module with the interface of wandb."""
+"""Who is told a training's numbers while it runs: TensorBoard, a module with the interface of wandb, or nobody."""
 
 import logging
+import os
+import socket
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
@@ -10,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..base.errors import ConfigError
+from ..base.files import writing
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +44,56 @@ class Tracker:
 
     def close(self) -> None:
         """End the record of this training, which may be interrupted."""
+
+
+class EventFile(Tracker):
+    """A new file of scalars in `folder`, in TensorBoard's format, written at once and by the thread that calls.
+
+    forget_from: a step; TensorBoard drops what earlier files of the folder say of it and later ones. Raises OutputError
+    where the folder cannot be written, as soon as that shows.
+    """
+
+    def __init__(self, folder: Path, forget_from: int) -> None:
+        # These take long to import.
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        self._event, self._summary = Event, Summary
+        now = time.time()
+        name = f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}.{time.monotonic_ns()}"
+        self.path = folder / name
+        with writing(self.path):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("wb")
+        self._records = RecordWriter(self._file)
+        self._write(Event(wall_time=now, file_version="brain.Event:2"))
+        start = SessionLog(status=SessionLog.START)
+        self._write(Event(wall_time=now, step=forget_from, session_log=start))
+        self._flush()
+
+    def step(self, step: int, values: dict[str, float]) -> None:
+        """Write named values of one step."""
+        summary = self._summary(value=[self._summary.Value(tag=name, simple_value=v) for name, v in values.items()])
+        self._write(self._event(wall_time=time.time(), step=step, summary=summary))
+
+    def epoch(self, epoch: int, step: int, values: dict[str, float]) -> None:
+        """Write the values of a finished epoch, and see that all is in the file."""
+        self.step(step, values | {"epoch": epoch})
+        self._flush()
+
+    def close(self) -> None:
+        """End the file."""
+        with writing(self.path):
+            self._file.close()
+
+    def _flush(self) -> None:
+        with writing(self.path):
+            self._file.flush()
+
+    def _write(self, event: object) -> None:
+        with writing(self.path):
+            self._records.write(event.SerializeToString())  # type: ignore[attr-defined]
 
 
 class WandbTracker(Tracker):
