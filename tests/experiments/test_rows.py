@@ -336,8 +336,8 @@ def test_a_hemisphere_that_is_trained_long_costs_what_the_specialised_network_do
     rows = plan(tiny, settings, **stages)
     costs = Costs(config(settings, **stages), tiny)
     (short,), (long,), (specialised,) = (rows[name].runs[0] for name in rows)
-    total = sum(costs.run(run).training_flops for run in (specialised, *specialised.parents.values()))
-    epoch = costs.run(short).training_flops / 4
-    assert abs(costs.run(long).training_flops - total) <= epoch / 2 and long.config.training.epochs > 15
+    total = sum(costs.training(run) for run in (specialised, *specialised.parents.values()))
+    epoch = costs.training(short) / 4
+    assert abs(costs.training(long) - total) <= epoch / 2 and long.config.training.epochs > 15
     warmup = long.config.training.warmup_epochs / long.config.training.epochs
     assert warmup == pytest.approx(0.2) and long.config.model == short.config.model

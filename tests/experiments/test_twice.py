@@ -1,11 +1,11 @@
 import pytest
 
 from bilateral.base.errors import ConfigError, OutputError
+from bilateral.experiments.experiment import Experiment
 from bilateral.experiments.results import Gain
 from bilateral.experiments.twice import measure_gains, read_gains, twice_as_long, write_gains
 from bilateral.runs.config import check_config
 from bilateral.runs.predictions import Predictions
-from bilateral.runs.workers import local
 
 SMALL = {"left": {"width": 0.0625}, "right": {"width": 0.0625}}
 
@@ -38,15 +38,10 @@ def test_every_training_is_twice_as_long_and_otherwise_the_same():
 
 def test_gains_are_those_of_held_out_images(tiny, tmp_path):
     given = config(save_dir=str(tmp_path), training={"epochs": 1, "batch_size": 32}, seeds=[0, 1], workers=1)
-    made = []
-
-    def executor(experiment):
-        made.append(experiment)
-        return local(experiment.runner, experiment.runs, 1)
-
-    left, both, unilateral = measure_gains(given, tiny, executor)
-    once, twice = made
-    assert {run.seed for each in made for run in each.runs} == {0}
+    left, both, unilateral = measure_gains(given, tiny)
+    once = Experiment(given.model_copy(update={"seeds": [0]}), tiny)
+    twice = Experiment(twice_as_long(given), tiny)
+    assert {run.seed for each in (once, twice) for run in each.runs} == {0}
     for gain in (left, both, unilateral):
         assert gain.seed == 0 and set(gain.once_pct) == set(gain.twice_pct)
     for experiment, found in ((once, left.once_pct), (twice, left.twice_pct)):
@@ -63,7 +58,7 @@ def test_gains_are_those_of_held_out_images(tiny, tmp_path):
 
 def test_without_held_out_images_nothing_is_measured(tiny):
     with pytest.raises(ConfigError, match="--twice compares on held-out images"):
-        measure_gains(config(protocol="original"), tiny, lambda experiment: None)
+        measure_gains(config(protocol="original"), tiny)
 
 
 def test_a_damaged_file_is_told_and_none_is_no_gain(tmp_path):

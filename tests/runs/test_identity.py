@@ -210,7 +210,7 @@ def test_a_system_of_resnet9_reaches_these_modules():
             "runs.runner",
             "runs.system",
         ),
-        *("training.config", "training.cost", "training.progress", "training.records", "training.run_record"),
+        *("training.config", "training.progress", "training.records", "training.run_record"),
     }
 
 

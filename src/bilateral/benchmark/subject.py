@@ -10,6 +10,7 @@ from ..base.files import read_json_lines
 from ..data import cifar100
 from ..data.hierarchy import LabelHierarchy
 from ..data.images import HierarchicalDataset, HierarchicalImages
+from ..experiments.cost import FORWARD_AND_BACKWARD
 from ..models.build import build_network
 from ..models.config import ModelConfig
 from ..models.cost import network_cost
@@ -18,7 +19,6 @@ from ..runs.config import Config
 from ..runs.execution import describe, resolve
 from ..runs.plan import Run
 from ..training.config import CheckpointConfig
-from ..training.cost import FORWARD_AND_BACKWARD
 from ..training.loop import TrainingJob
 from ..training.progress import TerminalProgress
 

@@ -79,7 +79,7 @@ Seeds = Annotated[int | None, Parameter(help="Do seeds 0 to N-1, whatever the co
 Row = Annotated[str | None, Parameter(help="The experiment's row to look into; `specialised` if not given.")]
 
 
-@_command("experiment_command", 1)
+@_command("train_commands", 1)
 def system(
     *arguments: Annotated[
         str,
@@ -98,7 +98,7 @@ def system(
     """
 
 
-@_command("experiment_command", 2)
+@_command("train_commands", 2)
 def experiment(
     *arguments: Annotated[
         str, _several("A config file, such as configs/experiment/quick.yaml, then `key=value` overrides.")
@@ -109,8 +109,7 @@ def experiment(
         Parameter(help="A folder of seeds done elsewhere (an experiment's `seeds`), which are taken as they are."),
     ] = None,
     twice: Annotated[
-        bool,
-        Parameter(help="Measure what twice the epochs bring, on held-out images, for the first seed."),
+        bool, Parameter(help="Measure what twice the epochs bring, on held-out images, for the first seed.")
     ] = False,
     json: Annotated[bool, Parameter(help="Print JSON.")] = False,
 ) -> None:
@@ -204,7 +203,7 @@ def data(
     """
 
 
-@_command("train_command", 3)
+@_command("train_commands", 3)
 def train(
     *arguments: Annotated[
         str, _several("A config file, in our form or as the original code ships it, then `key=value` overrides.")

@@ -8,8 +8,8 @@ from ..sweeps.outcome import SweepOutcome, block, tell
 from ..sweeps.run import plan_sweep
 from ..sweeps.run import sweep as run_sweep
 from .arguments import RunOptions
-from .experiment_command import elsewhere_of, print_plan
 from .terminal import echo
+from .train_commands import elsewhere_of, print_plan
 
 
 def sweep(

@@ -1,6 +1,5 @@
-"""What an experiment's runs cost, counted before any of them is done."""
+"""What an experiment's runs cost, counted, not timed, before any of them is done."""
 
-from dataclasses import dataclass
 from functools import cached_property
 
 from ..data.images import HierarchicalDataset
@@ -9,17 +8,25 @@ from ..models.cost import NetworkCost, network_cost
 from ..runs.config import Config
 from ..runs.execution import resolve, split
 from ..runs.plan import Run
-from ..training.cost import training_flops
+from ..training.config import TrainingConfig
+
+FORWARD_AND_BACKWARD = 3
+"""Passes worth of FLOPs of what is trained: one forward, one back to its inputs, one to its weights."""
 
 
-@dataclass(frozen=True)
-class RunCost:
-    """What a run costs: parameters, multiply-adds of one image's forward pass, FLOPs of the run's own training."""
+def training_flops(cost: NetworkCost, model: ModelConfig, config: TrainingConfig, images: int, held_out: int) -> int:
+    """Count the useful FLOPs of a training on `images` images, without the passes that validate.
 
-    parameters: int
-    trainable_parameters: int
-    multiply_adds: int
-    training_flops: int
+    A frozen hemisphere costs its forward pass in every epoch; where features are kept, once for each view, and once
+    for the `held_out` images, whose features are kept with them.
+    """
+    frozen = {side for side, hemisphere in model.hemispheres.items() if hemisphere.freeze}
+    kept = config.feature_views > 0 and cost.fixed_until_join
+    passes = config.feature_views * images + held_out if kept else config.epochs * images
+    fixed = sum(flops for side, flops in cost.hemisphere_flops.items() if side in frozen)
+    learning = cost.head_flops + cost.bridge_flops
+    learning += sum(flops for side, flops in cost.hemisphere_flops.items() if side not in frozen)
+    return passes * fixed + config.epochs * images * FORWARD_AND_BACKWARD * learning
 
 
 class Costs:
@@ -37,15 +44,14 @@ class Costs:
             self._networks[model] = network_cost(model, *counts, (size[0], size[1]), channels)
         return self._networks[model]
 
-    def run(self, run: Run) -> RunCost:
-        """Count what a run costs by itself, its parents left out."""
-        run = resolve(run)
-        model = run.config.model
-        cost = self.network(model)
-        training, (count, validating) = run.config.training, self._sizes
-        used = round(training.data_share * count)
-        flops = training_flops(cost, model, training, used, validating) if run.config.train else 0
-        return RunCost(cost.parameters, cost.trainable_parameters, cost.forward_flops // 2, flops)
+    def training(self, run: Run) -> int:
+        """Count the FLOPs of a run's own training, without those of its parents."""
+        config = resolve(run).config
+        if not config.train:
+            return 0
+        count, validating = self._sizes
+        used = round(config.training.data_share * count)
+        return training_flops(self.network(config.model), config.model, config.training, used, validating)
 
     @cached_property
     def _sizes(self) -> list[int]:

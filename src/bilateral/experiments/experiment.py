@@ -12,8 +12,9 @@ from ..runs.plan import Run
 from ..runs.runner import Runner, RunResult, find_folder
 from ..runs.scheduling import Executor, Failure, run_plan, with_parents
 from ..runs.stored import StoredRun
+from ..runs.workers import local
 from .contrasts import contrast_rows
-from .cost import Costs, RunCost
+from .cost import Costs
 from .joint_inference import exponent_of
 from .measures import correct_images, measure
 from .networks import settings_of
@@ -26,12 +27,13 @@ from .sufficiency import doubts, late_rise
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run of the plan: its state ("finished", "epoch 3 of 10", "to do"), its cost, and the time that is left."""
+    """A run of the plan: its state ("finished", "epoch 3 of 10", "to do"), its cost, and the seconds that are left."""
 
     identity: str
     run: Run
     state: str
-    cost: RunCost
+    parameters: int
+    training_flops: int
     seconds: float
 
 
@@ -73,32 +75,32 @@ class Experiment:
 
     def preview(self) -> list[PlannedRun]:
         """Say of every run whether it is done, and how long it will take; a few training steps may be timed for it."""
-        costs = {identity: self.costs.run(run) for identity, run in self.plan.items()}
-        folders = {identity: find_folder(resolve(run), identity) for identity, run in self.plan.items()}
-        finished = {identity for identity, run in self.plan.items() if self.runner.find(run) is not None}
-        trained = [
-            (costs[identity].training_flops, folder)
-            for identity, folder in folders.items()
-            if folder is not None and identity in finished
-        ]
+        flops = {identity: self.costs.training(run) for identity, run in self.plan.items()}
+        finished = {identity: found for identity, run in self.plan.items() if (found := self.runner.find(run))}
+        trained = [(flops[identity], found.folder) for identity, found in finished.items()]
         missing = [run for identity, run in self.plan.items() if identity not in finished]
         pace = seconds_per_flop(trained, resolve(missing[0]), self.dataset) if missing else 0.0
         planned = []
         for identity, run in self.plan.items():
-            epochs, done = run.config.training.epochs, epochs_done(folders[identity])
+            epochs, done = run.config.training.epochs, epochs_done(find_folder(resolve(run), identity))
             left = 0.0 if identity in finished else 1 - min(done, epochs) / epochs
             state = "finished" if identity in finished else f"epoch {done} of {epochs}" if done else "to do"
-            cost = costs[identity]
-            planned.append(PlannedRun(identity, run, state, cost, left * cost.training_flops * pace))
+            parameters = self.costs.network(resolve(run).config.model).parameters
+            planned.append(PlannedRun(identity, run, state, parameters, flops[identity], left * flops[identity] * pace))
         return planned
 
-    def run(self, executor: Executor, gains: Sequence[Gain] = (), keep_going: bool = True) -> Table:
+    def local(self) -> Executor:
+        """The worker processes of this machine, as many as the config says."""
+        return local(self.runner, self.runs, self.config.workers)
+
+    def run(self, executor: Executor | None = None, gains: Sequence[Gain] = (), keep_going: bool = True) -> Table:
         """Do what is missing and make the table, which has no seeds where nothing is tested.
 
-        keep_going: a failure stops nothing but what needs it. Otherwise it is raised.
+        executor: where that is done; `local` if None. keep_going: a failure stops nothing but what needs it. Otherwise
+        it is raised.
         """
-        work = {identity: self.costs.run(run).training_flops for identity, run in self.plan.items()}
-        done = run_plan(self.runner, self.plan, executor, keep_going, work)
+        work = {identity: self.costs.training(run) for identity, run in self.plan.items()}
+        done = run_plan(self.runner, self.plan, executor or self.local(), keep_going, work)
         results: dict[str, RunResult] = {key: each for key, each in done.items() if isinstance(each, RunResult)}
         rows = join([self._row(row, results) for row in self.rows], self.given)
         correct = {row.name: {seed: found.correct for seed, found in row.seeds.items()} for row in rows}
@@ -115,10 +117,13 @@ class Experiment:
 
     def _row(self, row: Row, results: Mapping[str, RunResult]) -> RowResult:
         first = next(iter(row.runs.values()))
-        own = [self.costs.run(run) for run in first]
-        flops = sum(self.costs.run(run).training_flops for run in with_parents(self.runner, first).values())
-        names = ("parameters", "trainable_parameters", "multiply_adds")
-        costs = {name: sum(getattr(cost, name) for cost in own) for name in names} | {"training_pflops": flops / 1e15}
+        own = [self.costs.network(resolve(run).config.model) for run in first]
+        costs = {
+            "parameters": sum(cost.parameters for cost in own),
+            "trainable_parameters": sum(cost.trainable_parameters for cost in own),
+            "multiply_adds": sum(cost.forward_flops // 2 for cost in own),
+            "training_pflops": sum(map(self.costs.training, with_parents(self.runner, first).values())) / 1e15,
+        }
         seeds = {seed: found for seed, runs in row.runs.items() if (found := self._seed(row, runs, results))}
         return RowResult(row.name, row.title, costs, self.kinds(row), seeds)
 

@@ -117,8 +117,8 @@ class Networks:
         if row.match == "parameters":
             return {f"model.{row.side}.width": self._width(name, plain.model, str(row.side))}
         specialised, training = self.run("specialised", 0), plain.training
-        total = sum(self.costs.run(run).training_flops for run in (specialised, *specialised.parents.values()))
-        epochs = max(1, round(total / (self.costs.run(Run(plain, 0)).training_flops / training.epochs)))
+        total = sum(self.costs.training(run) for run in (specialised, *specialised.parents.values()))
+        epochs = max(1, round(total / (self.costs.training(Run(plain, 0)) / training.epochs)))
         # With the same share of them for the warm-up.
         warmup = training.warmup_epochs * epochs / training.epochs
         return {f"{row.training}.epochs": epochs, f"{row.training}.warmup_epochs": warmup}

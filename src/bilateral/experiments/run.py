@@ -10,7 +10,6 @@ from ..runs.results import write_result_all, write_what_was_shown
 from ..runs.runner import commit
 from ..runs.scheduling import Executor
 from ..runs.train import load_data
-from ..runs.workers import local
 from ..training import distributed
 from ..training.device import choose_device, describe_machine
 from .experiment import Experiment, system_config
@@ -53,7 +52,7 @@ def experiment(
     with distributed.process_group():
         work = Experiment(config, load_data(config), given)
         folder = config.save_dir / f"{config.name}-experiment"
-        table = work.run(executor or local(work.runner, work.runs, config.workers), read_gains(folder))
+        table = work.run(executor, read_gains(folder))
         if distributed.is_first():
             show(table)
             finish(work, table, folder, executor)
@@ -75,7 +74,7 @@ def system(
     config = system_config(read_config(config, overrides), join)
     with distributed.process_group():
         work = Experiment(config, load_data(config), parts=parts)
-        table = work.run(local(work.runner, work.runs, config.workers), keep_going=False)
+        table = work.run(keep_going=False)
         if distributed.is_first():
             show(table)
             if config.evaluate:

@@ -1,6 +1,6 @@
 """What twice the epochs of every training would bring an experiment's rows: measured, and kept beside its table."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,18 +35,17 @@ def _doubled(key: str, value: Any) -> Any:
     return value
 
 
-def measure_gains(
-    config: Config, dataset: HierarchicalDataset, executor: Callable[[Experiment], Executor]
-) -> list[Gain]:
+def measure_gains(config: Config, dataset: HierarchicalDataset, executor: Executor | None = None) -> list[Gain]:
     """Do the experiment's first seed, and the same with twice the epochs, and compare them on held-out images.
 
+    executor: where the runs are done; worker processes of this machine if None.
     Raises ConfigError where none are held out, and what a run raises.
     """
     if config.protocol == "original":
         raise ConfigError("--twice compares on held-out images, which protocol: original has not; take protocol: clean")
     once = Experiment(config.model_copy(update={"seeds": config.seeds[:1]}), dataset)
     twice = Experiment(twice_as_long(config), dataset)
-    before, after = (_held_out_pct(each, executor(each)) for each in (once, twice))
+    before, after = (_held_out_pct(each, executor or each.local()) for each in (once, twice))
     kinds = {row.name: once.kinds(row) for row in once.rows}
     seed = config.seeds[0]
     return [Gain(row.name, row.title, seed, kinds[row.name], before[row.name], after[row.name]) for row in once.rows]

@@ -8,9 +8,8 @@ from typing import Any
 
 from ..base.errors import ConfigError
 from ..base.yaml_files import YamlError, read_yaml
-from ..cli.experiment_command import print_system
 from ..cli.terminal import exit_with
-from ..cli.train_command import train
+from ..cli.train_commands import print_table, train
 from ..experiments.run import system
 from ..models.config import SIDES
 from ..runs.config import Config, check_config, is_documented, read_config
@@ -70,7 +69,7 @@ def _train_system(options: argparse.Namespace) -> None:
     configs = _system_configs(options)
     seeds = [seed for config in configs for seed in config.seeds]
     whole = configs[0].model_copy(update={"seeds": seeds})
-    system(whole, (), not options.no_bilateral, configs, lambda table: print_system(table, whole.name))
+    system(whole, (), not options.no_bilateral, configs, lambda table: print_table(table, whole))
 
 
 def _system_configs(options: argparse.Namespace) -> list[Config]:

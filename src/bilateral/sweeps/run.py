@@ -25,7 +25,6 @@ from ..runs.predictions import Predictions
 from ..runs.scheduling import Executor
 from ..runs.stored import StoredRun
 from ..runs.train import load_data
-from ..runs.workers import local
 from ..training import distributed
 from .outcome import HELD_OUT, SweepOutcome, write
 from .search import Search, Setting, is_swept, read_search
@@ -77,7 +76,7 @@ def sweep(
         planned = plan_sweep(config, arguments, samples, search_seed, row, measures)
         work = planned.work
         folder = Path(output) if output is not None else work.config.save_dir / f"{work.config.name}-sweep"
-        table = work.run(executor or local(work.runner, work.runs, work.config.workers))
+        table = work.run(executor)
         lines = _lines(planned, table)
         there = [name for name in planned.measures if name in lines and lines[name].notna().any()]
         found = SweepOutcome(planned.search, planned.row, there, folder, lines)

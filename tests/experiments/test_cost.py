@@ -1,9 +1,9 @@
 import pytest
 
+from bilateral.experiments.cost import training_flops
 from bilateral.models.config import ModelConfig
 from bilateral.models.cost import NetworkCost
 from bilateral.training.config import TrainingConfig
-from bilateral.training.cost import training_flops
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The commands that do the published experiment, and its three rows that are the system."""
+"""The commands that train: one network, the system of three, and the published experiment."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -21,14 +21,35 @@ from ..models.config import SIDES
 from ..runs import cluster
 from ..runs.config import Config, read_config
 from ..runs.scheduling import Executor
+from ..runs.stored import StoredRun
 from ..runs.train import load_data
-from ..runs.workers import local
+from ..runs.train import train as train_network
 from ..training import distributed
 from .arguments import RunOptions, config_and_overrides, of_seeds
-from .terminal import echo, echo_filled, suggest
+from .terminal import echo, echo_filled, echo_metrics, suggest
 
 log = logging.getLogger(__name__)
 QUICKSTART = Path(str(files("bilateral.cli") / "quickstart.yaml"))
+
+
+def train(*arguments: str, seeds: int | None = None, own_code: Sequence[str] = (), json: bool = False) -> None:
+    """Do `bilateral train` and print each seed's test metrics."""
+    path, overrides = config_and_overrides(arguments)
+    if path is None and not overrides:
+        raise ConfigError("train needs a config file, such as configs/example1/1_left.yaml, or key=value settings")
+    train_network(path, [*overrides, *of_seeds(seeds)], own_code or (), _print_runs_json if json else _print_runs)
+
+
+def _print_runs(runs: Sequence[StoredRun]) -> None:
+    for each in runs:
+        echo(f"seed {each.seed}: {each.folder}")
+        echo_metrics(each.metrics, "  ")
+    folder = runs[0].folder
+    suggest(f"bilateral explore {quote(str(folder))}", f"tensorboard --logdir {quote(str(folder.parent))}")
+
+
+def _print_runs_json(runs: Sequence[StoredRun]) -> None:
+    echo(to_json([{"seed": each.seed, "folder": str(each.folder), **each.metrics} for each in runs], indent=1))
 
 
 def system(*arguments: str, seeds: int | None, join: bool, json: bool) -> None:
@@ -36,9 +57,13 @@ def system(*arguments: str, seeds: int | None, join: bool, json: bool) -> None:
     path, overrides = config_and_overrides(arguments)
     config = read_config(path or QUICKSTART, [*overrides, *of_seeds(seeds)])
     _tell_epochs(config, overrides)
-    table = run.system(config, join=join, show=lambda table: print_system(table, config.name, json))
+    table = run.system(config, join=join, show=lambda table: print_table(table, config, json))
     if distributed.is_first() and not json:
-        _suggest_after_system(table, config)
+        row = table.rows[-1]
+        if row.name == "specialised" and row.seeds:
+            (folder,) = next(iter(row.seeds.values())).folders
+            page = quote(str(config.save_dir / f"{config.name}-system"))
+            suggest(f"bilateral explore {quote(folder)}", f"bilateral report {page}")
 
 
 def _tell_epochs(config: Config, overrides: Sequence[str]) -> None:
@@ -56,24 +81,16 @@ def _tell_epochs(config: Config, overrides: Sequence[str]) -> None:
         log.info("training.epochs is of the joined network; these stay unless you give them too: %s", ", ".join(kept))
 
 
-def _suggest_after_system(table: Table, config: Config) -> None:
-    row = table.rows[-1]
-    if row.name == "specialised" and row.seeds:
-        (folder,) = next(iter(row.seeds.values())).folders
-        suggest(
-            f"bilateral explore {quote(folder)}",
-            f"bilateral report {quote(str(config.save_dir / f'{config.name}-system'))}",
-        )
-
-
-def print_system(table: Table, name: str, as_json_text: bool = False) -> None:
-    """Print the table of three rows."""
-    if not any(row.seeds for row in table.rows):
+def print_table(table: Table, config: Config, as_json_text: bool = False) -> None:
+    """Print the table of a system or an experiment; where that asks something, the verdict too."""
+    if not config.evaluate:
         log.info("nothing was tested (evaluate: false)")
     elif as_json_text:
         echo(to_json(as_json(table), indent=1))
     else:
-        echo(render(short_block(table, name), "txt"))
+        echo(render(short_block(table, config.name), "txt"))
+        for sentence in filter(None, (table.answer, *table.doubts)):
+            echo_filled(sentence)
 
 
 def experiment(*arguments: str, options: RunOptions, seeds_from: Path | None, twice: bool, json: bool) -> None:
@@ -88,15 +105,13 @@ def experiment(*arguments: str, options: RunOptions, seeds_from: Path | None, tw
         print_plan(lambda: Experiment(planned, load_data(planned), given), json)
     elif twice:
         with distributed.process_group():
-            gains = measure_gains(
-                config, load_data(config), lambda each: elsewhere or local(each.runner, each.runs, config.workers)
-            )
+            gains = measure_gains(config, load_data(config), elsewhere)
             if distributed.is_first():
                 write_gains(config.save_dir / f"{config.name}-experiment", gains)
                 said = to_json([asdict(each) for each in gains], indent=1)
                 echo(said if json else render(gains_block(gains), "txt"))
     else:
-        run.experiment(config, (), elsewhere, seeds_from, lambda table: _print_table(table, config.name, json))
+        run.experiment(config, (), elsewhere, seeds_from, lambda table: print_table(table, config, json))
         if distributed.is_first() and not json:
             folder = config.save_dir / f"{config.name}-experiment"
             echo(f"All tables: {folder / 'table.txt'} (.md, .tex, .json), *.csv")
@@ -135,11 +150,11 @@ def print_plan(plan: Callable[[], Experiment], as_json_text: bool) -> None:
     total = sum(each.seconds for each in planned)
     runs, cells = [], []
     for each in planned:
-        run, pflops = each.run, each.cost.training_flops / 1e15
+        run, pflops = each.run, each.training_flops / 1e15
         parents = [parent.title for parent in run.parents.values()]
         said = {"id": each.identity, "role": run.role, "seed": run.seed, "state": each.state, "parents": parents}
         runs.append({**said, "training_pflops": pflops, "left_s": each.seconds})
-        costs = [f"{each.cost.parameters:,}", f"{pflops:.3g}", duration(each.seconds)]
+        costs = [f"{each.parameters:,}", f"{pflops:.3g}", duration(each.seconds)]
         cells.append([run.role, each.state, str(run.seed), *costs])
     if as_json_text:
         echo(to_json({"runs": runs, "left_s": total}, indent=1))
@@ -151,12 +166,3 @@ def print_plan(plan: Callable[[], Experiment], as_json_text: bool) -> None:
         f"{len(planned)} runs, {len(planned) - left} finished and reused, {left} to do: "
         f"about {duration(total)} on this machine"
     )
-
-
-def _print_table(table: Table, name: str, as_json_text: bool) -> None:
-    if as_json_text:
-        echo(to_json(as_json(table), indent=1))
-        return
-    echo(render(short_block(table, name), "txt"))
-    for sentence in (table.answer, *table.doubts):
-        echo_filled(sentence)
