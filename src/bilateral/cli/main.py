@@ -261,7 +261,8 @@ def predict(
     Parameters
     ----------
     checkpoint
-        A checkpoint file, a run's folder, or its parent or that of a system where these have one run alone.
+        A checkpoint file, a run's folder (or one that holds one run alone), an exported folder, or the name of a
+        network that comes with the package, such as cifar100-small.
     images
         Image files of any size, and folders of them.
     """
@@ -299,7 +300,8 @@ def explore(
     Parameters
     ----------
     checkpoint
-        A checkpoint file, a run's folder, or its parent or that of a system where these have one run alone.
+        A checkpoint file, a run's folder (or one that holds one run alone), an exported folder, or the name of a
+        network that comes with the package, such as cifar100-small.
     """
 
 
