@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..base.errors import ConfigError, DataError
-from . import cifar100_files, restricted_pickle
-from .cifar100_files import RawFile
-from .config import DataConfig
+from ...base.errors import ConfigError, DataError
+from ..config import DataConfig
+from ..hierarchy import LabelHierarchy
+from ..images import HierarchicalDataset, HierarchicalImages
+from . import raw_files, restricted_pickle
 from .download import download
-from .hierarchy import LabelHierarchy
-from .images import HierarchicalDataset, HierarchicalImages
+from .raw_files import RawFile
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
 FINE_COUNT, COARSE_COUNT = 100, 20
@@ -80,15 +80,15 @@ def read_raw(root: Path, download_missing: bool = False) -> RawCifar100:
     Raises DataError for files that are missing, corrupt, or hold more than data, or cannot be fetched;
     OutputError where a download cannot be written.
     """
-    place = cifar100_files.find(root)
+    place = raw_files.find(root)
     if place is None and download_missing:
-        place = root if root.name.endswith(".tar.gz") else root / cifar100_files.ARCHIVE
-        official = cifar100_files.OFFICIAL_ARCHIVE
+        place = root if root.name.endswith(".tar.gz") else root / raw_files.ARCHIVE
+        official = raw_files.OFFICIAL_ARCHIVE
         download(URL, place, official.md5, max_bytes=official.size)
     if place is None:
-        raise cifar100_files.missing(root)
-    files = cifar100_files.read_files(place)
-    unpublished = cifar100_files.unpublished(files)
+        raise raw_files.missing(root)
+    files = raw_files.read_files(place)
+    unpublished = raw_files.unpublished(files)
     raw = _assemble(files)
     if unpublished:
         warnings.warn(

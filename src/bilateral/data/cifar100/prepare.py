@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ..base.errors import DataError, OutputError
-from ..base.files import sole_writer, writing
-from .cifar100 import RawSplit, read_raw
-from .hierarchy_file import FILE_NAME, StatedHierarchy, read_hierarchy, write_hierarchy
-from .image_files import read_image
-from .threads import for_each
+from ...base.errors import DataError, OutputError
+from ...base.files import sole_writer, writing
+from ..hierarchy_file import FILE_NAME, StatedHierarchy, read_hierarchy, write_hierarchy
+from ..image_files import read_image
+from ..threads import for_each
+from .source import RawSplit, read_raw
 
 _REMEDY = "nothing was written: choose another target, or move it away"
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ..base.errors import DataError
-from .image_files import IMAGE_SUFFIXES
+from ...base.errors import DataError
+from ..image_files import IMAGE_SUFFIXES
 
 LEVELS = {"fine", "coarse"}
 _OF_THE_SYSTEM = {"thumbs.db", "desktop.ini"}

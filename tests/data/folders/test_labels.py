@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bilateral.base.errors import ConfigError, DataError
-from bilateral.data import cifar100
+from bilateral.data.cifar100 import source as cifar100
 from bilateral.data.images import channel_statistics
 from data.image_trees import (
     FINE_IDS,

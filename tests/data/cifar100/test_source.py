@@ -14,13 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bilateral.base.errors import ConfigError, DataError
-from bilateral.data import cifar100, cifar100_files, sources
-from bilateral.data.cifar100 import UnofficialDataWarning, load, read_raw
-from bilateral.data.cifar100_files import ARCHIVE, FOLDER, Official
+from bilateral.data import sources
+from bilateral.data.cifar100 import raw_files
+from bilateral.data.cifar100 import source as cifar100
+from bilateral.data.cifar100.raw_files import ARCHIVE, FOLDER, Official
+from bilateral.data.cifar100.source import UnofficialDataWarning, load, read_raw
 from bilateral.data.config import DataConfig
 
 Content = dict[str, dict]
-unofficial = pytest.mark.filterwarnings("ignore::bilateral.data.cifar100.UnofficialDataWarning")
+unofficial = pytest.mark.filterwarnings("ignore::bilateral.data.cifar100.source.UnofficialDataWarning")
 
 
 def make_content(train: int = 100, test: int = 100, seed: int = 0) -> Content:
@@ -127,9 +129,7 @@ def test_another_set_is_read_with_one_warning_that_names_files_and_sums(tmp_path
     assert caught[0].filename == __file__
     for name in ("train", "test", "meta"):
         md5 = hashlib.md5((tmp_path / name).read_bytes()).hexdigest()
-        assert f"{tmp_path / name} has MD5 {md5}, not {cifar100_files.OFFICIAL_FILES[name].md5}" in str(
-            caught[0].message
-        )
+        assert f"{tmp_path / name} has MD5 {md5}, not {raw_files.OFFICIAL_FILES[name].md5}" in str(caught[0].message)
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def published(tmp_path, monkeypatch) -> Path:
     for name in ("train", "test", "meta"):
         content = (folder / name).read_bytes()
         sums[name] = Official(len(content), hashlib.md5(content).hexdigest())
-    monkeypatch.setattr(cifar100_files, "OFFICIAL_FILES", sums)
+    monkeypatch.setattr(raw_files, "OFFICIAL_FILES", sums)
     return folder
 
 
@@ -317,7 +317,7 @@ def test_missing_data_are_downloaded_where_asked(tmp_path, monkeypatch):
     archive = write_archive(tmp_path / "served.tar.gz", make_content())
     content = archive.read_bytes()
     monkeypatch.setattr(cifar100, "URL", archive.as_uri())
-    monkeypatch.setattr(cifar100_files, "OFFICIAL_ARCHIVE", Official(len(content), hashlib.md5(content).hexdigest()))
+    monkeypatch.setattr(raw_files, "OFFICIAL_ARCHIVE", Official(len(content), hashlib.md5(content).hexdigest()))
     config = DataConfig(name="cifar100", root=tmp_path / "data", download=True)
     with pytest.warns(UnofficialDataWarning):
         assert len(load(config).train) == 100
