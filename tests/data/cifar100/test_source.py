@@ -68,9 +68,9 @@ def write_archive(path: Path, content: Content) -> Path:
 
 
 def assert_holds(raw: cifar100.RawCifar100, content: Content) -> None:
-    assert raw.fine_names == tuple(name.decode() for name in content["meta"]["fine_label_names"])
-    assert raw.coarse_names == tuple(name.decode() for name in content["meta"]["coarse_label_names"])
-    assert raw.coarse_of_fine == tuple(7 * label % 20 for label in range(100))
+    assert raw.hierarchy.fine_names == tuple(name.decode() for name in content["meta"]["fine_label_names"])
+    assert raw.hierarchy.coarse_names == tuple(name.decode() for name in content["meta"]["coarse_label_names"])
+    assert raw.hierarchy.coarse_of_fine == tuple(7 * label % 20 for label in range(100))
     for split, expected in ((raw.train, content["train"]), (raw.test, content["test"])):
         count = len(expected["data"])
         assert split.images.dtype == torch.uint8
@@ -282,7 +282,7 @@ def test_a_damaged_byte_is_an_error_or_leaves_every_shape(small, data):
         return
     finally:
         path.write_bytes(whole)
-    assert (len(raw.fine_names), len(raw.coarse_names), len(raw.coarse_of_fine)) == (100, 20, 100)
+    assert (raw.hierarchy.fine_count, raw.hierarchy.coarse_count) == (100, 20)
     for split, count in ((raw.train, 100), (raw.test, 1)):
         assert split.images.shape == (count, 3, 32, 32)
         assert len(split.fine) == len(split.coarse) == len(split.filenames) == count

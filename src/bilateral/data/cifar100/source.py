@@ -41,21 +41,11 @@ class RawSplit:
 
 @dataclass(frozen=True)
 class RawCifar100:
-    """The content of the three raw files.
+    """The content of the three raw files. hierarchy: as the labels of all training and test images agree."""
 
-    coarse_of_fine: of each of the 100 fine labels, as the labels of all training and test images agree.
-    """
-
-    fine_names: tuple[str, ...]
-    coarse_names: tuple[str, ...]
-    coarse_of_fine: tuple[int, ...]
+    hierarchy: LabelHierarchy
     train: RawSplit
     test: RawSplit
-
-    @property
-    def hierarchy(self) -> LabelHierarchy:
-        """The names and which belong together."""
-        return LabelHierarchy(self.fine_names, self.coarse_names, self.coarse_of_fine)
 
 
 def load(config: DataConfig) -> HierarchicalDataset:
@@ -116,7 +106,7 @@ def _assemble(files: dict[str, RawFile]) -> RawCifar100:
                 f"{file.where} gives the fine label {fine_names[fine]!r} the coarse label {coarse_names[coarse]!r} at "
                 f"image {index}, but a training image gives it {coarse_names[int(coarse_of_fine[fine])]!r}"
             )
-    return RawCifar100(fine_names, coarse_names, tuple(coarse_of_fine.tolist()), train, test)
+    return RawCifar100(LabelHierarchy(fine_names, coarse_names, tuple(coarse_of_fine.tolist())), train, test)
 
 
 def _names(file: RawFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
