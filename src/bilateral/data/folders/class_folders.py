@@ -39,11 +39,6 @@ class ClassFolders:
     """Images in coarse/ of whose names there is none in fine/, where `coarse_folder_of_fine` has looked."""
 
     @property
-    def nested(self) -> bool:
-        """Whether the folders give both labels."""
-        return self.layout == "nested"
-
-    @property
     def top(self) -> Path:
         """The folder that holds the class folders, or in the nested layout those of coarse labels."""
         return self.place / "fine" if self.layout == "documented" else self.place
@@ -77,7 +72,7 @@ def scan(place: Path) -> ClassFolders:
     if documented and not any(folder.name == "fine" for folder in list_folder(place).folders):
         raise DataError(f"{place}: there is no folder fine/, from which images and fine labels are read")
     for folder in _class_folders(tree.top, tree):
-        if tree.nested:
+        if layout == "nested":
             for fine in _class_folders(folder, tree):
                 tree.files[folder.name, fine.name] = _images(fine, tree)
         else:

@@ -100,7 +100,7 @@ def _split_place(folder: Path) -> Path:
 
 
 def _known_hierarchy(config: DataConfig, options: Options, train: ClassFolders) -> StatedHierarchy | None:
-    if train.nested:
+    if train.layout == "nested":
         for key, given in (("raw_data_dir", config.raw_data_dir), ("options.hierarchy", options.hierarchy)):
             if given is not None:
                 raise ConfigError(
@@ -173,7 +173,7 @@ def _label_folders(trees: dict[str, ClassFolders], known: StatedHierarchy | None
     for split, tree in trees.items():
         if tree.layout != train.layout:
             raise DataError(f"{train.place} and {tree.place} have two layouts; training and {split} images need one")
-    if train.nested:
+    if train.layout == "nested":
         return nested_labels(train.files)
     coarse_of = {split: coarse_folder_of_fine(tree) for split, tree in trees.items()}
     labels = documented_labels(train, known.hierarchy if known else None, coarse_of["train"])
