@@ -13,13 +13,13 @@ from PIL import Image
 
 from bilateral.base.errors import DataError, OutputError
 from bilateral.base.files import sole_writer
-from bilateral.data import prepare
-from bilateral.data.cifar100 import RawSplit, read_raw
+from bilateral.data.cifar100 import prepare
+from bilateral.data.cifar100.prepare import prepare_cifar100, unique_file_names
+from bilateral.data.cifar100.source import RawSplit, read_raw
 from bilateral.data.config import DataConfig
-from bilateral.data.prepare import prepare_cifar100, unique_file_names
 from bilateral.data.sources import load
 
-pytestmark = pytest.mark.filterwarnings("ignore::bilateral.data.cifar100.UnofficialDataWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::bilateral.data.cifar100.source.UnofficialDataWarning")
 COUNTS = {"train": 300, "test": 100}
 
 

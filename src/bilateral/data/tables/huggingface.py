@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..base.errors import ConfigError, DataError
-from ..base.extras import need
-from ..base.section import Text
+from ...base.errors import ConfigError, DataError
+from ...base.extras import need
+from ...base.section import Text
+from ..config import DataConfig
+from ..image_files import Encoded
+from ..images import HierarchicalDataset
+from ..splits import SPLIT_NAMES
 from .columns import Columns, Rows, find_hierarchy, label_names, picture, read_rows
-from .config import DataConfig
-from .image_files import Encoded
-from .images import HierarchicalDataset
-from .splits import SPLIT_NAMES
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -7,15 +7,15 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..base.errors import ConfigError, DataError
-from ..base.extras import need
-from ..base.files import read_bytes
-from ..base.memory import check_memory
-from ..base.section import Text, UserPath
+from ...base.errors import ConfigError, DataError
+from ...base.extras import need
+from ...base.files import read_bytes
+from ...base.memory import check_memory
+from ...base.section import Text, UserPath
+from ..config import DataConfig
+from ..images import HierarchicalDataset
+from ..splits import SPLIT_NAMES
 from .columns import Columns, Rows, find_hierarchy, label_names, picture, read_rows
-from .config import DataConfig
-from .images import HierarchicalDataset
-from .splits import SPLIT_NAMES
 
 if TYPE_CHECKING:
     from pandas import DataFrame

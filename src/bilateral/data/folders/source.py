@@ -9,15 +9,15 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from ..base.errors import ConfigError, DataError
-from ..base.section import Section, UserPath
+from ...base.errors import ConfigError, DataError
+from ...base.section import Section, UserPath
+from ..config import DataConfig
+from ..hierarchy_file import FILE_NAME, StatedHierarchy, read_hierarchy, read_hierarchy_file
+from ..images import HierarchicalDataset
+from ..labelled import Labelled, read_dataset
+from ..splits import SPLIT_NAMES
 from .class_folders import LEVELS, ClassFolders, coarse_folder_of_fine, list_folder, scan
-from .config import DataConfig
-from .folder_labels import FolderLabels, check_coarse_folders, documented_labels, nested_labels
-from .hierarchy_file import FILE_NAME, StatedHierarchy, read_hierarchy, read_hierarchy_file
-from .images import HierarchicalDataset
-from .labelled import Labelled, read_dataset
-from .splits import SPLIT_NAMES
+from .labels import FolderLabels, check_coarse_folders, documented_labels, nested_labels
 
 _MOST_NAMED = 5
 
@@ -100,7 +100,7 @@ def _split_place(folder: Path) -> Path:
 
 
 def _known_hierarchy(config: DataConfig, options: Options, train: ClassFolders) -> StatedHierarchy | None:
-    if train.nested:
+    if train.layout == "nested":
         for key, given in (("raw_data_dir", config.raw_data_dir), ("options.hierarchy", options.hierarchy)):
             if given is not None:
                 raise ConfigError(
@@ -112,7 +112,7 @@ def _known_hierarchy(config: DataConfig, options: Options, train: ClassFolders) 
     beside = train.place if root_is_one_split else train.place.parent
     known = read_hierarchy_file(options.hierarchy) if options.hierarchy else read_hierarchy(beside)
     if known is None and config.raw_data_dir is not None:
-        from .cifar100 import read_raw
+        from ..cifar100.source import read_raw
 
         return StatedHierarchy(name="cifar100", **vars(read_raw(config.raw_data_dir).hierarchy))
     if known is not None and known.name != "cifar100" and config.raw_data_dir is not None:
@@ -173,7 +173,7 @@ def _label_folders(trees: dict[str, ClassFolders], known: StatedHierarchy | None
     for split, tree in trees.items():
         if tree.layout != train.layout:
             raise DataError(f"{train.place} and {tree.place} have two layouts; training and {split} images need one")
-    if train.nested:
+    if train.layout == "nested":
         return nested_labels(train.files)
     coarse_of = {split: coarse_folder_of_fine(tree) for split, tree in trees.items()}
     labels = documented_labels(train, known.hierarchy if known else None, coarse_of["train"])

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..base.errors import DataError
-from ..base.pickles import VIEWED_FROM, DataPickle, ForeignObjectError, Global
+from ...base.errors import DataError
+from ...base.pickles import VIEWED_FROM, DataPickle, ForeignObjectError, Global
 
 _GLOBALS = {"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"}
 _GLOBALS |= {"numpy.ndarray", "numpy.dtype", "_codecs.encode"}

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..base.errors import ConfigError, DataError
-from . import cifar100_files, restricted_pickle
-from .cifar100_files import RawFile
-from .config import DataConfig
+from ...base.errors import ConfigError, DataError
+from ..config import DataConfig
+from ..hierarchy import LabelHierarchy
+from ..images import HierarchicalDataset, HierarchicalImages
+from . import raw_files, restricted_pickle
 from .download import download
-from .hierarchy import LabelHierarchy
-from .images import HierarchicalDataset, HierarchicalImages
+from .raw_files import RawFile
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
 FINE_COUNT, COARSE_COUNT = 100, 20
@@ -41,21 +41,11 @@ class RawSplit:
 
 @dataclass(frozen=True)
 class RawCifar100:
-    """The content of the three raw files.
+    """The content of the three raw files. hierarchy: as the labels of all training and test images agree."""
 
-    coarse_of_fine: of each of the 100 fine labels, as the labels of all training and test images agree.
-    """
-
-    fine_names: tuple[str, ...]
-    coarse_names: tuple[str, ...]
-    coarse_of_fine: tuple[int, ...]
+    hierarchy: LabelHierarchy
     train: RawSplit
     test: RawSplit
-
-    @property
-    def hierarchy(self) -> LabelHierarchy:
-        """The names and which belong together."""
-        return LabelHierarchy(self.fine_names, self.coarse_names, self.coarse_of_fine)
 
 
 def load(config: DataConfig) -> HierarchicalDataset:
@@ -80,15 +70,15 @@ def read_raw(root: Path, download_missing: bool = False) -> RawCifar100:
     Raises DataError for files that are missing, corrupt, or hold more than data, or cannot be fetched;
     OutputError where a download cannot be written.
     """
-    place = cifar100_files.find(root)
+    place = raw_files.find(root)
     if place is None and download_missing:
-        place = root if root.name.endswith(".tar.gz") else root / cifar100_files.ARCHIVE
-        official = cifar100_files.OFFICIAL_ARCHIVE
+        place = root if root.name.endswith(".tar.gz") else root / raw_files.ARCHIVE
+        official = raw_files.OFFICIAL_ARCHIVE
         download(URL, place, official.md5, max_bytes=official.size)
     if place is None:
-        raise cifar100_files.missing(root)
-    files = cifar100_files.read_files(place)
-    unpublished = cifar100_files.unpublished(files)
+        raise raw_files.missing(root)
+    files = raw_files.read_files(place)
+    unpublished = raw_files.unpublished(files)
     raw = _assemble(files)
     if unpublished:
         warnings.warn(
@@ -116,7 +106,7 @@ def _assemble(files: dict[str, RawFile]) -> RawCifar100:
                 f"{file.where} gives the fine label {fine_names[fine]!r} the coarse label {coarse_names[coarse]!r} at "
                 f"image {index}, but a training image gives it {coarse_names[int(coarse_of_fine[fine])]!r}"
             )
-    return RawCifar100(fine_names, coarse_names, tuple(coarse_of_fine.tolist()), train, test)
+    return RawCifar100(LabelHierarchy(fine_names, coarse_names, tuple(coarse_of_fine.tolist())), train, test)
 
 
 def _names(file: RawFile) -> tuple[tuple[str, ...], tuple[str, ...]]:

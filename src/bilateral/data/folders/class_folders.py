@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ..base.errors import DataError
-from .image_files import IMAGE_SUFFIXES
+from ...base.errors import DataError
+from ..image_files import IMAGE_SUFFIXES
 
 LEVELS = {"fine", "coarse"}
 _OF_THE_SYSTEM = {"thumbs.db", "desktop.ini"}
@@ -37,11 +37,6 @@ class ClassFolders:
     """What else lies there: files whose suffix is none of an image."""
     coarse_alone: list[Path] = field(default_factory=list)
     """Images in coarse/ of whose names there is none in fine/, where `coarse_folder_of_fine` has looked."""
-
-    @property
-    def nested(self) -> bool:
-        """Whether the folders give both labels."""
-        return self.layout == "nested"
 
     @property
     def top(self) -> Path:
@@ -77,7 +72,7 @@ def scan(place: Path) -> ClassFolders:
     if documented and not any(folder.name == "fine" for folder in list_folder(place).folders):
         raise DataError(f"{place}: there is no folder fine/, from which images and fine labels are read")
     for folder in _class_folders(tree.top, tree):
-        if tree.nested:
+        if layout == "nested":
             for fine in _class_folders(folder, tree):
                 tree.files[folder.name, fine.name] = _images(fine, tree)
         else:

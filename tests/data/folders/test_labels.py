@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from bilateral.base.errors import ConfigError, DataError
-from bilateral.data import cifar100
+from bilateral.data.cifar100 import source as cifar100
+from bilateral.data.hierarchy import LabelHierarchy
 from bilateral.data.images import channel_statistics
 from data.image_trees import (
     FINE_IDS,
@@ -123,7 +124,7 @@ def test_file_names_that_do_not_tell_the_coarse_label(tmp_path):
 
 def test_raw_files_give_names_and_coarse_labels(tmp_path, monkeypatch):
     none = cifar100.RawSplit(*(torch.empty(0, dtype=torch.uint8),) * 3, filenames=[])
-    raw = cifar100.RawCifar100(("a", "b"), ("A", "B"), coarse_of_fine=(1, 0), train=none, test=none)
+    raw = cifar100.RawCifar100(LabelHierarchy(("a", "b"), ("A", "B"), (1, 0)), train=none, test=none)
     monkeypatch.setattr(cifar100, "read_raw", {tmp_path / "raw": raw}.__getitem__)
     for split, label in (("train", 0), ("train", 1), ("test", 0), ("test", 1)):
         write_image(tmp_path / split / "fine" / str(label) / "x.png", label)

@@ -12,12 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ..base.errors import DataError, OutputError
-from ..base.files import sole_writer, writing
-from .cifar100 import RawSplit, read_raw
-from .hierarchy_file import FILE_NAME, StatedHierarchy, read_hierarchy, write_hierarchy
-from .image_files import read_image
-from .threads import for_each
+from ...base.errors import DataError, OutputError
+from ...base.files import sole_writer, write_text, writing
+from ...base.yaml_files import to_yaml
+from ..hierarchy_file import FILE_NAME, StatedHierarchy, read_hierarchy
+from ..image_files import read_image
+from ..threads import for_each
+from .source import RawSplit, read_raw
 
 _REMEDY = "nothing was written: choose another target, or move it away"
 
@@ -65,7 +66,7 @@ def prepare_cifar100(raw: Path, target: Path, download: bool = False, num_worker
         with sole_writer(target / ".prepare.lock", f"the folder {target}"):
             missing = _missing(places, stated, target, num_workers)
             # It counts the images, so it stands there first: an unfinished preparation is then told from a whole.
-            write_hierarchy(target, stated)
+            write_text(target / FILE_NAME, to_yaml(stated.model_dump(mode="json")))
             _write(missing, target, num_workers)
     return Summary(target, stated.images, len(missing))
 

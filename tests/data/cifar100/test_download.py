@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bilateral.base.errors import DataError, OutputError
-from bilateral.data.download import download
+from bilateral.data.cifar100.download import download
 
 CONTENT = bytes(range(256)) * 4096
 MD5 = hashlib.md5(CONTENT).hexdigest()

@@ -14,13 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bilateral.base.errors import ConfigError, DataError
-from bilateral.data import cifar100, cifar100_files, sources
-from bilateral.data.cifar100 import UnofficialDataWarning, load, read_raw
-from bilateral.data.cifar100_files import ARCHIVE, FOLDER, Official
+from bilateral.data import sources
+from bilateral.data.cifar100 import raw_files
+from bilateral.data.cifar100 import source as cifar100
+from bilateral.data.cifar100.raw_files import ARCHIVE, FOLDER, Official
+from bilateral.data.cifar100.source import UnofficialDataWarning, load, read_raw
 from bilateral.data.config import DataConfig
 
 Content = dict[str, dict]
-unofficial = pytest.mark.filterwarnings("ignore::bilateral.data.cifar100.UnofficialDataWarning")
+unofficial = pytest.mark.filterwarnings("ignore::bilateral.data.cifar100.source.UnofficialDataWarning")
 
 
 def make_content(train: int = 100, test: int = 100, seed: int = 0) -> Content:
@@ -66,9 +68,9 @@ def write_archive(path: Path, content: Content) -> Path:
 
 
 def assert_holds(raw: cifar100.RawCifar100, content: Content) -> None:
-    assert raw.fine_names == tuple(name.decode() for name in content["meta"]["fine_label_names"])
-    assert raw.coarse_names == tuple(name.decode() for name in content["meta"]["coarse_label_names"])
-    assert raw.coarse_of_fine == tuple(7 * label % 20 for label in range(100))
+    assert raw.hierarchy.fine_names == tuple(name.decode() for name in content["meta"]["fine_label_names"])
+    assert raw.hierarchy.coarse_names == tuple(name.decode() for name in content["meta"]["coarse_label_names"])
+    assert raw.hierarchy.coarse_of_fine == tuple(7 * label % 20 for label in range(100))
     for split, expected in ((raw.train, content["train"]), (raw.test, content["test"])):
         count = len(expected["data"])
         assert split.images.dtype == torch.uint8
@@ -127,9 +129,7 @@ def test_another_set_is_read_with_one_warning_that_names_files_and_sums(tmp_path
     assert caught[0].filename == __file__
     for name in ("train", "test", "meta"):
         md5 = hashlib.md5((tmp_path / name).read_bytes()).hexdigest()
-        assert f"{tmp_path / name} has MD5 {md5}, not {cifar100_files.OFFICIAL_FILES[name].md5}" in str(
-            caught[0].message
-        )
+        assert f"{tmp_path / name} has MD5 {md5}, not {raw_files.OFFICIAL_FILES[name].md5}" in str(caught[0].message)
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def published(tmp_path, monkeypatch) -> Path:
     for name in ("train", "test", "meta"):
         content = (folder / name).read_bytes()
         sums[name] = Official(len(content), hashlib.md5(content).hexdigest())
-    monkeypatch.setattr(cifar100_files, "OFFICIAL_FILES", sums)
+    monkeypatch.setattr(raw_files, "OFFICIAL_FILES", sums)
     return folder
 
 
@@ -282,7 +282,7 @@ def test_a_damaged_byte_is_an_error_or_leaves_every_shape(small, data):
         return
     finally:
         path.write_bytes(whole)
-    assert (len(raw.fine_names), len(raw.coarse_names), len(raw.coarse_of_fine)) == (100, 20, 100)
+    assert (raw.hierarchy.fine_count, raw.hierarchy.coarse_count) == (100, 20)
     for split, count in ((raw.train, 100), (raw.test, 1)):
         assert split.images.shape == (count, 3, 32, 32)
         assert len(split.fine) == len(split.coarse) == len(split.filenames) == count
@@ -317,7 +317,7 @@ def test_missing_data_are_downloaded_where_asked(tmp_path, monkeypatch):
     archive = write_archive(tmp_path / "served.tar.gz", make_content())
     content = archive.read_bytes()
     monkeypatch.setattr(cifar100, "URL", archive.as_uri())
-    monkeypatch.setattr(cifar100_files, "OFFICIAL_ARCHIVE", Official(len(content), hashlib.md5(content).hexdigest()))
+    monkeypatch.setattr(raw_files, "OFFICIAL_ARCHIVE", Official(len(content), hashlib.md5(content).hexdigest()))
     config = DataConfig(name="cifar100", root=tmp_path / "data", download=True)
     with pytest.warns(UnofficialDataWarning):
         assert len(load(config).train) == 100

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bilateral.base.errors import DataError
-from bilateral.data.restricted_pickle import load
+from bilateral.data.cifar100.restricted_pickle import load
 
 NUMBERS = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.booleans() | st.none()
 ARRAYS = hnp.arrays(

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..base.errors import DataError
+from ...base.errors import DataError
+from ..hierarchy import LabelHierarchy
 from .class_folders import ClassFolders, ClassKey, in_label_order, is_label_id
-from .hierarchy import LabelHierarchy
 
 
 @dataclass(frozen=True)

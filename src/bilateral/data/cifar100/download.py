@@ -14,9 +14,9 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
-from ..base.errors import DataError, OutputError
-from ..base.files import file_digest, sole_writer, writing
-from ..base.text import shown
+from ...base.errors import DataError, OutputError
+from ...base.files import file_digest, sole_writer, writing
+from ...base.text import shown
 
 LEAST_BYTES = 2**16
 """Bytes that a server must send in every minute of its answer."""

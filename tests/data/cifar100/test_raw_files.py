@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bilateral.base.errors import DataError
-from bilateral.data import cifar100_files
-from bilateral.data.cifar100_files import ARCHIVE, FOLDER, Official, find, missing, read_files, unpublished
+from bilateral.data.cifar100 import raw_files
+from bilateral.data.cifar100.raw_files import ARCHIVE, FOLDER, Official, find, missing, read_files, unpublished
 from data.strange import STRANGE, make_strange
 
 CONTENTS = {"train": b"training images" * 500, "test": b"test images" * 400, "meta": b"names"}
@@ -110,7 +110,7 @@ def test_an_archive_that_lacks_a_file_names_it(tmp_path, monkeypatch):
 
 
 def test_a_compressed_bomb_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(cifar100_files, "_MAX_BYTES", 2**20)
+    monkeypatch.setattr(raw_files, "_MAX_BYTES", 2**20)
     archive = write_archive(tmp_path / ARCHIVE, *[member(f"padding {part}", bytes(2**19)) for part in range(3)])
     with pytest.raises(DataError, match="unpacks to more than"):
         read_files(archive)
@@ -143,7 +143,7 @@ def test_a_file_that_is_no_archive_is_an_error(tmp_path):
 def test_sums_that_are_not_the_published_ones_are_described(tmp_path, monkeypatch):
     folder = write_folder(tmp_path / FOLDER)
     published = {name: Official(len(content), hashlib.md5(content).hexdigest()) for name, content in CONTENTS.items()}
-    monkeypatch.setattr(cifar100_files, "OFFICIAL_FILES", published)
+    monkeypatch.setattr(raw_files, "OFFICIAL_FILES", published)
     assert unpublished(read_files(folder)) == []
 
     (folder / "test").write_bytes(b"another set")
@@ -163,7 +163,7 @@ def test_an_archive_of_the_published_size_must_have_the_published_sum(tmp_path, 
     archive = write_archive(tmp_path / ARCHIVE)
     whole = archive.read_bytes()
     published = Official(len(whole), hashlib.md5(whole).hexdigest())
-    monkeypatch.setattr(cifar100_files, "OFFICIAL_ARCHIVE", published)
+    monkeypatch.setattr(raw_files, "OFFICIAL_ARCHIVE", published)
     assert contents(archive) == CONTENTS
     for position in (4, len(whole) // 2):  # the time in gzip's header, which no other check covers; the content
         damaged = bytearray(whole)
@@ -264,7 +264,7 @@ def test_archives_of_endless_headers_are_refused_before_they_are_unpacked(tmp_pa
 
 
 def test_members_that_claim_too_much_together_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(cifar100_files, "_MAX_BYTES", 2**24)
+    monkeypatch.setattr(raw_files, "_MAX_BYTES", 2**24)
     size = 2**23 + 2**22
     claims = []
     for name in ("train", "test"):
@@ -288,7 +288,7 @@ def test_a_gzip_file_of_many_is_read_and_of_endless_many_refused(tmp_path):
 
 
 def test_files_too_large_together_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(cifar100_files, "_MAX_BYTES", 2**20)
+    monkeypatch.setattr(raw_files, "_MAX_BYTES", 2**20)
     write_folder(tmp_path / FOLDER)
     for name in ("train", "test"):
         with (tmp_path / FOLDER / name).open("wb") as file:

@@ -7,14 +7,14 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..base.errors import DataError
-from ..base.section import Section, Text, UserPath
-from .config import DataConfig
-from .folder_labels import find_label, label_ids, nested_labels
-from .hierarchy_file import FILE_NAME, StatedHierarchy, read_hierarchy, read_hierarchy_file
-from .image_files import Encoded
-from .images import HierarchicalDataset
-from .labelled import Images, Labelled, read_dataset
+from ...base.errors import DataError
+from ...base.section import Section, Text, UserPath
+from ..config import DataConfig
+from ..folders.labels import find_label, label_ids, nested_labels
+from ..hierarchy_file import FILE_NAME, StatedHierarchy, read_hierarchy, read_hierarchy_file
+from ..image_files import Encoded
+from ..images import HierarchicalDataset
+from ..labelled import Images, Labelled, read_dataset
 
 
 class Columns(Section):

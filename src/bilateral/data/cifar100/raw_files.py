@@ -8,8 +8,8 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO, NamedTuple
 
-from ..base.errors import DataError
-from ..base.files import file_digest, open_plain, reading
+from ...base.errors import DataError
+from ...base.files import file_digest, open_plain, reading
 
 FOLDER, ARCHIVE = "cifar-100-python", "cifar-100-python.tar.gz"
 _PIECE = 2**20
