@@ -4,8 +4,8 @@ import torch
 
 from bilateral.benchmark.plain import PlainImages
 from bilateral.benchmark.subject import random_dataset
-from bilateral.data import cifar100
 from bilateral.data.augment import Crops, Normalisation, crop_and_flip
+from bilateral.data.cifar100 import source as cifar100
 
 
 def test_draw_crops(benchmark):

@@ -32,7 +32,7 @@ print({side: network.stages(side) for side in network.hemispheres})
 
 # %%
 dataset = load(DataConfig(name="shapes"))
-chosen = dataset.test.images[7::250]
+chosen = dataset.test.images[7::290]
 said = network.predict(chosen)
 
 figure, axes = plt.subplots(1, len(chosen), figsize=(2 * len(chosen), 2.4))

@@ -6,8 +6,8 @@ from PIL import Image
 
 from bilateral.benchmark.plain import PlainImages, measure_plain, plain_crop_and_flip
 from bilateral.benchmark.subject import random_dataset
-from bilateral.data import cifar100
 from bilateral.data.augment import Crops, Normalisation, crop_and_flip
+from bilateral.data.cifar100 import source as cifar100
 
 DRAWS = 6000
 

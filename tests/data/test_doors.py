@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bilateral.base.errors import BilateralError
-from bilateral.data.cifar100_files import ARCHIVE, FOLDER
+from bilateral.data.cifar100.raw_files import ARCHIVE, FOLDER
 from bilateral.data.config import DataConfig
 from bilateral.data.hierarchy_file import FILE_NAME
 from bilateral.data.image_files import MAX_PIXELS, decode_image

@@ -2,8 +2,9 @@ import pytest
 import yaml
 
 from bilateral.base.errors import DataError
+from bilateral.base.yaml_files import to_yaml
 from bilateral.data.hierarchy import LabelHierarchy
-from bilateral.data.hierarchy_file import FILE_NAME, StatedHierarchy, read_hierarchy, write_hierarchy
+from bilateral.data.hierarchy_file import FILE_NAME, StatedHierarchy, read_hierarchy
 from data.strange import STRANGE, make_strange
 
 GOOD = """
@@ -53,8 +54,7 @@ def test_a_wrong_short_form(tmp_path, text, message):
 @pytest.mark.parametrize("names", [("007", "1e3", "no"), ("0x10", "1:30", "2024-01-01"), ("~", "true", "a\x1b[31m\n")])
 def test_what_was_written_is_read_back(tmp_path, names):
     stated = StatedHierarchy(name="7", coarse_names=("x",), fine_names=names, coarse_of_fine=(0, 0, 0))
-    write_hierarchy(tmp_path, stated)
-    assert read_hierarchy(tmp_path) == stated
+    assert read(tmp_path, to_yaml(stated.model_dump(mode="json"))) == stated
 
 
 def test_what_was_written_before_is_read(tmp_path):

@@ -96,9 +96,9 @@ def test_labels_that_do_not_fit_the_hierarchy(split, fine, coarse, message):
         ({"std": 0.2}, "std must be a tuple of 3 finite numbers"),
         ({"std": (0.2, 0.2, float("inf"))}, "std must be a tuple of 3 finite numbers"),
         ({"std": ("0.2",) * 3}, "std must be a tuple of 3 finite numbers"),
-        ({"std": (0.2, 0.2, 0.0)}, "std above 0"),
-        ({"std": (0.2, 0.2, -1.0)}, "std above 0"),
-        ({"mean": (125.3, 123.0, 113.9)}, "mean must lie between 0 and 1"),
+        ({"std": (0.2, 0.2, 0.0)}, "its deviations .* 1e-06 to 1"),
+        ({"std": (0.2, 0.2, -1.0)}, "its deviations .* 1e-06 to 1"),
+        ({"mean": (125.3, 123.0, 113.9)}, "means .* must be 0 to 1"),
     ],
 )
 def test_a_data_set_of_other_things_than_it_holds(change, message):

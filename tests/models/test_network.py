@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from bilateral.models.build import build_network
+from bilateral.models.build import build_head, build_network
 from bilateral.models.config import ModelConfig
 from bilateral.models.ensemble import Ensemble
-from bilateral.models.heads import build_head
 from bilateral.models.joins.base import Join
 from bilateral.models.network import Network
 
@@ -45,7 +44,7 @@ def images():
 
 
 def test_features_are_joined_left_first(images):
-    heads = {"fine": build_head(5, 6, 0.0), "coarse": build_head(5, 3, 0.0)}
+    heads = {"fine": build_head("fine", 5, 6, 0.0), "coarse": build_head("coarse", 5, 3, 0.0)}
     network = Network({"left": Means(1.0, 2), "right": Means(-10.0, 3)}, heads)
     output = network(images)
     means = images.mean((1, 2, 3))[:, None]

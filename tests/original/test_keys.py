@@ -124,7 +124,7 @@ def test_the_tables_above_hold_every_key_that_the_original_ships():
     for section, values in CONFIG_YAML.items():
         shipped |= {f"{section}.{key}" for key in values} if isinstance(values, dict) else {section}
     assert shipped <= EFFECTS.keys() | REFUSED.keys() | WARNED.keys()
-    assert set(keys._MOVED) <= EFFECTS.keys()
+    assert set(keys.OUR_KEYS) <= EFFECTS.keys()
 
 
 def test_a_file_as_shipped_reads_without_a_warning_and_trains_as_published():

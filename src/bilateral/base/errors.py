@@ -23,31 +23,27 @@ class OutputError(BilateralError):
     """A place that cannot be written, is full, or belongs to another process just now."""
 
 
-class TrainingDivergedError(BilateralError):
+class WorkFailedError(BilateralError):
+    """What was asked for is right, and yet it could not be done."""
+
+    exit_code = 1
+
+
+class TrainingDivergedError(WorkFailedError):
     """The loss stopped being a finite number. The run stands as its last good checkpoint left it."""
 
-    exit_code = 1
 
-
-class WorkerError(BilateralError):
+class WorkerError(WorkFailedError):
     """A process that works for this one has died."""
 
-    exit_code = 1
 
-
-class RunsFailedError(BilateralError):
+class RunsFailedError(WorkFailedError):
     """Some runs of an experiment failed, while all others were done."""
 
-    exit_code = 1
 
-
-class AnalysesFailedError(BilateralError):
+class AnalysesFailedError(WorkFailedError):
     """Some analyses failed in a way that nobody foresaw, while all others were done."""
 
-    exit_code = 1
 
-
-class OutOfMemoryError(BilateralError):
+class OutOfMemoryError(WorkFailedError):
     """More memory is needed than there is."""
-
-    exit_code = 1

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from pydantic import TypeAdapter, ValidationError
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from .errors import BilateralError, OutputError
 
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 MOST_TEXT = 2**26
 """Bytes of the largest text file that is read."""
 _LEAST_PIECE = 2**16
+_NUMBERS = TypeAdapter(dict[str, int | FiniteFloat])
 
 
 @contextmanager
@@ -134,14 +135,11 @@ def read_json_lines(path: Path) -> list[dict[str, float]]:
     try:
         for number, line in enumerate(lines := read_text(path).splitlines(), start=1):
             try:
-                values = json.loads(line)
-                if not isinstance(values, dict) or not all(map(_is_number, values.values())):
-                    raise ValueError("it holds no numbers by name")
-            except (ValueError, RecursionError) as error:
+                found.append(_NUMBERS.validate_json(line, strict=True))
+            except ValidationError:
                 if number == len(lines):
                     break
-                raise OutputError(f"{path} is damaged in line {number}: {error}") from None
-            found.append(values)
+                raise OutputError(f"{path} is damaged in line {number}: it holds no numbers by name") from None
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:
@@ -206,10 +204,6 @@ def remove_partial_files(folder: Path) -> None:
     """Remove what processes that were killed in the middle of `whole_file` left below `folder`."""
     for path in folder.rglob(".*.partial"):
         path.unlink(missing_ok=True)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _temporary(path: Path) -> Path:

@@ -13,7 +13,8 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 def user_path(path: Path) -> Path:
     """Give a path as people mean it: `~` is their home, `$NAME` a variable of the environment.
 
-    Raises ValueError for a home or a variable that there is not, and for a name that no file can have.
+    Raises ValueError for a home or a variable that there is not, for a name that no file can have, and for one that
+    cannot be recorded in a text file.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -26,20 +27,17 @@ def user_path(path: Path) -> Path:
     if "\0" in text:
         raise ValueError("a path cannot hold the character NUL")
     try:
-        return Path(text).expanduser()
+        path = Path(text).expanduser()
+        str(path).encode("utf-8")
     except RuntimeError:
         raise ValueError(f"there is no home {Path(text).parts[0]}") from None
-
-
-def _recordable_path(given: Any, otherwise: ValidatorFunctionWrapHandler) -> Any:
-    if not isinstance(given, str | Path):
-        return otherwise(given)
-    path = user_path(Path(given))
-    try:
-        str(path).encode("utf-8")
     except UnicodeEncodeError:
         raise ValueError("its name is no UTF-8 text, so it cannot be recorded; choose another") from None
     return path
+
+
+def _path(given: Any, otherwise: ValidatorFunctionWrapHandler) -> Any:
+    return user_path(Path(given)) if isinstance(given, str | Path) else otherwise(given)
 
 
 def _text(value: Any) -> Any:
@@ -50,8 +48,8 @@ def _text(value: Any) -> Any:
     return value
 
 
-UserPath = Annotated[Path, WrapValidator(_recordable_path)]
-"""A path as people write it (see `user_path`), that can be recorded in a text file."""
+UserPath = Annotated[Path, WrapValidator(_path)]
+"""A path as people write it (see `user_path`)."""
 Text = Annotated[str, BeforeValidator(_text)]
 """Text, for which a whole number may stand without quotes."""
 Whole = Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)]

@@ -1,14 +1,14 @@
 """Text from outside (class names, notes, file names) made safe to show, in any encoding."""
 
 import codecs
-import unicodedata
+import re
 from collections.abc import Mapping
 from typing import Any
 
 REPLACEMENTS = "bilateral.replacements"
 """The name of the error handler that `register_replacements` makes known."""
-_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_LINE_ENDS = frozenset("\u2028\u2029")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, line ends, what turns the direction of writing, and halves of surrogate pairs."""
 _SIMPLE = {"–": "-", "—": "-", "−": "-", "±": "+/-", "…": "...", "×": "x", "′": "'", "’": "'", "“": '"', "”": '"'}
 
 
@@ -21,9 +21,7 @@ def shown(text: str, lines: bool = False) -> str:
     >>> shown("a\x1b[31mb")
     'a\\x1b[31mb'
     """
-    if text.isprintable():
-        return text
-    return "".join(_escaped(c) if _is_control(c) and not (lines and c == "\n") else c for c in text)
+    return _CONTROLS.sub(lambda found: "\n" if lines and found[0] == "\n" else _escaped(found[0]), text)
 
 
 def shown_all(values: Any) -> Any:
@@ -50,13 +48,6 @@ def duration(seconds: float) -> str:
 def register_replacements() -> None:
     """Make known the error handler for output whose encoding lacks a character: a simpler one, or its escape."""
     codecs.register_error(REPLACEMENTS, _replace)
-
-
-def _is_control(character: str) -> bool:
-    if character.isprintable():
-        return False
-    odd = unicodedata.category(character) in ("Cc", "Cs")
-    return odd or character in _DIRECTIONS or character in _LINE_ENDS
 
 
 def _escaped(character: str) -> str:

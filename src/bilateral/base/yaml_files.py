@@ -38,15 +38,8 @@ def parse_yaml(text: str, as_text: bool = False) -> Any:
     >>> parse_yaml("seeds: [0, 1]")
     {'seeds': [0, 1]}
     """
-    loader = None
     try:
-        loader = _TextLoader(text) if as_text else _PlainLoader(text)
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        if _count(node, {}, frozenset()) > _MOST_VALUES:
-            raise YamlError(f"its aliases stand for more than {_MOST_VALUES:,} values")
-        return loader.construct_document(node)
+        return yaml.load(text, _TextLoader if as_text else _PlainLoader)
     except yaml.YAMLError as error:
         raise YamlError(_message(error)) from None
     except RecursionError:
@@ -55,9 +48,6 @@ def parse_yaml(text: str, as_text: bool = False) -> Any:
         if isinstance(error, YamlError):
             raise
         raise YamlError(f"it has a value that is not of the kind it says ({error})") from None
-    finally:
-        if loader is not None:
-            loader.dispose()
 
 
 def in_one_line(values: Any) -> str:
@@ -74,13 +64,19 @@ def to_yaml(values: Any) -> str:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key given twice, and tags of other values: dates, bytes, sets."""
+    """Refuses a key given twice, tags of other values (dates, bytes, sets), and aliases of far too many values."""
 
     yaml_constructors = {  # noqa: RUF012, as PyYAML has it
         tag: make
         for tag, make in yaml.SafeLoader.yaml_constructors.items()
         if tag is None or tag.rpartition(":")[2] in ("null", "bool", "int", "float", "str", "seq", "map")
     }
+
+    def get_single_node(self) -> yaml.Node | None:
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None and _count(node, {}, frozenset()) > _MOST_VALUES:
+            raise YamlError(f"its aliases stand for more than {_MOST_VALUES:,} values")
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..base.temporary import temporary_folder
-from ..data import cifar100
+from ..data.cifar100 import source as cifar100
 from ..data.images import HierarchicalImages
 from ..models.build import build_network
 from ..runs.config import Config

@@ -7,7 +7,7 @@ import torch
 
 from ..base.errors import ConfigError
 from ..base.files import read_json_lines
-from ..data import cifar100
+from ..data.cifar100 import source as cifar100
 from ..data.hierarchy import LabelHierarchy
 from ..data.images import HierarchicalDataset, HierarchicalImages
 from ..experiments.cost import FORWARD_AND_BACKWARD

@@ -65,7 +65,8 @@ def _several(help: str) -> Parameter:
 Checkpoint = Annotated[
     Path,
     Parameter(
-        help="A checkpoint file, a run's folder, or its parent or that of a system where these have one run alone."
+        help="A checkpoint file, a run's folder (or one that holds one run alone), an exported folder, or the name of "
+        "a network that comes with the package, such as cifar100-small."
     ),
 ]
 OwnCode = Annotated[

@@ -15,7 +15,7 @@ from ..base.own_code import is_own
 from ..base.run_folders import named_run
 from ..base.yaml_files import to_yaml
 from ..data import sources
-from ..data.prepare import prepare_cifar100
+from ..data.cifar100.prepare import prepare_cifar100
 from ..models.backbones import BACKBONES
 from ..runs.answers import images_in, predictions, read_pixels, side_length
 from ..runs.checks import check_labels

@@ -44,5 +44,4 @@ class DataConfig(Section):
 
     def changed_fields(self) -> set[str]:
         """The settings that differ from their defaults, but for the name."""
-        defaults = type(self)(name=self.name)
-        return {field for field in type(self).model_fields if getattr(self, field) != getattr(defaults, field)}
+        return self.model_dump(exclude_defaults=True).keys() - {"name"}

@@ -10,10 +10,9 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from ..base.errors import DataError
-from ..base.files import write_text
 from ..base.section import Section, Text, Whole
 from ..base.text import shown
-from ..base.yaml_files import YamlError, read_yaml, to_yaml
+from ..base.yaml_files import YamlError, read_yaml
 from .hierarchy import LabelHierarchy
 
 FILE_NAME = "hierarchy.yaml"
@@ -91,8 +90,3 @@ def _read(values: Any) -> StatedHierarchy:
         fine_names=tuple(fine for each in members.values() for fine in each),
         coarse_of_fine=tuple(coarse for coarse, each in enumerate(members.values()) for _ in each),
     )
-
-
-def write_hierarchy(folder: Path, stated: StatedHierarchy) -> None:
-    """Write `hierarchy.yaml` into `folder`, whole. Raises OutputError where it cannot be written."""
-    write_text(folder / FILE_NAME, to_yaml(stated.model_dump(mode="json")))

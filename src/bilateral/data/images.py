@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..base.errors import DataError
+from .augment import Normalisation
 from .hierarchy import LabelHierarchy
 
 
@@ -74,11 +75,7 @@ class HierarchicalDataset:
         for what, values in (("mean", self.mean), ("std", self.std)):
             if not isinstance(values, tuple) or len(values) != 3 or not all(map(_is_finite, values)):
                 raise DataError(f"{self.name}: {what} must be a tuple of 3 finite numbers, one for each channel")
-        if not all(0 <= value <= 1 for value in self.mean) or min(self.std) <= 0:
-            raise DataError(
-                f"{self.name}: mean must lie between 0 and 1, the scale of the channels, and std above 0; they are "
-                f"{self.mean} and {self.std}"
-            )
+        Normalisation(self.mean, self.std)  # checks their range
 
     def splits(self) -> dict[str, HierarchicalImages]:
         """Give the splits that this data set has, by name."""

@@ -48,8 +48,8 @@ def read_dataset(
         read["train"], read["test"] = _hold_out_test(read["train"], hierarchy, place)
     mean, std = channel_statistics(read["train"].images)
     if name == "cifar100":
-        from .cifar100 import MEAN as mean
-        from .cifar100 import STD as std
+        from .cifar100.source import MEAN as mean
+        from .cifar100.source import STD as std
     return HierarchicalDataset(name=name, hierarchy=hierarchy, mean=mean, std=std, **read)
 
 

@@ -20,14 +20,15 @@ class Source(NamedTuple):
 SOURCES: dict[str, Source] = {
     "shapes": Source("bilateral.data.shapes:load", frozenset({"shapes"})),
     "navon": Source("bilateral.data.navon:load", frozenset({"options"})),
-    "cifar100": Source("bilateral.data.cifar100:load", frozenset({"root", "download"})),
+    "cifar100": Source("bilateral.data.cifar100.source:load", frozenset({"root", "download"})),
     "folders": Source(
-        "bilateral.data.folders:load",
+        "bilateral.data.folders.source:load",
         frozenset({"root", "train_dir", "val_dir", "test_dir", "raw_data_dir", "image_size", "num_workers", "options"}),
     ),
-    "table": Source("bilateral.data.table:load", frozenset({"root", "image_size", "num_workers", "options"})),
+    "table": Source("bilateral.data.tables.table:load", frozenset({"root", "image_size", "num_workers", "options"})),
     "huggingface": Source(
-        "bilateral.data.huggingface:load", frozenset({"root", "download", "image_size", "num_workers", "options"})
+        "bilateral.data.tables.huggingface:load",
+        frozenset({"root", "download", "image_size", "num_workers", "options"}),
     ),
 }
 REGISTRY = Registry("source", {name: source.loader for name, source in SOURCES.items()}, "package.module:function")

@@ -16,8 +16,9 @@ def describe(explorer: Explorer, path: Path, name: str = "") -> dict[str, Any]:
     name: what the network is called, if it is not its run.
     """
     description = explorer.description
+    hemispheres = " + ".join(hemisphere.arch for hemisphere in description.model.hemispheres.values())
     return {
-        "title": f"{name or run_name(path)}: {_hemispheres(description)}, {_labels(description)}",
+        "title": f"{name or run_name(path)}: {hemispheres}, {_labels(description)}",
         "run": run_name(path),
         "architecture": _architecture(description),
         "sides": explorer.sides,
@@ -36,10 +37,6 @@ def run_name(path: Path) -> str:
         return path.as_posix()
     file = checkpoint.find(path).resolve()
     return file.parent.parent.name if file.parent.name == "checkpoints" else file.name
-
-
-def _hemispheres(description: Description) -> str:
-    return " + ".join(hemisphere.arch for hemisphere in description.model.hemispheres.values())
 
 
 def _labels(description: Description) -> str:

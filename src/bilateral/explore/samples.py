@@ -13,8 +13,8 @@ from ..data.config import DataConfig
 log = logging.getLogger(__name__)
 SAMPLES = 8
 _FEW = {"train_per_class": 2, "test_per_class": 1}
-_DRAWN = {"shapes": {"shapes": _FEW}, "navon": {"options": _FEW}}
-"""By embedded data set, which is drawn in no time: the settings for a few of the same images."""
+_DRAWN = {"shapes": "shapes", "navon": "options"}
+"""By embedded data set, which is drawn in no time: the section that says of how many images."""
 
 
 def samples(data: DataConfig | None) -> list[dict[str, Any]]:
@@ -24,8 +24,9 @@ def samples(data: DataConfig | None) -> list[dict[str, Any]]:
     """
     if data is None:
         return []
-    few = {key: {**_as_dict(getattr(data, key)), **own} for key, own in _DRAWN.get(data.name, {}).items()}
-    given = {**data.model_dump(exclude_unset=True), **few, "download": False}
+    given = data.model_dump(exclude_unset=True) | {"download": False}
+    if section := _DRAWN.get(data.name):
+        given[section] = given.get(section, {}) | _FEW
     try:
         dataset = sources.load(DataConfig.model_validate(given))
     except (BilateralError, OSError) as error:
@@ -40,7 +41,3 @@ def samples(data: DataConfig | None) -> list[dict[str, Any]]:
         image = test.images[int(torch.nonzero(test.fine == fine)[0])]
         found.append({"name": hierarchy.fine_names[fine], "png": encoded(image)})
     return found
-
-
-def _as_dict(settings: Any) -> dict[str, Any]:
-    return dict(settings) if isinstance(settings, dict) else settings.model_dump(exclude_unset=True)

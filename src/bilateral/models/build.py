@@ -20,11 +20,11 @@ from .bridges.base import Bridge
 from .component import Component
 from .config import KindConfig, ModelConfig
 from .connections import connect
-from .heads import build_head
 from .joins.base import Join
 from .lesions.base import Lesion
 from .network import Network
 from .parts.base import INPUT, Part
+from .parts.dropout import Dropout
 from .steps import Step, Values, stage_names
 
 State = dict[str, Tensor]
@@ -68,13 +68,13 @@ def build_network(
         classes = {"fine": fine_count, "coarse": coarse_count}
         for level in config.levels:
             with _seeded(seed, "initialise", level):
-                heads[level] = _build_head(level, join.num_features, classes[level], config.dropout)
+                heads[level] = build_head(level, join.num_features, classes[level], config.dropout)
         own_heads: dict[str, dict[str, nn.Module]] = {}
         for side, hemisphere in config.hemispheres.items():
             if hemisphere.own_head is not None:
                 with _seeded(seed, "initialise", side, "own head"):
                     own_heads[side] = {
-                        level: _build_head(level, sizes[side], classes[level], config.dropout)
+                        level: build_head(level, sizes[side], classes[level], config.dropout)
                         for level in (("fine", "coarse") if hemisphere.level == "both" else (hemisphere.level,))
                     }
         plasticity = {side: each.plasticity for side, each in config.hemispheres.items() if each.plasticity}
@@ -162,9 +162,11 @@ def _make(config: KindConfig, base: Callable[..., Kind], key: str, *shape: objec
         raise ConfigError(f"{where}{error}") from error
 
 
-def _build_head(level: str, num_features: int, classes: int, dropout: float) -> nn.Module:
+def build_head(level: str, num_features: int, classes: int, dropout: float) -> nn.Sequential:
+    """Dropout, then one linear layer: (B, num_features) -> (B, classes). Raises ConfigError for impossible sizes."""
+    drop = Dropout(Dropout.Options(p=dropout), torch.Size([num_features]))
     try:
-        return build_head(num_features, classes, dropout)
+        return nn.Sequential(drop, nn.Linear(num_features, classes))
     except (RuntimeError, OverflowError) as error:
         raise ConfigError(f"no {level} head can have {num_features} features and {classes} classes") from error
 

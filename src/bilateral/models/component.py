@@ -1,7 +1,7 @@
 """What parts, bridges, joins and lesions have in common."""
 
 from abc import ABC
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -31,7 +31,7 @@ class Component(nn.Module, ABC):
     def __init__(self, options: Any) -> None:
         super().__init__()
         self.options = options
-        if any(schedules(options)):
+        if any(isinstance(value, Schedule) for _, value in options or ()):
             self.keep_epoch()
 
     def keep_epoch(self) -> None:
@@ -59,8 +59,3 @@ class Component(nn.Module, ABC):
         if not isinstance(value, Schedule):
             return float(value)
         return value.at(0 if self.epoch.is_meta else int(self.epoch))
-
-
-def schedules(options: Any) -> Iterator[Schedule]:
-    """The schedules among the options of a component."""
-    return (value for _, value in options or () if isinstance(value, Schedule))

@@ -1,6 +1,8 @@
 """Trained networks that come with the package, each a folder as `bilateral export` writes it, with a card of its own.
 
-A folder in such a folder is a companion: `shapes-small/left` is the left hemisphere that `shapes-small` was made of.
+`shapes-small` knows the quickstart's drawn shapes, `cifar100-small` the photographs of CIFAR-100. A folder in such a
+folder is a companion: `cifar100-small/left` is the left hemisphere that `cifar100-small` was made of,
+`cifar100-small/two_left` a network to compare it with.
 """
 
 from pathlib import Path
@@ -14,7 +16,7 @@ def names() -> list[str]:
     """Give the names of the networks, companions among them.
 
     >>> names()[0]
-    'shapes-small'
+    'cifar100-small'
     """
     return sorted(file.parent.relative_to(_HERE).as_posix() for file in _HERE.rglob(WEIGHTS))
 

@@ -1,7 +1,6 @@
 """The original code's two command lines, `trainer.py` and `train_system.py`, on top of ours."""
 
 import argparse
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from ..models.config import SIDES
 from ..runs.config import Config, check_config, is_documented, read_config
 from ..runs.overrides import override
 from ..training.config import TrainingConfig
+from .keys import warn
 
 
 def trainer(arguments: Sequence[str] | None = None) -> None:
@@ -86,7 +86,7 @@ def _system_configs(options: argparse.Namespace) -> list[Config]:
     for side in SIDES:
         if values["model"].get(side):
             if values["model"][side].pop("checkpoint", None) and pairs is None:
-                _warn(
+                warn(
                     f"{options.bi_base_config}: the checkpoint of the {side} hemisphere is not used; it is trained anew"
                 )
             if options.arch:
@@ -106,7 +106,7 @@ def _system_configs(options: argparse.Namespace) -> list[Config]:
         return [config]
     values = override(values | {"pretraining": {}}, overrides, Config)
     if options.epochs:
-        _warn("--epochs: FINE and COARSE have no effect on hemispheres that are given by --trained_models")
+        warn("--epochs: FINE and COARSE have no effect on hemispheres that are given by --trained_models")
     configs = []
     for seed, pair in enumerate(pairs):
         sides = {side: {**(values["model"].get(side) or {}), "checkpoint": path} for side, path in zip(SIDES, pair)}
@@ -138,14 +138,10 @@ def _tell_differences(alone: Config, joined: Config, options: argparse.Namespace
     }
     differing = [name for name, (one, other) in pairs.items() if one != other]
     if differing:
-        _warn(
+        warn(
             f"of {options.uni_base_config} the training settings count; what it says of {', '.join(differing)} differs "
             f"from {options.bi_base_config} and has no effect"
         )
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=2)
 
 
 def _read_pairs(path: Path) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from ..base.errors import ConfigError
 
 Values = dict[str, Any]
 
-_MOVED = {
+OUR_KEYS = {
     "exp_name": "name",
     "trainer_params.max_epochs": "training.epochs",
     "trainer_params.log_every_n_steps": "training.log_every_steps",
@@ -42,13 +42,9 @@ _MOVED = {
     "ckpt_callback.mode": "checkpoints.mode",
     "ckpt_callback.save_last": "checkpoints.save_last",
 }
+"""Our key for each of the original's that has a single one."""
 _ACCELERATORS = {"auto": "auto", "cpu": "cpu", "gpu": "cuda", "cuda": "cuda", "mps": "mps"}
 DOCUMENTED_SECTIONS = ("exp_name", "trainer_params", "dataset", "logger", "hparams", "ckpt_callback")
-
-
-def our_key(key: str) -> str | None:
-    """Give our key for one of the original's; None where it has no single one."""
-    return _MOVED.get(key)
 
 
 def translate(raw: Values, source: str, from_original: bool = True) -> Values:
@@ -65,9 +61,9 @@ def translate(raw: Values, source: str, from_original: bool = True) -> Values:
     flat = dict(_flatten(documented, source))
     result: Values = {}
     for key, value in flat.items():
-        if key in _MOVED:
+        if key in OUR_KEYS:
             if value is not None:
-                _put(result, _MOVED[key], value)
+                _put(result, OUR_KEYS[key], value)
         else:
             _take_special(key, value, result, source)
     if from_original:
@@ -91,7 +87,7 @@ def _take_special(key: str, value: Any, result: Values, source: str) -> None:
             raise ConfigError(f"{key}: a run uses one device, so only auto or 1 is allowed, not {value!r}")
     elif key == "trainer_params.default_root_dir":
         if value not in (None, "./runs", "runs", "None"):
-            _warn(f"{key} ({value}) has no effect: everything is written below save_dir")
+            warn(f"{key} ({value}) has no effect: everything is written below save_dir")
     elif key == "logger.type":
         if value not in (None, "TensorBoardLogger"):
             raise ConfigError(f"{key}: only TensorBoardLogger is allowed, not {value!r}; `tracker` chooses others")
@@ -110,7 +106,7 @@ def _settle_hemispheres(result: Values, mode: str, source: str) -> None:
         # k-WTA is on only where both numbers are set and not 0.
         if not (shares.get("k") and shares.get("per_k")):
             if any(shares.values()):
-                _warn(f"{source}: k-WTA of the {side} hemisphere is off: its k and per_k must both be set and not 0")
+                warn(f"{source}: k-WTA of the {side} hemisphere is off: its k and per_k must both be set and not 0")
             hemisphere.pop("sparsity", None)
         if not hemisphere.get("checkpoint"):
             hemisphere.pop("checkpoint", None)
@@ -121,7 +117,7 @@ def _settle_hemispheres(result: Values, mode: str, source: str) -> None:
     ignored = {key: value for key, value in right.items() if value not in (False, None)}
     if ignored:
         listed = ", ".join(f"{key} {value!r}" for key, value in ignored.items())
-        _warn(f"{source}: a network with mode_hemis: {mode} takes the fine settings; ignored: coarse {listed}")
+        warn(f"{source}: a network with mode_hemis: {mode} takes the fine settings; ignored: coarse {listed}")
     if mode == "ensemble":
         members = left.pop("checkpoint", None)
         if members is not None:
@@ -141,7 +137,7 @@ def _settle_validation(result: Values) -> None:
     data = result.get("data", {})
     if data.get("val_dir") and data.get("val_dir") == data.get("test_dir"):
         del data["val_dir"]
-        _warn(
+        warn(
             "dataset.val_dir is the test folder: under protocol: clean a part of the training set validates instead, "
             "so that nothing is chosen on test data (protocol: original validates on the test set)"
         )
@@ -181,5 +177,6 @@ def _merge(mapped: Values, ours: Values, source: str, prefix: str = "") -> Value
 _GIVEN_BY_TRANSLATION = {"training.recipe", "data.name"}
 
 
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
+    """Warn of a setting that does not do what it says."""
     warnings.warn(message, UserWarning, stacklevel=2)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..base.errors import CheckpointError, ConfigError, DataError
-from ..data.class_folders import is_image, list_folder
+from ..data.folders.class_folders import is_image, list_folder
 from ..data.image_files import decode_image, read_image
 from ..training.checkpoint import Description
 

@@ -8,7 +8,7 @@ from ..base.errors import ConfigError
 from ..data.augment import Normalisation
 from ..data.images import HierarchicalDataset, HierarchicalImages
 from ..data.splits import hold_out
-from ..models.backbones import has_batch_norm
+from ..models.backbones import find_backbone
 from ..models.build import build_network
 from ..training import checkpoint
 from ..training.calibration import CALIBRATION_IMAGES, calibrate_batch_norm
@@ -35,7 +35,7 @@ def resolve(run: Run) -> Run:
     batch_norm, hemispheres = True, {}
     for side, hemisphere in config.model.hemispheres.items():
         try:
-            batch_norm &= has_batch_norm(hemisphere.arch)
+            batch_norm &= "batch_norm_momentum" in find_backbone(hemisphere.arch).reads
         except ConfigError as error:
             raise ConfigError(f"model.{side}.{error}") from error
         settled: dict[str, Any] = {"freeze": hemisphere.freeze or False}

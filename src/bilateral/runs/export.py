@@ -24,6 +24,7 @@ CONFIG, CARD = "config.yaml", "README.md"
 _FILES = {WEIGHTS, CONFIG, CARD}
 _OF_THIS_MACHINE: dict[str, Any] = {
     **dict.fromkeys(("save_dir", "workers", "own_code", "train", "evaluate", "checkpoints", "experiment"), True),
+    "tracker": True,
     "data": dict.fromkeys(
         ("root", "download", "train_dir", "val_dir", "test_dir", "raw_data_dir", "num_workers"), True
     ),

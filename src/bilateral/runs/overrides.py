@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from ..base.errors import ConfigError
 from ..base.yaml_files import parse_yaml
-from ..original.keys import our_key
+from ..original.keys import OUR_KEYS
 
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _WHOLE = re.compile(r"[-+]?[0-9]+(?:_[0-9]+)*")
@@ -36,7 +36,7 @@ def override(values: dict[str, Any], overrides: Sequence[str], root: type[BaseMo
         of_variant = _OF_VARIANT.match(key)  # whose settings have dotted keys of their own
         setting = key[of_variant.end() :] if of_variant else key
         path = [*of_variant[0].rstrip(".").split("."), setting] if of_variant else key.split(".")
-        annotation = _LISTED.get(key) or _annotation(root, (our_key(setting) or setting).split("."))
+        annotation = _LISTED.get(key) or _annotation(root, OUR_KEYS.get(setting, setting).split("."))
         put(values, path, _or_as_given(annotation, value), f"the override {text!r}")
     return values
 

@@ -19,8 +19,8 @@ from ..base.own_code import is_own, refuse_strange
 from ..base.run_folders import named_run
 from ..base.section import user_path
 from ..base.text import shown
-from ..data import cifar100
 from ..data.augment import Normalisation
+from ..data.cifar100 import source as cifar100
 from ..models.build import State, build_network, check_state, hemisphere_state, load_state, not_finite, try_out
 from ..models.config import LesionConfig, ModelConfig
 from ..models.ensemble import Ensemble

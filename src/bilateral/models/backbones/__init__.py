@@ -49,11 +49,6 @@ def find_backbone(arch: str) -> type[Backbone]:
     return found
 
 
-def has_batch_norm(arch: str) -> bool:
-    """Whether a backbone normalises its activations over the batch; one that does not say is taken to."""
-    return "batch_norm_momentum" in find_backbone(arch).reads
-
-
 def build_backbone(config: HemisphereConfig) -> Backbone:
     """Build a hemisphere's backbone, with fresh weights from torch's current random state.
 

@@ -1,0 +1,1 @@
+"""Image files sorted into folders by label."""

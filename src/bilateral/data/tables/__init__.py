@@ -1,0 +1,1 @@
+"""Images and labels in columns: tables, and data sets of Hugging Face."""
