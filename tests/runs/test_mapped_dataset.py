@@ -1,8 +1,7 @@
-"""The data set for workers leaves nothing, and what earlier versions left is swept, and nothing else ever is."""
+"""The data set for workers leaves nothing."""
 
 import multiprocessing
 import os
-import pickle
 import resource
 import signal
 import subprocess
@@ -12,10 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
 from bilateral.base.errors import OutputError
-from bilateral.runs.mapped_dataset import load_mapped, mapped, sweep
+from bilateral.runs.mapped_dataset import load_mapped, mapped
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="files without a name")
 
@@ -25,16 +23,6 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     return tmp_path
-
-
-def left(place: Path, dataset: object, name: str = "tmpab_cd12x", age_s: float = 7200) -> Path:
-    """What a killed command of an earlier version leaves."""
-    path = place / name / "dataset.pt"
-    path.parent.mkdir(mode=0o700)
-    torch.save(dataset, path)
-    then = time.time() - age_s
-    os.utime(path, (then, then))
-    return path
 
 
 def fingerprint(path: Path) -> str:
@@ -61,55 +49,6 @@ def test_a_full_disk_is_told_in_a_sentence(tiny):
             pass
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_what_an_earlier_version_left_is_swept(tiny, place):
-    left(place, tiny)
-    sweep()
-    assert not list(place.iterdir())
-
-
-class Trap:
-    def __reduce__(self):
-        return (os.system, ("touch trapped",))
-
-
-def test_nothing_else_ever_is(tiny, place, tmp_path_factory, monkeypatch):
-    monkeypatch.chdir(place)
-    left(place, tiny, "tmpyoung000", age_s=3000)
-    left(place, tiny, "othername00")
-    left(place, tiny, "tmpname0001").with_name("more").write_text("x")
-    left(place, tiny, "tmpmode0000").parent.chmod(0o755)
-    left(place, {"weights": torch.zeros(3)}, "tmpothers00")
-    left(place, Trap(), "tmptrap0000")
-    (left(place, tiny, "tmppickle00")).write_bytes(pickle.dumps("bilateral.data.images"))
-    (left(place, tiny, "tmpempty000")).write_bytes(b"")
-    old = time.time() - 7200
-    for name in ("tmppickle00", "tmpempty000"):
-        os.utime(place / name / "dataset.pt", (old, old))
-    elsewhere = left(tmp_path_factory.mktemp("elsewhere"), tiny)
-    (place / "tmplink0000").symlink_to(elsewhere.parent)
-    (place / "tmplink0001").mkdir(mode=0o700)
-    (place / "tmplink0001" / "dataset.pt").symlink_to(elsewhere)
-    (place / "tmphard0000").mkdir(mode=0o700)
-    os.link(left(tmp_path_factory.mktemp("hard"), tiny), place / "tmphard0000" / "dataset.pt")
-    (place / "tmppipe0000").mkdir(mode=0o700)
-    os.mkfifo(place / "tmppipe0000" / "dataset.pt")
-    (place / "tmpafile000").write_text("x")
-    before = sorted(place.rglob("*"))
-    sweep()
-    assert sorted(place.rglob("*")) == before and elsewhere.exists()
-
-
-@on_linux
-def test_what_a_process_still_maps_stays(tiny, place):
-    path = left(place, tiny)
-    held = load_mapped(path)
-    sweep()
-    assert path.exists()
-    del held
-    sweep()
-    assert not path.parent.exists()
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from ..base.own_code import describe
 from ..training import distributed
 from ..training.device import choose_device
 from ..training.progress import TerminalProgress
-from .mapped_dataset import load_mapped, mapped, sweep
+from .mapped_dataset import load_mapped, mapped
 from .plan import Run
 from .runner import Runner, RunResult
 from .scheduling import Executor, ExecutorLostError, Submit, run_plan, sendable, told, with_parents
@@ -61,7 +61,6 @@ def local(runner: Runner, runs: Sequence[Run], workers: int | Literal["auto"]) -
 
     @contextmanager
     def execute(missing: Mapping[str, Run]) -> Iterator[Submit]:
-        sweep()
         if count == 1:
             yield partial(_run_here, runner)
         else:
