@@ -25,13 +25,9 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def fingerprint(path: Path) -> str:
-    return load_mapped(path).fingerprint
-
-
 def test_another_process_maps_the_same_data_set(tiny):
     with mapped(tiny) as path, multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.apply(fingerprint, (path,)) == tiny.fingerprint == fingerprint(path)
+        assert pool.apply(load_mapped, (path,)).fingerprint == tiny.fingerprint == load_mapped(path).fingerprint
 
 
 @on_linux
