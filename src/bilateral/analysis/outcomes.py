@@ -109,13 +109,12 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def tell(table: pd.DataFrame) -> str:
     """Say how much is corrected and spoilt, and whether the other hemisphere makes the difference."""
-    return " ".join(
-        _told(table, *head)
-        for head in (("fine", "left", "right", "superclass"), ("coarse", "right", "left", "fine class"))
-    )
+    heads = (("fine", "left", "right", "superclass"), ("coarse", "right", "left", "fine class"))
+    clauses, details = zip(*(_told(table, *head) for head in heads))
+    return " ".join([f"The {'; the '.join(clauses)}.", *filter(None, details)])
 
 
-def _told(table: pd.DataFrame, head: str, own: str, other: str, label: str) -> str:
+def _told(table: pd.DataFrame, head: str, own: str, other: str, label: str) -> tuple[str, str]:
     def share(what: str, known: int = -1) -> str | None:
         found = rate_summary(table, f"{head} {what}", known)
         return f"{found['mean']:.1f} %" if found else None
@@ -128,5 +127,5 @@ def _told(table: pd.DataFrame, head: str, own: str, other: str, label: str) -> s
     )
     spoils = f"spoils {spoilt} of its right answers" if spoilt else f"has no right answer of {own} to spoil"
     known, unknown = share("rescued", 1), share("rescued", 0)
-    details = f" ({known} where {other} knew the {label}, {unknown} where it did not)" if known and unknown else ""
-    return f"The {head} head {mends}{details}, and {spoils}."
+    details = f"The {head} head corrects {known} where {other} knew the {label}, and {unknown} where it did not."
+    return f"{head} head {mends}, and {spoils}", details if known and unknown else ""
