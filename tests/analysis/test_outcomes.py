@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from bilateral.analysis import outcomes
+from bilateral.analysis.style import NARROW
 
 from . import handmade
 
@@ -101,3 +102,9 @@ def test_the_sentence_has_the_rates():
         "The coarse head corrects 55.6 % where left knew the fine class, and 66.7 % where it did not.",
     ):
         assert words in text
+
+
+def test_the_figure_fits_a_phone():
+    figure = outcomes.draw(cells(COUNTS))
+    assert figure.get_size_inches()[0] == NARROW
+    assert [axes.get_subplotspec().rowspan.start for axes in figure.axes] == [0, 1]

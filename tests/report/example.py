@@ -104,7 +104,13 @@ def long_table():
         [Cell("left alone"), Cell("bilateral"), Cell(f"{n}", n), Cell(f"{1 / (n + 1):.2g}", 1 / (n + 1))]
         for n in range(60)
     ]
-    return PageTable("McNemar's test", "p: exact.", ["network", "reference", "network only", "p"], rows, words=2)
+    return PageTable(
+        "McNemar's test of every network against each of the others",
+        "p: exact.",
+        ["network", "reference", "network only", "p"],
+        rows,
+        words=2,
+    )
 
 
 @cache
