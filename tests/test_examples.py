@@ -60,6 +60,6 @@ def test_the_page_on_python_is_true(tmp_path, monkeypatch, capsys):
     assert names["output"].features["left"].shape[0] == 4
     assert names["predictions"].logits["fine"].shape[1] == 40
     printed = capsys.readouterr().out
-    assert "bilateral, two left {0: " in printed
+    assert "bilateral, two left hemispheres {0: " in printed
     for name in bilateral.__all__:
         assert name.startswith("__") or f"`bilateral.{name}(" in PAGE.read_text()

@@ -53,6 +53,6 @@ def test_the_sentence_names_both_ends(computed):
         own = means.xs(level, level="level").sort_values()
         first, last = ({"specialised": "the bilateral"}.get(row, f"the {row}") for row in (own.index[0], own.index[-1]))
         assert (
-            f"on {level} labels “{first}” fits best ({own.iloc[0]:.1f} %) and “{last}” worst ({own.iloc[-1]:.1f} %)"
-            in text
-        )
+            f"On {level} labels the probabilities of “{first}” fit best ({own.iloc[0]:.1f} % from its accuracy, on "
+            f"average) and those of “{last}” worst ({own.iloc[-1]:.1f} %)."
+        ) in text

@@ -62,4 +62,6 @@ def test_what_is_not_beaten_by_anything_cheaper():
     rows = [line("slow", 9.0, 70.0), line("poor", 2.0, 50.0), line("cheap", 1.0, 60.0, 40.0)]
     rows += [line("good", 3.0, 69.0, 45.0), line("worse", 3.0, 65.0, 45.0), line("same", 10.0, 70.0)]
     text = cost.tell(pd.DataFrame(rows))
-    assert text.endswith("in training is as accurate as these: fine: cheap, good, slow; coarse: cheap, good.")
+    assert text.startswith(
+        "Best for their cost are on fine labels “cheap”, “good”, “slow”; on coarse labels “cheap”, “go"
+    )

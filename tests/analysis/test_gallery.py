@@ -116,7 +116,7 @@ def test_maps_are_those_of_the_last_stages_and_the_originals_one(computed):
 
 def test_the_figure_and_the_sentence(computed):
     _, table = computed
-    assert gallery.tell(table).startswith("24 test images with the networks of seed 0")
+    assert gallery.tell(table).endswith("There are 24 images, with the networks of seed 0.")
     figure = gallery.draw(table)
     assert len(figure.axes) == 16
     shown = {axes.get_xlabel() for axes in figure.axes if axes.get_xlabel()}

@@ -101,7 +101,7 @@ def test_the_coarse_head_says_the_identity_of_the_configs_level():
 
 def test_the_sentence_has_each_side_the_difference_and_both_costs(table):
     text = tell(table)
-    assert "of the large forms and 100.0 % of the small ones, of right 100.0 % of the large forms" in text
+    assert "of the large forms and 100.0 % of the small ones; from right 100.0 % of the large forms" in text
     assert "In the fine head the local identity costs the global decision +0.0 (n = 2" in text
     assert "the global identity costs the local decision +100.0 (n = 2" in text
     assert "In the coarse head the local identity costs the global decision +0.0 (n = 2" in text

@@ -58,11 +58,13 @@ def test_accuracies_are_of_the_level_that_a_head_has(study):
 
 def test_the_sentence(study):
     text = learning_curves.tell(learning_curves.compute(study))
-    assert "the left ends highest on fine labels (70.0 %)" in text
-    assert "the right ends highest on coarse labels (80.0 %)" in text
-    assert "“the specialised” is within a point of its best on fine ones after epoch 2 of 4" in text
-    assert "at the damage in epoch 3 it goes from 69.5 to 70.0 %, and ends at 69.0 % on fine labels" in text
-    assert "from 79.5 to 80.0 %, and ends at 79.0 % on coarse labels" in text
+    assert text == (
+        "After epoch 2 of 4, “the specialised” is within a point of its best accuracy on fine labels (70.0 %). "
+        "When it is damaged in epoch 3, its accuracy on fine labels goes from 69.5 to 70.0 %, and ends at 69.0 %. "
+        "When it is damaged in epoch 3, its accuracy on coarse labels goes from 79.5 to 80.0 %, and ends at 79.0 %. "
+        "Of all networks, the most accurate at the end are on fine labels “the left” (70.0 %) and on coarse labels "
+        "“the right” (80.0 %)."
+    )
 
 
 def test_the_figure_has_a_line_where_a_lesion_begins(study):

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from bilateral.analysis import outcomes
+from bilateral.analysis.style import NARROW
 
 from . import handmade
 
@@ -96,11 +97,14 @@ def test_the_sentence_has_the_rates():
     text = outcomes.tell(cells(COUNTS))
     for words in (
         "The fine head corrects 75.0 % of the mistakes that left alone makes",
-        "75.0 % where right knew the superclass, 75.0 % where it did not",
-        "spoils 20.0 % of its right answers",
-        "The coarse head corrects 61.9 %",
-        "55.6 % where left knew the fine class",
-        "66.7 % where it did not)",
-        "spoils 31.6 % of its right answers",
+        "and spoils 20.0 % of its right answers; the coarse head corrects 61.9 % of the mistakes that right ",
+        "and spoils 31.6 % of its right answers. The fine head corrects 75.0 % where right knew the superclass",
+        "The coarse head corrects 55.6 % where left knew the fine class, and 66.7 % where it did not.",
     ):
         assert words in text
+
+
+def test_the_figure_fits_a_phone():
+    figure = outcomes.draw(cells(COUNTS))
+    assert figure.get_size_inches()[0] == NARROW
+    assert [axes.get_subplotspec().rowspan.start for axes in figure.axes] == [0, 1]

@@ -37,6 +37,8 @@ def test_parts_add_up_to_the_whole(left, right):
         ["coarse", "3"],
     ]
     text = parts.tell(table)
+    # Both sides have the same architecture, so that the largest stage stands on both.
+    assert text.startswith("Most parameters are in ") and " (left/right): " in text and " % each, and most" in text
     assert f"{cost.parameters:,} parameters" in text and f"{cost.trainable_parameters:,} are trained" in text
     parts.draw(table)
 

@@ -114,4 +114,4 @@ def test_the_sentence_tells_the_last_stage_and_the_best_one(study):
     text = probes.tell(table)
     assert "fine labels are read best at res1 (91.5 %)" in text
     last = table[(table["side"] == "left") & (table["stage"] == "pool") & (table["level"] == "fine")]["accuracy_pct"]
-    assert f"reads fine labels to {last.mean():.1f} % in left" in text
+    assert f"names {last.mean():.1f} % of fine labels from left and " in text

@@ -102,7 +102,7 @@ def test_a_provenance_that_somebody_changed_is_told(moved, change):
         lambda found: found["contrasts"][0].update(measure="length"),
         lambda found: found["contrasts"][0]["difference"].update(mean="much"),
         lambda found: found["contrasts"][0]["difference"].update(ci95=[1]),
-        lambda found: found["rows"][0]["by_seed"]["0"].update(fine_pct="all"),
+        lambda found: found["by_seed"]["left"]["0"].update(fine_pct="all"),
     ],
 )
 def test_a_table_that_somebody_changed_is_told(moved, change):

@@ -201,22 +201,22 @@ def test_the_sentence_pairs_seeds_and_is_neutral():
     text = tell(found)
     assert text.startswith("“bilateral, specialised” loses 20.0 points of fine accuracy on average over 2 corruptions")
     assert "“one hemisphere, both heads” loses more (+5.03, 95 % interval 4.89 to 5.18)" in text
-    assert "“one hemisphere, as many parameters” loses less (-1.97, " in text
+    assert "“one wider hemisphere, same size as bilateral” loses less (-1.97, " in text
     assert "“bilateral, not specialised” is too close to call (+0.33, 95 % interval -10.0" in text
-    assert "“bilateral, two left” is too close to call (+0.00, 95 % interval 0.00 to 0.00)" in text
+    assert "“bilateral, two left hemispheres” is too close to call (+0.00, 95 % interval 0.00 to 0.00)" in text
     assert "two right" not in text
     assert_says_something(text)
 
 
 def test_one_seed_no_control_and_coarse_labels_alone_are_told():
     one = tell(lines({"specialised": [10.0], "two_left": [12.0]}))
-    assert "“bilateral, two left” loses 12.0 (one seed)." in one and "too close" not in one
+    assert "“bilateral, two left hemispheres” loses 12.0 (one seed)." in one and "too close" not in one
     alone = tell(lines({"specialised": [10.0, 11.0]}, "coarse"))
     assert "10.5 points of coarse accuracy" in alone and alone.endswith("There is no control to compare that with.")
     unpaired = lines({"specialised": [10.0, 11.0], "two_left": [12.0, 13.0]})
     apart = unpaired[(unpaired["row"] != "specialised") | (unpaired["seed"] == 0)]
     apart = apart[(apart["row"] != "two_left") | (apart["seed"] == 1)]
-    assert "“bilateral, two left” has no seed in common." in tell(apart)
+    assert "“bilateral, two left hemispheres” has no seed in common." in tell(apart)
 
 
 def test_the_figure_has_a_panel_a_condition_and_a_mark_a_row_and_level(table):

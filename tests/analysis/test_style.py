@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 import numpy as np
 from matplotlib import rcParams
 
-from bilateral.analysis.style import COLOURS, annotate_cells, panels, short, styled, tidy, told
+from bilateral.analysis.style import COLOURS, ROWS, annotate_cells, panels, row_style, short, styled, tidy, told
 
 
 def test_a_figure_has_the_panels_and_the_size_that_are_asked_for():
@@ -96,3 +96,13 @@ def test_a_matrix_is_written_into_its_cells():
 
 def test_one_seed_has_no_interval():
     assert told([2.0]) == "+2.0 (one seed)"
+
+
+def test_every_row_has_a_colour_of_its_own_in_every_figure():
+    rows = [*ROWS, "ensemble_2", "ensemble_2_probabilities", *(f"mine_{number}" for number in range(10))]
+    with styled(rows=rows):
+        looks = {row: row_style(row) for row in rows}
+        assert len({colour for colour, *_ in looks.values()}) == len(rows)
+    with styled(rows=[*rows, *(f"more_{number}" for number in range(5))]):
+        assert {row: row_style(row) for row in rows} == looks
+        assert row_style("more_0")[0] == looks["ensemble_2"][0] and row_style("more_0") not in looks.values()

@@ -88,7 +88,7 @@ def test_system_with_two_seeds_prints_the_table(bilateral, tmp_path):
     folder = tmp_path / "runs" / "quickstart-system"
     table = json.loads((folder / "table.json").read_text())
     assert [row["title"] for row in table["rows"]] == ["left alone", "right alone", "bilateral"]
-    assert table["rows"][2]["coarse_pct"]["n"] == 2
+    assert table["rows"][2]["coarse_pct_n"] == 2
     for group in ("unilateral-resnet9-fine", "unilateral-resnet9-coarse", "bilateral-resnet9-resnet9-both"):
         assert "n: 2" in (tmp_path / "runs" / f"quickstart-{group}" / "result_all.yaml").read_text()
     assert "verdict" not in result.stdout and "verdict" not in (folder / "table.md").read_text()

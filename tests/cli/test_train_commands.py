@@ -54,7 +54,7 @@ def test_the_table_has_all_rows_and_their_costs(whole):
     assert len(rows) == ROWS and found["failures"] == []
     for row in rows.values():
         assert row["parameters"] > 0 and row["training_pflops"] > 0
-        assert all(len(row["by_seed"]) == 2 for row in rows.values())
+        assert len(found["by_seed"][row["name"]]) == 2
     # What a row builds on is counted with it, and counted once.
     single = rows["left"]["training_pflops"] + rows["right"]["training_pflops"]
     assert rows["side_by_side"]["training_pflops"] == pytest.approx(single)
@@ -155,9 +155,9 @@ def test_seeds_done_elsewhere_are_taken_as_they_are(whole, here, tmp_path):
     assert len(plan["runs"]) == 14 and {run["seed"] for run in plan["runs"]} == {0, 1000}
     rows = "experiment.rows=[left, right, side_by_side]"
     assert here(rows, "--seeds-from", "given")[0] == 0
-    found = json.loads((tmp_path / "runs/quick-experiment/table.json").read_text())["rows"]
-    good = {row["name"]: row for row in json.loads(tables(whole)["table.json"])["rows"]}
-    assert [row["by_seed"] for row in found] == [good[row["name"]]["by_seed"] for row in found]
+    found = json.loads((tmp_path / "runs/quick-experiment/table.json").read_text())["by_seed"]
+    good = json.loads(tables(whole)["table.json"])["by_seed"]
+    assert found == {name: good[name] for name in found}
     code, _, told = here(rows, "--seeds-from", "given", "pretraining.left.epochs=1")
     assert code == 2 and "seed 1 of the row left was made with other settings" in told
 
@@ -187,11 +187,11 @@ def test_a_failed_run_is_marked_with_its_log_and_all_others_go_on(whole, tmp_pat
     (log, *_) = tmp_path.rglob("failure.log")
     assert str(log.relative_to(tmp_path)) in done.stderr and "TrainingDivergedError" in log.read_text()
     found = json.loads((tmp_path / "runs/quick-experiment/table.json").read_text())
-    counts = {row["name"]: len(row["by_seed"]) for row in found["rows"]}
+    counts = {name: len(seeds) for name, seeds in found["by_seed"].items()}
     without = {"right", "side_by_side", "two_right", "specialised", "fine_tuned", "hemispheres_ensemble"}
     assert {name for name, count in counts.items() if count == 0} == without
-    good = {row["name"]: row["by_seed"] for row in json.loads(tables(whole)["table.json"])["rows"]}
-    assert all(row["by_seed"] == good[row["name"]] for row in found["rows"] if row["name"] not in without)
+    good = json.loads(tables(whole)["table.json"])["by_seed"]
+    assert all(seeds == good[name] for name, seeds in found["by_seed"].items() if name not in without)
     # Four right hemispheres, two pairs of them, two specialised and two fine-tuned networks.
     assert len(found["failures"]) == 10
 

@@ -311,11 +311,11 @@ def test_a_family_may_name_rows_that_the_table_lacks_and_what_that_leaves_open_i
     assert {name for name in DEFAULT if name in ROWS and ROWS[name].tells} | {"ensemble_2"} == set(against)
     told = without(settings, {"specialised", "unilateral_wide", "two_left"})
     assert told == [
-        "There is no result of “one hemisphere, as much training” (unilateral_long), so it stays open whether "
-        f"{ROWS['unilateral_long'].tells}.",
+        "There is no result of “one hemisphere, as much training as bilateral” (unilateral_long), so it stays open "
+        f"whether {ROWS['unilateral_long'].tells}.",
         "There is no result of “bilateral, not specialised” (nonspecialised), so it stays open whether "
         f"{ROWS['nonspecialised'].tells}.",
-        f"There is no result of “ensemble of 2, mean logits” (ensemble_2), so it stays open whether "
+        f"There is no result of “ensemble of 2 networks, mean logits” (ensemble_2), so it stays open whether "
         f"{find('ensemble_2').tells}.",
     ]
     assert without(settings, {settings.contrasts.row, *against}) == []

@@ -2,6 +2,7 @@ import csv
 import json
 import re
 
+import pandas as pd
 import pytest
 
 from bilateral.base.statistics import CrossedDifference
@@ -151,10 +152,10 @@ def test_json_reads_back(folder):
     assert read["title"] == "mine on shapes, seeds 0, 1, 2, protocol original"
     left, wide = read["rows"]
     assert (left["name"], left["title"], left["training_pflops"]) == ("left", "left network", 1 / 7)
-    assert left["by_seed"] == {str(seed): values for seed, values in MEASURED["left"].items()}
-    assert left["fine_pct"]["n"] == 3 and left["fine_pct"]["mean"] == pytest.approx((181 / 3 + 62.1 + 63) / 3)
-    assert "coarse_pct" not in left and wide["coarse_pct"]["mean"] == pytest.approx(77.8)
-    assert left["rise"] == {"0": 0.25, "1": 0.25, "2": 0.25} and read["doubts"] == ["One doubt."]
+    assert read["by_seed"]["left"] == {str(seed): values for seed, values in MEASURED["left"].items()}
+    assert left["fine_pct_n"] == 3 and left["fine_pct"] == pytest.approx((181 / 3 + 62.1 + 63) / 3)
+    assert "coarse_pct" not in left and wide["coarse_pct"] == pytest.approx(77.8)
+    assert read["rise"]["left"] == {"0": 0.25, "1": 0.25, "2": 0.25} and read["doubts"] == ["One doubt."]
     assert read["answer"] == "No verdict from 1 seed: it takes at least 3."
     first = read["contrasts"][0]
     assert first["difference"] == {
@@ -165,6 +166,15 @@ def test_json_reads_back(folder):
     assert read["gains"][0]["twice_pct"] == {"fine": 61.0, "coarse": 0.5}
     assert read["failures"] == ["wide, seed 1"]
     assert {key: value for key, value in read.items() if key != "title"} == json.loads(json.dumps(as_json(table())))
+
+
+def test_the_rows_load_into_pandas_with_plain_columns(folder):
+    frame = pd.DataFrame(json.loads((folder / "table.json").read_text(encoding="utf-8"))["rows"]).set_index("name")
+    assert list(frame.index) == ["left", "wide"] and frame.loc["wide", "coarse_pct"] == pytest.approx(77.8)
+    assert not frame.map(lambda value: isinstance(value, dict | list)).any(axis=None)
+    assert (
+        frame.loc["left", "fine_pct_ci95_low"] < frame.loc["left", "fine_pct"] < frame.loc["left", "fine_pct_ci95_high"]
+    )
 
 
 def test_provenance_names_the_runs_of_every_row(folder):

@@ -15,12 +15,12 @@ ROWS = {
     "right alone": (None, 73.51),
     "left and right, not joined": (63.08, 73.51),
     "one hemisphere, both heads": (62.31, 74.59),
-    "one hemisphere, as many parameters": (65.59, 77.53),
+    "one wider hemisphere, same size as bilateral": (65.59, 77.53),
     "bilateral, not specialised": (65.73, 76.63),
-    "bilateral, untrained": (9.91, 34.55),
+    "bilateral, untrained hemispheres": (9.91, 34.55),
     "bilateral, specialised": (65.17, 75.61),
-    "ensemble of 2, mean logits": (64.95, 76.98),
-    "ensemble of 2, mean probabilities": (64.79, 76.82),
+    "ensemble of 2 networks, mean logits": (64.95, 76.98),
+    "ensemble of 2 networks, mean probabilities": (64.79, 76.82),
     "ensemble of left and right": (64.48, 77.31),
 }
 SUPERCLASSES = ["disc", "square", "star"]
@@ -104,7 +104,13 @@ def long_table():
         [Cell("left alone"), Cell("bilateral"), Cell(f"{n}", n), Cell(f"{1 / (n + 1):.2g}", 1 / (n + 1))]
         for n in range(60)
     ]
-    return PageTable("McNemar's test", "p: exact.", ["network", "reference", "network only", "p"], rows, words=2)
+    return PageTable(
+        "McNemar's test of every network against each of the others",
+        "p: exact.",
+        ["network", "reference", "network only", "p"],
+        rows,
+        words=2,
+    )
 
 
 @cache

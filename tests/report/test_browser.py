@@ -266,6 +266,8 @@ def test_a_phone_scrolls_no_more_than_down(visit):
     page = visit(width=360, height=740)
     page.locator("details").evaluate_all("all => all.forEach(each => each.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+    right_ends = page.eval_on_selector_all("caption span", "all => all.map(e => e.getBoundingClientRect().right)")
+    assert len(right_ends) == 2 and max(right_ends) <= 360
     select_image(page)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     figure = page.locator(".analysis .scroll").first

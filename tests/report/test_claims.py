@@ -138,12 +138,12 @@ def test_fewer_than_three_seeds_decide_nothing(seeds):
 def test_the_evidence_has_the_figures():
     text = " ".join(judge().evidence)
     loss = summarise([-5, -6, -7])["ci95"]
-    assert "The fine head is +4.00 points better than left alone (95 % interval 2.40 to 5.60)" in text
+    assert "The fine head is 4.00 points better than left alone (95 % interval 2.40 to 5.60)" in text
     assert f"changes by -6.00 points (95 % interval {loss[0]:.2f} to {loss[1]:.2f}) when right's features" in text
     assert "the fine head gets 50.0 % right where right was correct, else 10.0 %" in text
     assert "the debiased CKA is 0.40 for left and right (images in another order: 0.01); 0.80 for two left ones" in text
     assert "0.77" not in text and "two right ones" not in text and "networks of its size:" not in text
-    assert "Beside the coarse head on two left hemispheres it is +4.00 points better (95 % interval 2.40" in text
+    assert "Compared with the coarse head on two left hemispheres it is 4.00 points better (95 % interval 2.40" in text
 
 
 def test_networks_of_the_same_size_are_another_question():
@@ -215,6 +215,18 @@ def test_weighted_attention_needs_both_signs_of_both_heads(fine, coarse, verdict
     assert found.verdict == verdict and len(found.evidence) == 4
 
 
+def test_a_mix_that_costs_almost_nothing_is_no_attention():
+    first = weighted_attention(heads((False, LOSES_NOT), (False, LOSES_NOT))).evidence[0]
+    assert first == (
+        "Using the same mix for every image costs almost nothing (0.00 points for the fine head and 0.00 points for "
+        "the coarse head), so this is not attention."
+    )
+    unsure = weighted_attention(heads((True, UNSURE), (True, LOSES_NOT))).evidence[0]
+    assert "almost nothing" not in unsure and unsure.endswith("so attention is not shown.")
+    dear = weighted_attention(heads((True, LOSES), (True, LOSES))).evidence[0]
+    assert dear.startswith("Using the same mix for every image costs 9.00 points") and "this is attention" in dear
+
+
 def test_a_share_that_follows_the_wrong_hemisphere_is_no_attention():
     table = heads((True, LOSES), (True, LOSES))
     table[["left_right", "right_right"]] = table[["right_right", "left_right"]].to_numpy()
@@ -278,6 +290,7 @@ def test_words_for_intervals():
     one_seed = claims._difference(differences(seeds=1), "fine", "left")
     assert one_seed["n"] == 1 and claims.bounds(one_seed) == "one seed, no interval"
     assert claims.bounds(summarise([1.0])) == "one seed, no interval" and claims.points(-0.456) == "-0.46 points"
+    assert [claims.better(value) for value in (-0.456, 2.0)] == ["0.46 points worse", "2.00 points better"]
 
 
 def test_without_a_hemisphere_alone_nothing_is_decided():

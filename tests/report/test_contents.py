@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -48,7 +49,8 @@ def test_the_answer_comes_first_and_every_analysis_once(page, results, study):
 def test_the_main_table_is_the_experiments(page, study):
     recorded = {row["title"]: row for row in study.table["rows"]}
     assert page.main_table.headings[:4] == ["network", "n", "fine", "coarse"]
-    assert [row[0].text for row in page.main_table.rows] == list(recorded)
+    assert [row[0].text for row in page.main_table.rows] == list(recorded) == list(page.main_table.about)
+    assert page.main_table.about[study.rows["left"].title] == "The left hemisphere, which learns fine labels."
     names = ("fine_pct", "coarse_pct", "joint_fine_pct", "joint_coarse_pct")
     for title, count, *cells in page.main_table.rows:
         by_seed = recorded[title.text]["by_seed"].values()
@@ -173,6 +175,13 @@ def test_where_nothing_is_compared_the_page_says_so(study, results, tmp_path):
     assert page.answer == ["No answer, for no analysis that answers it was done."] and "No answer" in render(page)
 
 
+def test_the_answer_says_first_what_came_against_one_hemisphere(study, results):
+    found = [replace(results[0], sentence="Not shown against “a”. Why."), *results[1:]]
+    page = contents(study, found, study.folder / "analysis")
+    points = r"\(fine labels [+-]\d+\.\d, coarse labels [+-]\d+\.\d points\)"
+    assert re.fullmatch(rf"[A-Z].* against each hemisphere alone {points}; not shown against “a”. Why.", page.answer[0])
+
+
 def test_without_contrasts_all_differences_are_shown_in_their_place(study, results):
     skipped = [replace(results[0], sentence="", skipped="no contrasts"), *results[1:]]
     page = contents(replace(study, table=None), skipped, study.folder / "analysis")
@@ -180,7 +189,7 @@ def test_without_contrasts_all_differences_are_shown_in_their_place(study, resul
     # What no table has recorded is measured.
     both = next(row for row in page.main_table.rows if row[0].text == study.rows["specialised"].title)
     assert [cell.value for cell in both[2:]] == pytest.approx(
-        [next(r for r in study.table["rows"] if r["name"] == "specialised")[name]["mean"] for name in MAIN], abs=1e-6
+        [next(r for r in study.table["rows"] if r["name"] == "specialised")[name] for name in MAIN], abs=1e-6
     )
 
 

@@ -131,6 +131,13 @@ def test_the_conclusion_stands_before_its_figures_and_the_row_in_question_is_mar
     assert lead("One alone") == ("One alone", "")
 
 
+def test_what_the_lines_of_a_table_are_is_explained_below_it():
+    table = replace(example.main_table(), about={"a <b>": "One & only."})
+    html = render(example.page(main_table=table))
+    assert "<dt>a &lt;b&gt;</dt><dd>One &amp; only.</dd>" in html and html.count("What each network is") == 1
+    assert "What each network is" not in render(example.page())
+
+
 def test_what_was_skipped_says_why():
     assert "Not shown: these runs have no parts" in render(example.page())
 

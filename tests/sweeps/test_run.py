@@ -48,13 +48,12 @@ def test_two_settings_with_two_seeds_from_the_command_to_the_files(tmp_path, mon
     lines = pd.read_csv(tmp_path / "runs/quick-sweep/sweep.csv")
     assert lines[[f"{NOISE}.std", "seed"]].values.tolist() == [[0, 0], [0, 1], [0.5, 0], [0.5, 1]]
     provenance = json.loads((tmp_path / "runs/quick-sweep/provenance.json").read_text())
-    per_seed = json.loads((tmp_path / "runs/quick-sweep/table.json").read_text())["rows"]
+    per_seed = json.loads((tmp_path / "runs/quick-sweep/table.json").read_text())["by_seed"]
     for line in lines.to_dict("records"):
         (folder,) = provenance["runs"][line["setting"]][str(line["seed"])]
         config = read_config(tmp_path / folder / "config.yaml")
         assert config.model.left.parts["noise"].options["std"] == line[f"{NOISE}.std"]
-        row = next(row for row in per_seed if row["name"] == line["setting"])
-        assert row["by_seed"][str(line["seed"])]["fine_pct"] == pytest.approx(line["fine_pct"])
+        assert per_seed[line["setting"]][str(line["seed"])]["fine_pct"] == pytest.approx(line["fine_pct"])
         last = [json.loads(each) for each in (tmp_path / folder / "metrics.jsonl").read_text().splitlines()]
         assert any(100 * each["val_acc"] == pytest.approx(line["held_out_fine_pct"]) for each in last)
     runs = json.loads(do("--plan", "--json").out)["runs"]

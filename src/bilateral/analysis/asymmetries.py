@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from . import global_local, specialisation
 from .study import Study
-from .style import COLOURS, INK, panels, row_style, seed_points, told
+from .style import INK, panels, row_style, seed_points, told
 
 MEASURES = {"specialisation": "specialisation, -1 to 1", "interaction": "interaction, points"}
 """What can be measured of a row, and its axis."""
@@ -60,7 +60,7 @@ def draw(table: pd.DataFrame) -> Figure:
     for panel, (measure, label) in zip(axes, measures.items()):
         panel.axvline(0, color=INK, linewidth=0.6)
         for place, row in enumerate(rows):
-            seed_points(panel, place, values(table, row, measure).tolist(), _colour(row))
+            seed_points(panel, place, values(table, row, measure).tolist(), row_style(row)[0])
         panel.set(xlabel=label, ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)))
         panel.set_yticklabels([])
     titles = table.drop_duplicates("row")["title"]
@@ -69,14 +69,10 @@ def draw(table: pd.DataFrame) -> Figure:
         if strength(table, row).empty:
             continue
         across, up = strength(table, row).mean(), values(table, row, "fine_pct").mean()
-        axes[-1].plot(across, up, "o", color=_colour(row), markersize=4)
+        axes[-1].plot(across, up, "o", color=row_style(row)[0], markersize=4)
         axes[-1].annotate(str(number), (across, up), xytext=(3, 3), textcoords="offset points", fontsize=7)
     axes[-1].set(xlabel="strength, whichever way", ylabel="fine accuracy, %")
     return figure
-
-
-def _colour(row: str) -> str:
-    return COLOURS["other"] if row == YARDSTICK else row_style(row)[0]
 
 
 def tell(table: pd.DataFrame) -> str:

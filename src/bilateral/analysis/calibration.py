@@ -71,7 +71,7 @@ def tell(table: pd.DataFrame) -> str:
     for level in [level for level in LEVELS if level in means.index.get_level_values("level")]:
         own = means.xs(level, level="level")
         texts.append(
-            f"on {level} labels “{titles[own.idxmin()]}” fits best ({own.min():.1f} %) and "
-            f"“{titles[own.idxmax()]}” worst ({own.max():.1f} %)"
+            f"On {level} labels the probabilities of “{titles[own.idxmin()]}” fit best ({own.min():.1f} % from its "
+            f"accuracy, on average) and those of “{titles[own.idxmax()]}” worst ({own.max():.1f} %)."
         )
-    return f"Mean gap between probability and accuracy (expected calibration error): {'; '.join(texts)}."
+    return " ".join([*texts, "This mean gap is the expected calibration error."])

@@ -89,15 +89,16 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def tell(table: pd.DataFrame) -> str:
     """Say how many classes gain and lose, and name the ends."""
-    texts = []
+    first, texts = [], []
     for level, alone in (("fine", "left"), ("coarse", "right")):
         own = table[table["level"] == level]
         sure = own[own["p_holm"].fillna(1) < SIGNIFICANT]
         best, worst = own.loc[own["gain_points"].idxmax()], own.loc[own["gain_points"].idxmin()]
+        gain, lose = (sure["gain_points"] > 0).sum(), (sure["gain_points"] < 0).sum()
+        first.append(f"{gain} of {len(own)} {level} classes gain and {lose} lose")
         texts.append(
-            f"Compared with {alone} alone, {(own['gain_points'] > 0).sum()} of {len(own)} {level} classes gain and "
-            f"{(own['gain_points'] < 0).sum()} lose; after Holm's correction {(sure['gain_points'] > 0).sum()} and "
-            f"{(sure['gain_points'] < 0).sum()} do so beyond chance. Most: {best['class']} "
-            f"({best['gain_points']:+.1f} points); least: {worst['class']} ({worst['gain_points']:+.1f})."
+            f"Compared with {alone} alone, {(own['gain_points'] > 0).sum()} {level} classes are better and "
+            f"{(own['gain_points'] < 0).sum()} worse, by chance or not. {best['class']} gains most "
+            f"({best['gain_points']:+.1f} points), {worst['class']} least ({worst['gain_points']:+.1f} points)."
         )
-    return " ".join(texts)
+    return " ".join([f"Beyond chance, {'; '.join(first)} (p below 0.05 after Holm's correction).", *texts])

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..experiments.contrasts import BETTER, EQUAL, OPEN, WORSE
+from ..experiments.contrasts import UNDECIDED, against
 from ..experiments.measures import MEASURES
 from .study import NotApplicableError, Study
 from .style import forest
@@ -50,17 +50,12 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def tell(table: pd.DataFrame) -> str:
-    """Give the verdict of the experiment's files, and in how many comparisons which one was found."""
-    row, answer, seeds = table["row"].iloc[0], str(table["answer"].iloc[0]), table["n"].min()
-    counts = {verdict: int((table["verdict"] == verdict).sum()) for verdict in (BETTER, WORSE, EQUAL, OPEN)}
-    if sum(counts.values()) < len(table):
-        return answer
-    words = {BETTER: "better", WORSE: "worse", EQUAL: "as good", OPEN: "too close to call"}
-    found = ", ".join(
-        f"{words[verdict]} in {count or 'none'}" for verdict, count in counts.items() if count or verdict == BETTER
-    )
+    """Say against which networks the row is better, by the verdicts of the experiment's files."""
+    if (table["verdict"] == UNDECIDED).any():
+        return str(table["answer"].iloc[0])
+    measures = table["measure"].map(MEASURES)
     return (
-        f"{answer.partition(':')[0]}: “{row}” is {found} of {len(table)} comparisons with {table['other'].nunique()} "
-        f"other networks. These are all that the config declares, over {seeds} seeds; p is corrected for their number "
-        "(Holm)."
+        f"{against(zip(table['title'], measures, table['difference'], table['verdict']))}. “{table['row'].iloc[0]}” is "
+        f"compared in {len(table)} ways that the config declares, over {table['n'].min()} seeds; p is corrected for "
+        "their number (Holm)."
     )

@@ -89,6 +89,7 @@ def tell(table: pd.DataFrame) -> str:
     for level in LEVELS:
         own = table.dropna(subset=[f"{level}_pct"]).sort_values([cost, f"{level}_pct"], ascending=[True, False])
         best = own[own[f"{level}_pct"] > own[f"{level}_pct"].cummax().shift(fill_value=-1)]
-        texts.append(f"{level}: {', '.join(best['title'])}")
+        if len(best):
+            texts.append(f"on {level} labels {', '.join(f'“{title}”' for title in best['title'])}")
     what = "training" if cost == "training_pflops" else "an image's pass"
-    return f"No network that costs less in {what} is as accurate as these: {'; '.join(texts)}."
+    return f"Best for their cost are {'; '.join(texts)}. No network that costs less in {what} is as accurate as these."

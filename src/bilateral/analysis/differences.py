@@ -4,11 +4,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..base.statistics import paired_difference
+from ..experiments.contrasts import BETTER, WORSE, whether_better
 from ..runs.predictions import LEVELS
 from .study import NotApplicableError, Study
 from .style import forest
 
-BETTER, WORSE, OPEN = "better", "worse", "not shown to differ"
+OPEN = "not shown to differ"
 SINGLE = ("unilateral",)
 SIZED = (
     "unilateral_long",
@@ -57,19 +58,10 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def tell(table: pd.DataFrame) -> str:
     """Give the verdict: against one hemisphere, and against networks of the same size."""
-    single, sized = table[table["row"].isin(SINGLE)], table[table["row"].isin(SIZED)]
-    what = "one hemisphere of the same architecture"
-    if single.empty:
-        single = table.query("(row == 'left' and level == 'fine') or (row == 'right' and level == 'coarse')")
-        what = "each hemisphere alone"
-    clauses = []
-    if not single.empty:
-        points = ", ".join(
-            f"{level} labels {own.mean():+.1f}" for level, own in single.groupby("level", sort=False)["difference"]
-        )
-        clauses.append(f"{_word(single)} against {what} ({points} points)")
+    (single, _), sized = _single(table), table[table["row"].isin(SIZED)]
+    clauses = [clause] if (clause := against_one(table)) else []
     if not sized.empty:
-        clauses.append(f"{_word(sized)} against networks of about its own size")
+        clauses.append(f"{whether_better([*sized['verdict']])} against networks of about its own size")
     sentences = [f"{clauses[0][0].upper()}{'; '.join(clauses)[1:]}."] if clauses else []
     sentences += [f"Against “{title}”: {texts(own)}." for title, own in single.groupby("title", sort=False)]
     if sized.empty:
@@ -83,12 +75,21 @@ def tell(table: pd.DataFrame) -> str:
     return " ".join(sentences)
 
 
-def _word(table: pd.DataFrame) -> str:
-    """Whether the network is better than these."""
-    better, worse = ((table["verdict"] == verdict).any() for verdict in (BETTER, WORSE))
-    if better:
-        return "mixed" if worse else "yes" if (table["verdict"] == BETTER).all() else "in part"
-    return "no" if worse else "not shown"
+def _single(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The comparisons with one hemisphere, and what that is."""
+    both = table[table["row"].isin(SINGLE)]
+    if not both.empty:
+        return both, "one hemisphere of the same architecture"
+    alone = table.query("(row == 'left' and level == 'fine') or (row == 'right' and level == 'coarse')")
+    return alone, "each hemisphere alone"
+
+
+def against_one(table: pd.DataFrame) -> str:
+    """Say in a clause whether it is better than one hemisphere; "" where there is none."""
+    single, what = _single(table)
+    levels = single.groupby("level", sort=False)["difference"]
+    points = ", ".join(f"{level} labels {own.mean():+.1f}" for level, own in levels)
+    return f"{whether_better([*single['verdict']])} against {what} ({points} points)" if points else ""
 
 
 def texts(table: pd.DataFrame) -> str:

@@ -157,6 +157,7 @@ def _strip(line: pd.Series) -> "NDArray":
 def tell(table: pd.DataFrame) -> str:
     """Say what is shown."""
     return (
-        f"{len(table)} test images with the networks of seed {table['seed'].iloc[0]}; the figure has the first of each "
-        "cell: as it is, with left's Grad-CAM map for the fine head, with right's for the coarse head."
+        "Each picture is the first test image that these hemispheres and heads get right. It is shown three times: as "
+        "it is, with left's Grad-CAM map for the fine head, and with right's for the coarse head. There are "
+        f"{len(table)} images, with the networks of seed {table['seed'].iloc[0]}."
     )

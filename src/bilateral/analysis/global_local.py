@@ -116,12 +116,12 @@ def _name(reader: str, silenced: str) -> str:
 def tell(table: pd.DataFrame) -> str:
     """Say what each side knows, whether the sides differ in that, and what one identity costs the other."""
     means = [
-        f"of {side} {accuracy(table, side, 'global').mean():.1f} % of the large forms and "
+        f"from {side} {accuracy(table, side, 'global').mean():.1f} % of the large forms and "
         f"{accuracy(table, side, 'local').mean():.1f} % of the small ones"
         for side in SIDES
     ]
     texts = [
-        f"Classifiers trained on one side name {', '.join(means)} (chance: {CHANCE_PCT:.1f} %)",
+        f"Classifiers trained on one side alone name {'; '.join(means)} (chance: {CHANCE_PCT:.1f} %)",
         f"How much more left than right is for the small forms (0: the same) is {told(interaction(table))} points",
     ]
     for reader in [reader for reader in table["reader"].unique() if reader not in SIDES]:

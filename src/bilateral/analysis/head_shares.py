@@ -29,6 +29,8 @@ _WORDS = {
     "auc": "the share tells which hemisphere is correct with an AUC of {auc:.2f} (0.5: not at all)",
     "constant_points": "the best constant share changes its accuracy by {constant_points:+.2f} points, and ",
 }
+LITTLE = 0.5
+"""Points of accuracy that are almost nothing."""
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -176,14 +178,24 @@ def tell(table: pd.DataFrame) -> str:
         parts = [words.format(level=level, **found) if key in found else "" for key, words in _WORDS.items()]
         logit, right, wrong, norms, spread, follows, held = parts
         outcomes = ", ".join(filter(None, (right, wrong)))
-        first.append(
-            f"the {level} head takes {found['share_pct']:.0f} % from left, and the same mix for every image would "
-            f"change its accuracy by {found.get('constant_points', found['permuted_points']):+.2f} points"
-        )
+        first.append(f"{found['share_pct']:.0f} % of the {level} head's scores")
         texts.append(
             f"{logit or 'Of'} what sets its classes apart {found['share_pct']:.0f} % ({outcomes}{norms}). "
             f"{spread or 'There is one image alone'}; {follows or 'no image tells which hemisphere it follows'}; {held}"
             f"another image's share changes the head's accuracy by {found['permuted_points']:+.2f} points."
         )
-    said = "; ".join(first)
-    return " ".join([f"{said[0].upper()}{said[1:]}.", *texts])
+    mix = [f"{said}."] if (said := same_mix(table)) else []
+    return " ".join([*mix, f"Left gives {' and '.join(first)}.", *texts])
+
+
+def same_mix(table: pd.DataFrame) -> str:
+    """Say what the same mix of the sides for every image costs; "" where no images were held out to choose it on.
+
+    It is almost nothing where no head's 95 % interval reaches half a point.
+    """
+    found = {level: weighting(table, level).get("constant_points") for level in LEVELS}
+    costs = {level: summary for level, summary in found.items() if summary}
+    named = " and ".join(f"{cost['mean']:.2f} points for the {level} head" for level, cost in costs.items())
+    little = all(cost["ci95"] and cost["ci95"][1] < LITTLE for cost in costs.values())
+    words = f"almost nothing ({named})" if little else named
+    return f"Using the same mix for every image costs {words}" if costs else ""

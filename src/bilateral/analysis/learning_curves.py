@@ -66,7 +66,7 @@ def _damage(table: pd.DataFrame, row: str) -> list[int]:
 
 
 def _recovery(table: pd.DataFrame, row: str) -> list[str]:
-    """What each level loses when a row's lesions begin, and how much of it comes back; as clauses."""
+    """What each level loses when a row's lesions begin, and how much of it comes back; as sentences."""
     texts = []
     for begin in _damage(table, row):
         for level in ("fine", "coarse"):
@@ -74,22 +74,23 @@ def _recovery(table: pd.DataFrame, row: str) -> list[str]:
             before, after = curve[curve.index < begin], curve[curve.index >= begin]
             if len(before) and len(after):
                 steps = f"{before.iloc[-1]:.1f} to {after.iloc[0]:.1f} %, and ends at {after.iloc[-1]:.1f} %"
-                texts.append(f"at the damage in epoch {begin} it goes from {steps} on {level} labels")
+                texts.append(f"When it is damaged in epoch {begin}, its accuracy on {level} labels goes from {steps}.")
     return texts
 
 
 def tell(table: pd.DataFrame) -> str:
-    """Say where each level's best network ends, and when the subject's fine head was nearly there."""
-    texts = []
-    for level in ("fine", "coarse"):
-        last = accuracies(table, level).sort_values("epoch").groupby(["title", "seed"])["value"].last()
-        means = last.groupby("title").mean()
-        if not means.empty:
-            texts.append(f"{means.idxmax()} ends highest on {level} labels ({means.max():.1f} %)")
+    """Say when the subject's fine head was nearly at its best, and where each level's best network ends."""
+    texts, ends = [], []
     own = accuracies(table, "fine").query("subject == 1")
     heads = own.groupby("epoch")["value"].mean()
     if not heads.empty:
         near, title = heads.index[heads >= heads.max() - 1][0], own["title"].iloc[0]
-        texts.append(f"“{title}” is within a point of its best on fine ones after epoch {near} of {heads.index[-1]}")
+        best = f"its best accuracy on fine labels ({heads.max():.1f} %)"
+        texts.append(f"After epoch {near} of {heads.index[-1]}, “{title}” is within a point of {best}.")
         texts += _recovery(table, own["row"].iloc[0])
-    return f"On validation images {'; '.join(texts)}."
+    for level in ("fine", "coarse"):
+        last = accuracies(table, level).sort_values("epoch").groupby(["title", "seed"])["value"].last()
+        means = last.groupby("title").mean()
+        if not means.empty:
+            ends.append(f"on {level} labels “{means.idxmax()}” ({means.max():.1f} %)")
+    return " ".join([*texts, f"Of all networks, the most accurate at the end are {' and '.join(ends)}."])

@@ -6,9 +6,9 @@ What an experiment or a system wrote of itself lies in files that anybody may ha
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .. import networks
 from ..base.errors import ConfigError, OutputError
@@ -46,13 +46,23 @@ class _Row(_Part):
 
 
 class Table(_Part):
-    """Of an experiment's table.json, what analyses and the page read; older ones have no contrasts."""
+    """Of an experiment's table.json, what analyses and the page read; older ones have no contrasts.
+
+    by_seed: by row; older ones have it in each row, where it is put here too.
+    """
 
     rows: list[_Row]
+    by_seed: dict[str, dict[Seed, dict[Measure, float]]] = {}
     answer: str = ""
     doubts: list[str] = []
     contrasts: list[Contrast] = []
     gains: list[Gain] = []
+
+    @model_validator(mode="after")
+    def _in_rows(self) -> Self:
+        for row in self.rows:
+            row.by_seed = self.by_seed.get(row.name, row.by_seed)
+        return self
 
 
 class _SystemRun(_Part):

@@ -7,7 +7,7 @@ from torch import Tensor
 from ..base.statistics import Summary, summarise
 from ..runs.predictions import Predictions
 from .study import Study, System
-from .style import COLOURS, INK, SEQUENTIAL, annotate_cells, panels
+from .style import COLOURS, INK, NARROW, SEQUENTIAL, annotate_cells, panels
 
 JUDGES = ("left", "right", "fine", "coarse")
 """Left alone (on fine labels), right alone (on coarse ones), the bilateral network's fine and coarse head."""
@@ -78,7 +78,7 @@ def rate_summary(table: pd.DataFrame, rate: str, other: int) -> Summary | None:
 
 def draw(table: pd.DataFrame) -> Figure:
     """The 16 cells, mean share over seeds; and the rates of rescue and spoiling."""
-    figure, (cells, bars) = panels(2, height=3.4, gridspec_kw={"width_ratios": [1, 1.1]})
+    figure, (cells, bars) = panels(1, 2, height=3.2, width=NARROW)
     shares = table.groupby(list(JUDGES))["share_pct"].mean().unstack(["fine", "coarse"])
     order = [(1, 1), (1, 0), (0, 1), (0, 0)]
     values = shares.reindex(index=order, columns=order).to_numpy()
@@ -103,19 +103,18 @@ def draw(table: pd.DataFrame) -> Figure:
     bars.set_xticks(range(len(_RATES)), [rate.replace(" ", "\n") for rate in _RATES])
     title = "what the heads change (± deviation over seeds)"
     bars.set(ylabel="% of such images", title=title, ylim=(0, 118), yticks=range(0, 101, 20))
-    bars.legend(loc="upper left", fontsize=8)
+    figure.legend(*bars.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
     return figure
 
 
 def tell(table: pd.DataFrame) -> str:
     """Say how much is corrected and spoilt, and whether the other hemisphere makes the difference."""
-    return " ".join(
-        _told(table, *head)
-        for head in (("fine", "left", "right", "superclass"), ("coarse", "right", "left", "fine class"))
-    )
+    heads = (("fine", "left", "right", "superclass"), ("coarse", "right", "left", "fine class"))
+    clauses, details = zip(*(_told(table, *head) for head in heads))
+    return " ".join([f"The {'; the '.join(clauses)}.", *filter(None, details)])
 
 
-def _told(table: pd.DataFrame, head: str, own: str, other: str, label: str) -> str:
+def _told(table: pd.DataFrame, head: str, own: str, other: str, label: str) -> tuple[str, str]:
     def share(what: str, known: int = -1) -> str | None:
         found = rate_summary(table, f"{head} {what}", known)
         return f"{found['mean']:.1f} %" if found else None
@@ -128,5 +127,5 @@ def _told(table: pd.DataFrame, head: str, own: str, other: str, label: str) -> s
     )
     spoils = f"spoils {spoilt} of its right answers" if spoilt else f"has no right answer of {own} to spoil"
     known, unknown = share("rescued", 1), share("rescued", 0)
-    details = f" ({known} where {other} knew the {label}, {unknown} where it did not)" if known and unknown else ""
-    return f"The {head} head {mends}{details}, and {spoils}."
+    details = f"The {head} head corrects {known} where {other} knew the {label}, and {unknown} where it did not."
+    return f"{head} head {mends}, and {spoils}", details if known and unknown else ""

@@ -60,10 +60,16 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def tell(table: pd.DataFrame) -> str:
     """Say how much there is, what of it is trained, and where most of it lies."""
-    largest = table.loc[table["parameters"].idxmax()]
-    total, trained = table["parameters"].sum(), table["trainable_parameters"].sum()
     return (
-        f"The bilateral network has {total:,} parameters, of which {trained:,} are trained after joining, and takes "
-        f"{table['multiply_adds'].sum():,} multiply-adds an image; the largest part is {largest['part']} of "
-        f"{largest['where']} ({100 * largest['parameters'] / total:.0f} % of the parameters)."
+        f"Most parameters are in {_largest(table, 'parameters')}, and most multiply-adds in "
+        f"{_largest(table, 'multiply_adds')}. The bilateral network has {table['parameters'].sum():,} parameters, of "
+        f"which {table['trainable_parameters'].sum():,} are trained after joining. One image takes "
+        f"{table['multiply_adds'].sum():,} multiply-adds."
     )
+
+
+def _largest(table: pd.DataFrame, column: str) -> str:
+    """The parts that have most of something, with their share of all."""
+    largest = table[table[column] == table[column].max()]
+    names = ", ".join(f"{part} ({'/'.join(own['where'])})" for part, own in largest.groupby("part", sort=False))
+    return f"{names}: {100 * table[column].max() / table[column].sum():.0f} %{' each' if len(largest) > 1 else ''}"

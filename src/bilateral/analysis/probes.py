@@ -91,11 +91,11 @@ def tell(table: pd.DataFrame) -> str:
     for level in table["level"].unique():
         left, right = (means[side, level, last[side]] for side in SIDES)
         texts.append(
-            f"coarse ones to {left:.1f} % and {right:.1f} %"
+            f"{left:.1f} % and {right:.1f} % of coarse ones"
             if texts
-            else f"{level} labels to {left:.1f} % in left and {right:.1f} % in right"
+            else f"{left:.1f} % of {level} labels from left and {right:.1f} % from right"
         )
-    text = f"A linear classifier on the last stage reads {', '.join(texts)}."
+    text = f"A linear classifier on the last stage names {', '.join(texts)} correctly."
     if "fine" in set(table["level"]):
         in_right = means["right", "fine"].loc[table.loc[table["side"] == "right", "stage"].unique()]
         text += f" In right, fine labels are read best at {in_right.idxmax()} ({in_right.max():.1f} %)."

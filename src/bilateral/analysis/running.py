@@ -125,7 +125,7 @@ def _do(study: Study, analysis: Analysis, folder: Path, inputs: str) -> Analysis
     try:
         table = _safe(analysis.compute(study))
         sentence = shown(analysis.tell(table))
-        _write(analysis, table, folder)
+        _write(analysis, table, folder, study.rows)
         digests = {form: file_digest(folder / f"{analysis.name}.{form}") for form in FORMS}
         found |= {"sentence": sentence, "text_columns": _text_columns(table), "digests": digests}
     except NotApplicableError as reason:
@@ -155,15 +155,15 @@ def _do(study: Study, analysis: Analysis, folder: Path, inputs: str) -> Analysis
     return result
 
 
-def _write(analysis: Analysis, table: pd.DataFrame, folder: Path) -> None:
+def _write(analysis: Analysis, table: pd.DataFrame, folder: Path, rows: Iterable[str]) -> None:
     from . import style  # with matplotlib, which takes a second to import
 
     text = "".join("".join(table[column].dropna().unique()) for column in _text_columns(table))
-    with style.styled(text):
+    with style.styled(text, rows):
         figure = analysis.draw(table)
         # Such as labels of an analysis of the user's own; but for what is written at ticks.
         own = "".join(label.get_text() for label in figure.findobj(style.Text))
-    with style.styled(text + own):
+    with style.styled(text + own, rows):
         if style.families(text + own) != style.families(text):
             figure = analysis.draw(table)
         save(figure, folder, analysis.name)

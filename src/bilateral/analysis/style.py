@@ -9,6 +9,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -61,17 +62,23 @@ ROWS = {
     "right": (COLOURS["right"], "-", "s"),
     "side_by_side": (COLOURS["other"], "-", "D"),
     "unilateral": (COLOURS["extra"], "-", "^"),
-    "unilateral_long": (COLOURS["extra"], ":", ">"),
-    "unilateral_wide": (COLOURS["extra"], "--", "v"),
+    "unilateral_long": ("#9b5f9e", ":", ">"),
+    "unilateral_wide": ("#b04a78", "--", "v"),
     "nonspecialised": (COLOURS["coarse"], "-", "P"),
-    "two_left": (COLOURS["left"], ":", "<"),
-    "two_right": (COLOURS["right"], ":", ">"),
-    "untrained": (COLOURS["other"], ":", "x"),
+    "two_left": ("#6a7fd1", ":", "<"),
+    "two_right": ("#c07a52", ":", ">"),
+    "untrained": ("#9a8f7c", ":", "x"),
     "specialised": (COLOURS["bilateral"], "-", "*"),
-    "fine_tuned": (COLOURS["bilateral"], "--", "X"),
+    "fine_tuned": ("#5fb34a", "--", "X"),
     "hemispheres_ensemble": (COLOURS["fine"], "--", "h"),
 }
 """The rows of an experiment, in every figure alike; see `row_style`."""
+FURTHER = (
+    *("#8b6fe0", "#a89600", "#17a2a8", "#e0607e", "#7a9a01", "#a0522d", "#c060e0", "#607d8b", "#3f7fff", "#ff8a65"),
+    *("#7b7b3a", "#d65db1"),
+)
+"""Colours of all other rows, in their order; those beyond them have the same with another line and marker."""
+_others: ContextVar[tuple[str, ...]] = ContextVar("others", default=())
 SEQUENTIAL, DIVERGING = "cividis", "PuOr"
 """Colour maps for quantities from nothing to much, and for those around zero."""
 
@@ -154,9 +161,10 @@ def _candidates() -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def styled(text: str = "") -> Iterator[None]:
+def styled(text: str = "", rows: Iterable[str] = ()) -> Iterator[None]:
     """Make and save figures within this. text: what they show, for whose characters fonts are found.
 
+    rows: of the whole study, so that each has its own colour, the same one in every figure (`row_style`).
     Warns once in a process of characters that no font on this machine has.
     """
     found, missing = families(text)
@@ -173,11 +181,13 @@ def styled(text: str = "") -> Iterator[None]:
     level = log.level
     # It would tell of every family that this machine lacks, and of every glyph each time.
     log.setLevel(logging.ERROR)
+    before = _others.set(tuple(row for row in rows if row not in ROWS))
     try:
         with rc_context(settings), warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"Glyph \d+|constrained_layout not applied")
             yield
     finally:
+        _others.reset(before)
         log.setLevel(level)
 
 
@@ -281,8 +291,12 @@ def forest(table: "DataFrame", by: str, names: Mapping[str, str], widths: Mappin
 
 
 def row_style(row: str) -> tuple[str, str, str]:
-    """Give a row's colour, line and marker; those without one of their own (ensembles) are light blue."""
-    return ROWS.get(row, (COLOURS["fine"], "--" if row.endswith("_probabilities") else "-", "p"))
+    """Give a row's colour, line and marker; those without any in ROWS have them by their place in `styled`."""
+    if row in ROWS:
+        return ROWS[row]
+    others = _others.get()
+    again, place = divmod(others.index(row) if row in others else 0, len(FURTHER))
+    return FURTHER[place], ("-", "--", ":", "-.")[again % 4], "pdH8"[again % 4]
 
 
 def own_rows(rows: Iterable[str]) -> list[str]:

@@ -13,6 +13,8 @@ from ..runs.predictions import LEVELS
 from .study import NotApplicableError, Study
 from .style import COLOURS, INK, LONGEST_CLASS, panels, seed_points, short, told
 
+STEADY = 0.05
+"""The deviation of a weight over images below which it is nearly the same."""
 MOST_CLASSES = 30
 """Superclasses in the figure: those of the lowest and of the highest weights."""
 
@@ -104,7 +106,8 @@ def tell(table: pd.DataFrame) -> str:
     by_class = table.groupby("superclass")["left"].mean()
     deviation = table.groupby("seed")["left"].std(ddof=0).mean()
     mean = table["left"].mean()
-    text = f"On average the join weighs left by {mean:.2f} and right by {1 - mean:.2f}, "
+    mix = "nearly the same mix for every image" if deviation < STEADY else "another mix for every image"
+    text = f"The join uses {mix}. On average it weighs left by {mean:.2f} and right by {1 - mean:.2f}, "
     text += f"with a deviation of {deviation:.3f} over images"
     if len(by_class) > 1:
         low, high = by_class.idxmin(), by_class.idxmax()

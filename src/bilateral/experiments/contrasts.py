@@ -1,7 +1,6 @@
 """The family of contrasts that a config declares, tested together, and the verdict in a sentence."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,26 +65,46 @@ def _verdict(mean: float, p: float | None, p_equivalent: float | None) -> str:
 
 
 def answer(contrasts: Sequence[Contrast], titles: Mapping[str, str]) -> str:
-    """Give the verdict in one sentence. titles: of the rows, by name."""
+    """Give the verdict: better than which networks, and not than which. titles: of the rows, by name."""
     if not contrasts:
         return "No verdict: the table lacks the rows that the question is about."
     title = titles.get(contrasts[0].row, contrasts[0].row)
     fewest = min(contrast.difference.n for contrast in contrasts)
     if any(contrast.verdict == UNDECIDED for contrast in contrasts):
         return f"No verdict from {fewest} seed{'s' * (fewest > 1)}: it takes at least {FEWEST_FOR_P}."
-    counts = Counter(contrast.verdict for contrast in contrasts)
-    begin = {
-        (True, False): "Yes" if counts[BETTER] == len(contrasts) else "In part",
-        (True, True): "Mixed",
-        (False, True): "No",
-        (False, False): "As good, not better" if counts[EQUAL] == len(contrasts) else "Not shown",
-    }[bool(counts[BETTER]), bool(counts[WORSE])]
-    others = len({contrast.other for contrast in contrasts})
-    told = ", ".join(f"{verdict} in {counts[verdict]}" for verdict in (BETTER, WORSE, EQUAL, OPEN) if counts[verdict])
-    return (
-        f"{begin}: in {len(contrasts)} comparisons with {others} other network{'s' * (others > 1)}, "
-        f"“{title}” is {told} ({fewest} seeds, Holm-corrected)."
+    told = against(
+        (titles.get(each.other, each.other), MEASURES[each.measure], each.difference.mean, each.verdict)
+        for each in contrasts
     )
+    return f"Is “{title}” better? {told} ({fewest} seeds, Holm-corrected)."
+
+
+def against(compared: Iterable[tuple[str, str, float, str]]) -> str:
+    """Say against which networks one is better. compared: title, measure, points and verdict of each comparison.
+
+    >>> against([("one", "fine", 2.94, "better"), ("two", "fine", 0.1, "not told apart"), ("six", "fine", -2, "worse")])
+    'Yes against “one” (fine +2.9 points); no against “six” (fine -2.0 points); not shown against “two”'
+    """
+    found = list(compared)
+    groups: dict[str, list[str]] = {word: [] for word in ("yes", "in part", "mixed", "no", "as good", "not shown")}
+    for title in dict.fromkeys(each[0] for each in found):
+        own = [each[1:] for each in found if each[0] == title]
+        points = ", ".join(f"{name} {mean:+.1f}" for name, mean, verdict in own if verdict in (BETTER, WORSE))
+        name = f"“{title}”{f' ({points} points)' if points else ''}"
+        groups[whether_better([verdict for *_, verdict in own])].append(name)
+    clauses = [
+        f"{word} {'as' if word == 'as good' else 'against'} {', '.join(names)}"
+        for word, names in groups.items()
+        if names
+    ]
+    return f"{clauses[0][0].upper()}{'; '.join(clauses)[1:]}"
+
+
+def whether_better(verdicts: Collection[str]) -> str:
+    """Sum up the verdicts of some comparisons in a word or two."""
+    if BETTER in verdicts:
+        return "mixed" if WORSE in verdicts else "yes" if set(verdicts) == {BETTER} else "in part"
+    return "no" if WORSE in verdicts else "as good" if set(verdicts) == {EQUAL} else "not shown"
 
 
 def by_row(contrasts: Sequence[Contrast], titles: Mapping[str, str]) -> list[str]:

@@ -22,7 +22,8 @@ SYSTEM_TITLES = {"specialised": "bilateral"}
 class PublishedRow:
     """How a row follows from the config.
 
-    title: what the table calls it. of: the networks whose predictions `combine` makes the row's of; none: a network of
+    title: what the table calls it. about: what it is, and what it is there for.
+    of: the networks whose predictions `combine` makes the row's of; none: a network of
     its own, for which the rest holds. side: the hemisphere that it is, under heads for its own labels; None: both. set:
     what it changes in the config, by dotted keys. match: what it has in common with the specialised network, for which
     one more setting is computed. copies: by side, the other side whose hemisphere stands there too. weights: what
@@ -32,6 +33,7 @@ class PublishedRow:
     """
 
     title: str
+    about: str
     of: Sequence[Nth] = ()
     combine: Combination = lambda predictions, hierarchy: predictions[0]
     side: str | None = None
@@ -56,49 +58,84 @@ def _freeze(how: bool | str) -> dict[str, Any]:
     return {f"model.{side}.freeze": how for side in SIDES}
 
 
-_UNILATERAL = PublishedRow("one hemisphere, both heads", side="left", set={"model.left.level": "both"}, training=_WHOLE)
+_UNILATERAL = PublishedRow(
+    "one hemisphere, both heads",
+    "One hemisphere that learns both kinds of labels.",
+    side="left",
+    set={"model.left.level": "both"},
+    training=_WHOLE,
+)
+_KIND = "is it specialisation, or just two networks?"
 ROWS: dict[str, PublishedRow] = {
-    "left": PublishedRow("left alone", side="left", training="pretraining.left"),
-    "right": PublishedRow("right alone", side="right", training="pretraining.right"),
-    "side_by_side": PublishedRow("left and right, not joined", of=[("left", 0), ("right", 0)], combine=side_by_side),
+    "left": PublishedRow(
+        "left alone", "The left hemisphere, which learns fine labels.", side="left", training="pretraining.left"
+    ),
+    "right": PublishedRow(
+        "right alone", "The right hemisphere, which learns coarse labels.", side="right", training="pretraining.right"
+    ),
+    "side_by_side": PublishedRow(
+        "left and right, not joined",
+        "The fine label of left alone, and the coarse one of right alone: what does joining add?",
+        of=[("left", 0), ("right", 0)],
+        combine=side_by_side,
+    ),
     "unilateral": _UNILATERAL,
     "unilateral_long": replace(
         _UNILATERAL,
-        title="one hemisphere, as much training",
+        title="one hemisphere, as much training as bilateral",
+        about="One hemisphere, trained until that has cost as much arithmetic: is it the training?",
         match="training_flops",
         tells="one hemisphere is as good when it is trained as long as both and their heads",
     ),
     "unilateral_wide": replace(
         _UNILATERAL,
-        title="one hemisphere, as many parameters",
+        title="one wider hemisphere, same size as bilateral",
+        about="One hemisphere with as many parameters as the bilateral network: is it the size?",
         match="parameters",
         tells="one hemisphere of the same size is as good",
     ),
     "nonspecialised": PublishedRow(
         "bilateral, not specialised",
+        "Two hemispheres and both heads, trained together: is it having two of them?",
         set=_freeze(False),
         training=_WHOLE,
         tells="two hemispheres that are not specialised are as good",
     ),
     "two_left": PublishedRow(
-        "bilateral, two left",
+        "bilateral, two left hemispheres",
+        f"Two copies of the left kind: {_KIND}",
         copies={"right": "left"},
         weights={LEFT: ("left", 0), RIGHT: ("left", 1)},
         tells="two hemispheres of one kind are as good",
     ),
     "two_right": PublishedRow(
-        "bilateral, two right", copies={"left": "right"}, weights={LEFT: ("right", 0), RIGHT: ("right", 1)}
+        "bilateral, two right hemispheres",
+        f"Two copies of the right kind: {_KIND}",
+        copies={"left": "right"},
+        weights={LEFT: ("right", 0), RIGHT: ("right", 1)},
     ),
-    "untrained": PublishedRow("bilateral, untrained", set=_freeze("untrained")),
-    "specialised": PublishedRow("bilateral, specialised", weights={LEFT: ("left", 0), RIGHT: ("right", 0)}),
+    "untrained": PublishedRow(
+        "bilateral, untrained hemispheres",
+        "Hemispheres with random weights, under trained heads: what can heads alone do?",
+        set=_freeze("untrained"),
+    ),
+    "specialised": PublishedRow(
+        "bilateral, specialised",
+        "Left learns fine labels and right coarse ones; then both are frozen, and heads are trained on both.",
+        weights={LEFT: ("left", 0), RIGHT: ("right", 0)},
+    ),
     "fine_tuned": PublishedRow(
         "bilateral, specialised, fine-tuned",
+        "The specialised network, trained on as a whole: does freezing cost something?",
         set=_freeze(False),
         weights={"": ("specialised", 0)},
         training="experiment.fine_tuning",
     ),
     "hemispheres_ensemble": PublishedRow(
-        "ensemble of left and right", of=[("left", 0), ("right", 0)], combine=hemispheres_ensemble
+        "ensemble of left and right",
+        "The mean of what left alone and right alone say: joining without learning.",
+        of=[("left", 0), ("right", 0)],
+        combine=hemispheres_ensemble,
     ),
 }
 """The rows by the names that a config gives them, but for ensembles."""
@@ -111,10 +148,15 @@ DEFAULT = [*(name for name in ROWS if name != "hemispheres_ensemble"), ENSEMBLE,
 def ensembles(size: int) -> dict[str, PublishedRow]:
     """The mean of the logits, and that of the probabilities, of so many two-headed networks."""
     of = [("unilateral", number) for number in range(size)]
+    about = f"{size} networks of one hemisphere with both heads, whose {{}} are averaged: is it averaging?"
     tells = f"{size} whole networks whose answers are averaged are as good"
     return {
         f"ensemble_{size}{suffix}": PublishedRow(
-            f"ensemble of {size}, mean {average}", of, partial(ensemble, average=average), tells=tells
+            f"ensemble of {size} networks, mean {average}",
+            about.format(average),
+            of,
+            partial(ensemble, average=average),
+            tells=tells,
         )
         for average, suffix in (("logits", ""), ("probabilities", "_probabilities"))
     }

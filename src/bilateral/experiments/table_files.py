@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.files import to_json, write_text
+from ..base.statistics import Summary
 from ..runs.config import Config
 from .contrasts import by_row
 from .measures import MEASURES
@@ -40,7 +41,11 @@ def write(folder: Path, config: Config, data: str, table: Table, provenance: Map
 
 
 def as_json(table: Table) -> dict[str, Any]:
-    """The whole table as plain values; percent in keys that end in _pct."""
+    """The whole table as plain values; percent in keys that end in _pct.
+
+    `rows` are flat, a line of the table each: a measure's mean by its name, and _n, _std and _ci95_low, _ci95_high
+    after that. by_seed, rise: by row and seed.
+    """
     return {
         "answer": table.answer,
         "by_row": by_row(table.contrasts, table.titles),
@@ -49,13 +54,15 @@ def as_json(table: Table) -> dict[str, Any]:
             {
                 "name": row.name,
                 "title": row.title,
-                **{name: summary for name in MEASURES if (summary := row_summary(row, name))},
+                **{key: value for name in MEASURES for key, value in _flat(name, row_summary(row, name)).items()},
                 **row.costs,
-                "by_seed": {str(seed): dict(found.measures) for seed, found in row.seeds.items()},
-                "rise": {str(seed): found.rise for seed, found in row.seeds.items()},
             }
             for row in table.rows
         ],
+        "by_seed": {
+            row.name: {str(seed): dict(found.measures) for seed, found in row.seeds.items()} for row in table.rows
+        },
+        "rise": {row.name: {str(seed): found.rise for seed, found in row.seeds.items()} for row in table.rows},
         "contrasts": [asdict(each) for each in table.contrasts],
         "gains": [asdict(each) for each in table.gains],
         "failures": [failure.run.title for failure in table.failures],
@@ -89,6 +96,13 @@ def _records(table: Table) -> dict[str, list[dict[str, Any]]]:
             levels = {"level": level, "once_pct": once, "twice_pct": gain.twice_pct[level]}
             gains.append({"row": gain.row, "title": gain.title, "seed": gain.seed, **levels})
     return {"table": rows, "per_seed": per_seed, "contrasts": contrasts, "twice": gains, "timing": timing}
+
+
+def _flat(name: str, summary: Summary | None) -> dict[str, float | None]:
+    if summary is None:
+        return {}
+    ends = _ends(f"{name}_ci95", summary["ci95"])
+    return {name: summary["mean"], f"{name}_n": summary["n"], f"{name}_std": summary["std"], **ends}
 
 
 def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, float | None]:

@@ -71,7 +71,7 @@ def complementary(
         if gain is None:
             return Finding(COMPLEMENTARY, OPEN, [f"There is no row of {own} alone to compare with."])
         evidence.append(
-            f"The {level} head is {points(gain['mean'])} better than {own} alone ({bounds(gain)}), and changes by "
+            f"The {level} head is {better(gain['mean'])} than {own} alone ({bounds(gain)}), and changes by "
             f"{points(loss['mean'])} ({bounds(loss)}) when {other}'s features are replaced by their mean."
         )
         signs = [sign(gain), sign(loss, wanted=-1)]
@@ -81,8 +81,8 @@ def complementary(
                 evidence.append(f"There is no row of {title} ({row}): what the {level} head gains may be due to size.")
                 signs.append(None)
             else:
-                better = f"{points(beyond['mean'])} better ({bounds(beyond)})"
-                evidence.append(f"Beside the {level} head on {title} it is {better}.")
+                found = f"{better(beyond['mean'])} ({bounds(beyond)})"
+                evidence.append(f"Compared with the {level} head on {title} it is {found}.")
                 signs.append(sign(beyond))
         heads.append(signs)
         evidence.append(_rescued(cells, level, own, other))
@@ -127,7 +127,7 @@ def weighted_attention(shares: pd.DataFrame) -> Finding:
     constant share, chosen on held-out images, and the share of another image cost accuracy: all by 95 % intervals over
     seeds.
     """
-    evidence, heads, costs = [], [], []
+    evidence, heads = [], []
     for level in LEVELS:
         found = head_shares.weighting(shares, level)
         constant, permuted, follows = found.get("constant_points"), found["permuted_points"], found.get("auc")
@@ -139,8 +139,6 @@ def weighted_attention(shares: pd.DataFrame) -> Finding:
             if constant
             else "No images were held out to choose a constant share on"
         )
-        if constant:
-            costs.append(f"{constant['mean']:.2f} points for the {level} head")
         evidence.append(
             f"{level.capitalize()} head: left has {found['share_pct']['mean']:.0f} % of what sets the classes "
             f"apart{deviation}. AUC by which that share tells the hemisphere that is correct: {told}. {held}; another "
@@ -159,10 +157,12 @@ def weighted_attention(shares: pd.DataFrame) -> Finding:
         FAILS: ", so this is not attention",
         UNSHOWN: ", so attention is not shown",
     }
-    mix = f"Using the same mix for every image costs {' and '.join(costs)}"
+    mix = head_shares.same_mix(shares)
+    if "almost nothing" in mix and verdict == UNSHOWN:
+        meant[UNSHOWN] = meant[FAILS]
     first = (
         f"{mix}{meant.get(verdict, '; there are too few seeds for a verdict')}."
-        if costs
+        if mix
         else "This takes held-out images."
     )
     return Finding(ATTENTION, verdict, [first, *evidence])
@@ -192,6 +192,11 @@ def sign(found: Summary, threshold: float = 0.0, wanted: int = 1) -> int | None:
 def points(value: float) -> str:
     """A difference of percents."""
     return f"{value:+.2f} points"
+
+
+def better(value: float) -> str:
+    """How much better or worse a difference of percents is."""
+    return f"{abs(value):.2f} points {'worse' if value < 0 else 'better'}"
 
 
 def bounds(summary: Summary) -> str:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pandas as pd
 import yaml
 
+from ..analysis.differences import SINGLE, against_one
 from ..analysis.robustness import by_condition
 from ..analysis.running import AnalysisResult, read_table
 from ..analysis.study import Study
@@ -16,6 +17,7 @@ from ..base.files import read_text
 from ..base.own_code import describe
 from ..base.statistics import summarise
 from ..experiments.measures import MEASURES, measure
+from ..experiments.published import find
 from ..experiments.tables import (
     ACCURACY_NOTE,
     CONTRAST_HEADINGS,
@@ -68,7 +70,7 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
 
     with_images: show test images. Without them the page has none, for data that may not be handed on.
     """
-    measures = _measures(study)
+    measures, titles = _measures(study), _titles(study)
     others = [name for name in MEASURES if name not in MAIN]
     results = [result for result in results if with_images or result.name != "gallery"]
     sections = [_section(result, folder) for result in results]
@@ -86,13 +88,18 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
             return []
 
     gallery = made("gallery", lambda table: _gallery(study, table))
+    declared = made("contrasts", lambda table: set(table["other"]))
+    clauses = made("differences", against_one) if hero.name == "contrasts" and not {*SINGLE} & {*declared[0]} else []
     return Page(
         title=f"{study.name}: what two hemispheres learnt",
         question=QUESTION,
-        answer=[hero.sentence or f"No answer, for {hero.skipped}.", *(study.table or {}).get("doubts", [])],
+        answer=[_headline(hero, "".join(clauses)), *(study.table or {}).get("doubts", [])],
         example=(study.hierarchy.fine_names[0], study.hierarchy.coarse_names[study.hierarchy.coarse_of_fine[0]]),
         facts=_facts(study),
-        main_table=_measure_table(study, measures, "Accuracy on the test images, %", MAIN, ACCURACY_NOTE),
+        main_table=replace(
+            _measure_table(study, measures, "Accuracy on the test images, %", MAIN, ACCURACY_NOTE),
+            about={titles[name]: row.about for name in measures if (row := find(name))},
+        ),
         hero=replace(hero, sentence=HEROES[hero.name]),
         findings=findings(tables),
         # What stands in the opening or in the explorer does not stand here again.
@@ -118,6 +125,14 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
         provenance=_provenance(study, results, with_images),
         notes=notes,
     )
+
+
+def _headline(hero: Section, clause: str) -> str:
+    """The answer; clause: the one against one hemisphere, which stands before what a config declares."""
+    sentence = hero.sentence or f"No answer, for {hero.skipped}."
+    if not clause or sentence.startswith("No verdict"):
+        return sentence
+    return f"{clause[0].upper()}{clause[1:]}; {sentence[0].lower()}{sentence[1:]}"
 
 
 def _measures(study: Study) -> dict[str, list[Mapping[str, float]]]:

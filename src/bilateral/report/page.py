@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
@@ -49,7 +49,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class PageTable:
-    """One table. The first `words` columns are words, the others numbers. marked: the line that the page is about."""
+    """One table. The first `words` columns are words, the others numbers.
+
+    marked: the line that the page is about. about: what is called so in it, explained.
+    """
 
     title: str
     note: str
@@ -57,6 +60,7 @@ class PageTable:
     rows: Sequence[Sequence[Cell]]
     words: int = 1
     marked: int | None = None
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
