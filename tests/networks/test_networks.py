@@ -48,7 +48,7 @@ def test_the_network_of_shapes_knows_shapes():
     assert share_known("shapes-small", "fine", images, torch.arange(0, len(images), 10)) > 0.9
 
 
-@pytest.mark.filterwarnings("ignore::bilateral.data.cifar100.UnofficialDataWarning")
+@pytest.mark.filterwarnings("ignore::bilateral.data.cifar100.source.UnofficialDataWarning")
 @pytest.mark.skipif(not SMALL_CIFAR, reason="BILATERAL_TEST_CIFAR100 names no CIFAR-100 archive")
 @pytest.mark.parametrize("name", [name for name in FOLDERS if name.startswith("cifar100-small")])
 def test_the_networks_of_cifar100_know_photographs(name):
