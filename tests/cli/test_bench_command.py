@@ -34,6 +34,7 @@ def test_bench_prints_a_table_then_says_what_failed(capsys):
         bench(*settings, images=100, only=["loading", "training"], json=False)
     table = capsys.readouterr().out
     assert "resnet9 of width 0.0625" in table and "images/s" in table and "failed" in table
+    assert max(map(len, table.splitlines())) <= 80
 
 
 def test_help_names_every_measurement(bilateral):

@@ -5,7 +5,7 @@ import pytest
 from bilateral.base.statistics import CrossedDifference
 from bilateral.experiments.contrasts import Contrast
 from bilateral.experiments.results import Gain, RowResult, SeedResult, Table
-from bilateral.experiments.tables import blocks, render, row_summary, short_block
+from bilateral.experiments.tables import Block, blocks, narrow, render, row_summary, short_block
 
 COSTS = {"parameters": 1_234_567, "trainable_parameters": 4_321, "multiply_adds": 987_654.0, "training_pflops": 1.23456}
 LEFT = {
@@ -128,6 +128,17 @@ def test_contrasts_have_both_intervals_all_p_and_the_verdict():
 
 def test_gains_of_twice_the_epochs():
     assert list(by_heading("gains").values()) == ["left alone", "0", "60.00 → 61.25", "–", "+1.25"]
+
+
+def test_a_table_is_made_narrow_enough_for_80_columns_and_loses_no_word():
+    keys = ["model.left.parts.noise.std", "training.optimizer", "n", "mean ± sample deviation", "95 % interval"]
+    wide = Block(
+        "gain", "", keys, [["0.5", "a title of many words, " * 3, "8", "98.75 ± 1.51", "97.48 to 100.02"]], words=2
+    )
+    told = render(narrow(wide), "txt")
+    assert max(map(len, told.splitlines())) <= 80 < max(map(len, render(wide, "txt").splitlines()))
+    headings = [re.sub(r"\n(?<=\.\n)", "", each).replace("\n", " ") for each in narrow(wide).headings]
+    assert headings == keys
 
 
 def test_intervals_by_hand():

@@ -42,7 +42,9 @@ def test_two_settings_with_two_seeds_from_the_command_to_the_files(tmp_path, mon
         return capsys.readouterr()
 
     told = do("--measure", "fine_pct", "--measure", "held_out_fine_pct").out
-    assert "the best of 2 settings" in told and "Report that of the test images." in told
+    words = " ".join(told.split())
+    assert "the best of 2 settings" in words and "Report that of the test images." in words
+    assert max(map(len, told.splitlines())) <= 80
     for name in ("fine_pct", "held_out_fine_pct"):
         assert f"Figure: runs/quick-sweep/{name}.svg" in told and (tmp_path / f"runs/quick-sweep/{name}.svg").exists()
     lines = pd.read_csv(tmp_path / "runs/quick-sweep/sweep.csv")

@@ -26,7 +26,7 @@ def report_table(report: dict[str, Any]) -> Table:
     what = " and ".join(f"{arch} of width {settings['width'][side]:g}" for side, arch in settings["arch"].items())
     title = f"{what}, batches of {settings['batch_size']}, {settings['precision']}"
     columns = ("measurement", "of", Column("figure", justify="right"))
-    table = Table(*columns, title=title, title_justify="left", min_width=len(title))
+    table = Table(*columns, title=title, title_justify="left")
     for measurement in MEASUREMENTS:
         shown = measurement.replace("_", " ")
         for key, value in report["measurements"].items():

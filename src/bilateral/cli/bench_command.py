@@ -21,6 +21,6 @@ def bench(*arguments: str, images: int, only: list[str] | None, json: bool) -> N
     if json:
         echo(to_json(report, indent=1))
     else:
-        wide(120).print(report_table(report))
+        wide().print(report_table(report))
     for name, reason in report["failures"].items():
         raise BilateralError(f"the measurement {name} failed: {reason}")

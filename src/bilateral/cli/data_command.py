@@ -19,7 +19,7 @@ from ..runs.checks import cost_of_size
 from ..runs.config import read_config
 from ..runs.execution import split
 from .arguments import config_and_overrides
-from .terminal import WIDTH, echo_filled, wide
+from .terminal import echo_filled, wide
 
 _echo = partial(echo_filled, indent="  ")
 
@@ -40,7 +40,7 @@ def data(*arguments: str, sheet: Path | None) -> None:
     if validation is dataset.test:
         del splits["validation"]
     _echo(_title(dataset))
-    wide(WIDTH).print(_table(dataset, splits))
+    wide().print(_table(dataset, splits))
     if dataset.validation is None and "validation" in splits:
         share = f"data.validation_fraction={config.data.validation_fraction:g}"
         _echo(f"The validation images are held out of the training images of each class ({share}).")

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from ..base.files import to_json
-from ..experiments.tables import render
+from ..experiments.tables import narrow, render
 from ..sweeps.outcome import SweepOutcome, block, tell
 from ..sweeps.run import plan_sweep
 from ..sweeps.run import sweep as run_sweep
 from .arguments import RunOptions
-from .terminal import echo
+from .terminal import echo, echo_filled
 from .train_commands import elsewhere_of, print_plan
 
 
@@ -34,8 +34,8 @@ def sweep(
 
 def _print(found: SweepOutcome) -> None:
     for measure in found.measures:
-        echo(render(block(found, measure), "txt"))
-        echo(tell(found, measure))
+        echo(render(narrow(block(found, measure)), "txt"))
+        echo_filled(tell(found, measure))
         echo(f"Figure: {found.folder / measure}.svg (and .png)\n")
 
 

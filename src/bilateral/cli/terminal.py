@@ -54,9 +54,9 @@ def suggest(*commands: str) -> None:
     echo("\n".join(["Next:", *(f"  {command}" for command in commands)]))
 
 
-def wide(columns: int) -> Console:
-    """Give a console as wide as the terminal, or `columns` where there is none."""
-    return Console(width=None if Console().is_terminal else columns)
+def wide() -> Console:
+    """Give a console as wide as the terminal, or 80 columns where there is none."""
+    return Console(width=None if Console().is_terminal else WIDTH)
 
 
 def exit_with(command: Callable[[], object]) -> NoReturn:

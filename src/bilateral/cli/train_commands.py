@@ -15,7 +15,7 @@ from ..experiments.experiment import Experiment
 from ..experiments.results import Table
 from ..experiments.seed_records import read_seeds
 from ..experiments.table_files import as_json
-from ..experiments.tables import Block, gains_block, render, short_block
+from ..experiments.tables import Block, gains_block, narrow, render, short_block
 from ..experiments.twice import measure_gains, twice_as_long, write_gains
 from ..models.config import SIDES
 from ..runs import cluster
@@ -109,7 +109,7 @@ def experiment(*arguments: str, options: RunOptions, seeds_from: Path | None, tw
             if distributed.is_first():
                 write_gains(config.save_dir / f"{config.name}-experiment", gains)
                 said = to_json([asdict(each) for each in gains], indent=1)
-                echo(said if json else render(gains_block(gains), "txt"))
+                echo(said if json else render(narrow(gains_block(gains)), "txt"))
     else:
         run.experiment(config, (), elsewhere, seeds_from, lambda table: print_table(table, config, json))
         if distributed.is_first() and not json:

@@ -41,7 +41,7 @@ CONTRASTS_NOTE = (
 GAINS_NOTE = (
     "Every training with twice its epochs, for one seed. Held-out images validate, and are not those of the test."
 )
-_TITLE_WIDTH = 34
+_WORDS_WIDTH, _HEADING_WIDTH = 34, 9
 FORMATS = {"txt": "simple", "md": "pipe", "tex": "latex_booktabs"}
 
 
@@ -85,9 +85,20 @@ def short_block(table: Table, name: str) -> Block:
         ("fine_pct", "coarse_pct", *joint),
         lambda name, summary: summary_text(name, summary, digits).replace(" ± ", "±"),
     )
-    headings = [heading.replace(" ", "\n", 1) for heading in measured.headings]
-    cells = [[textwrap.fill(title, _TITLE_WIDTH), *values] for title, *values in measured.cells]
-    return replace(measured, headings=headings, cells=cells)
+    return narrow(measured)
+
+
+def narrow(block: Block) -> Block:
+    """Give the same table for 80 columns: headings and words are broken into lines."""
+    headings = [
+        textwrap.fill(each.replace(".", ". "), _HEADING_WIDTH, break_long_words=False).replace(". ", ".")
+        for each in block.headings
+    ]
+    width = _WORDS_WIDTH // block.words
+    cells = [
+        [*(textwrap.fill(each, width) for each in cells[: block.words]), *cells[block.words :]] for cells in block.cells
+    ]
+    return replace(block, headings=headings, cells=cells)
 
 
 def _contrasts(table: Table) -> Block:
@@ -123,7 +134,7 @@ def render(block: Block, form: str) -> str:
         return f"\\begin{{table}}\n\\caption{{{caption}}}\n{body}\n\\end{{table}}\n"
     if form == "md":
         return f"### {block.title}\n\n{body}\n" + (f"\n{block.note}\n" if block.note else "")
-    return f"{block.title}\n{body}\n" + (f"\n{textwrap.fill(block.note, 120)}\n" if block.note else "")
+    return f"{block.title}\n{body}\n" + (f"\n{textwrap.fill(block.note, 80)}\n" if block.note else "")
 
 
 def row_summary(result: RowResult, name: str) -> Summary | None:
