@@ -3,6 +3,7 @@
 import logging
 import warnings
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 
 from .. import networks
@@ -24,25 +25,27 @@ from .use_commands import read_and_tell
 log = logging.getLogger(__name__)
 
 
-def _config(path: Path, own_code: list[str]) -> Config | None:
+def _config(path: Path, overrides: Sequence[str], own_code: list[str]) -> Config | None:
     """The config that lies beside a checkpoint, in its run's folder or where it was exported; None where none does."""
     file = checkpoint.find(path).resolve()
     folder = file.parent.parent if file.parent.name == CHECKPOINTS else file.parent
     try:
-        config = read_stored_config(folder / CONFIG, [], own_code) if (folder / CONFIG).is_file() else None
+        config = read_stored_config(folder / CONFIG, overrides, own_code) if (folder / CONFIG).is_file() else None
     except BilateralError as error:
+        if overrides:
+            raise
         log.debug("no config of the network: %s", error)
         return None
     exported = networks.find(path)
     return config.model_copy(update={"name": exported.name}) if config and exported else config
 
 
-def explore(path: Path, *, host: str, port: int, open: bool, own_code: list[str] | None) -> None:
+def explore(path: Path, *overrides: str, host: str, port: int, open: bool, own_code: list[str] | None) -> None:
     """Do `bilateral explore`."""
     path = named_run(path)
     read = read_and_tell(path)
     explorer = Explorer(checkpoint.build(read, path, own_code=own_code or []), read.description)
-    config = _config(path, own_code or [])
+    config = _config(path, overrides, own_code or [])
     with ExploreServer(
         explorer,
         describe(explorer, path, config.name if config else ""),

@@ -270,7 +270,10 @@ def export(
 def explore(
     checkpoint: Checkpoint,
     /,
-    *,
+    *overrides: Annotated[
+        str,
+        _several("`data.root=DIR`: where the data set lies whose test images the page offers, if not in the config."),
+    ],
     host: Annotated[
         str, Parameter(help="Where to listen; the default is reached from this machine alone.")
     ] = "127.0.0.1",

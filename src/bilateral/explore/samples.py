@@ -30,7 +30,7 @@ def samples(data: DataConfig | None) -> list[dict[str, Any]]:
     try:
         dataset = sources.load(DataConfig.model_validate(given))
     except (BilateralError, OSError) as error:
-        log.debug("no sample pictures: %s", error)
+        log.info("no test images to try: %s", error)
         return []
     hierarchy, test = dataset.hierarchy, dataset.test
     # Of different superclasses, and of different kinds within them.

@@ -1,0 +1,36 @@
+"""The command that shows a network in the browser: what it offers to try."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from bilateral.base.errors import ConfigError
+from bilateral.cli.explore_command import explore
+
+
+def offered(folder, *overrides):
+    command = [sys.executable, "-m", "bilateral", "explore", "shapes-small", *overrides, "--port", "0"]
+    server = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+    try:
+        address = re.search(r"http://\S+", server.stdout.readline())
+        with urlopen(f"{address[0]}/samples", timeout=60) as answer:
+            return {each["name"]: each["png"] for each in json.load(answer)}
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+
+
+def test_the_images_to_try_are_those_of_the_data_that_are_given(tmp_path):
+    own, other = offered(tmp_path), offered(tmp_path, "data.shapes.seed=5")
+    assert own.keys() == other.keys() and not own.items() & other.items()
+
+
+def test_data_that_cannot_be_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"data\.shapes\.sed"):
+        explore(Path("shapes-small"), "data.shapes.sed=5", host="127.0.0.1", port=0, open=False, own_code=None)
