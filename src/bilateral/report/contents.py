@@ -89,7 +89,11 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
 
     gallery = made("gallery", lambda table: _gallery(study, table))
     declared = made("contrasts", lambda table: set(table["other"]))
-    clauses = made("differences", against_one) if hero.name == "contrasts" and not {*SINGLE} & {*declared[0]} else []
+    clauses = (
+        made("differences", against_one)
+        if hero.name == "contrasts" and declared and not {*SINGLE} & declared[0]
+        else []
+    )
     return Page(
         title=f"{study.name}: what two hemispheres learnt",
         question=QUESTION,
