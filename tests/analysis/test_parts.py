@@ -37,8 +37,8 @@ def test_parts_add_up_to_the_whole(left, right):
         ["coarse", "3"],
     ]
     text = parts.tell(table)
-    # Both sides have the same architecture, so that the largest stage stands on both.
-    assert text.startswith("Most parameters are in ") and " (left/right): " in text and " % each, and most" in text
+    largest = table.loc[table["parameters"].idxmax()]
+    assert text.startswith(f"Most parameters are in {largest['part']} ({largest['where']}): ")
     assert f"{cost.parameters:,} parameters" in text and f"{cost.trainable_parameters:,} are trained" in text
     parts.draw(table)
 
@@ -51,3 +51,11 @@ def test_a_stage_by_hand():
     assert (first["output"], first["parameters"], first["multiply_adds"]) == ("4x16x16", 3 * 4 * 9 + 8, 3 * 4 * 9 * 256)
     assert table.loc[("heads", "fine"), "multiply_adds"] == 64 * 6
     assert table.loc[("heads", "coarse"), "parameters"] == 64 * 3 + 3
+
+
+def test_what_has_most_is_named_on_both_sides_and_only_the_first_of_many():
+    table = parts.compute(handmade.study({0: {}}))
+    assert "Most parameters are in res2 (left/right): " in parts.tell(table) and " % each, and most" in parts.tell(
+        table
+    )
+    assert " and 5 more: " in parts.tell(table.assign(multiply_adds=1)[table["where"] == "left"])

@@ -28,7 +28,7 @@ PACKAGE = Path(__file__).parents[2] / "src" / "bilateral"
 def other_code(folder: Path) -> dict[str, str]:
     """The environment of a worker with a copy of the package in which one line that computes differs."""
     shutil.copytree(PACKAGE, folder / "other" / "bilateral", ignore=shutil.ignore_patterns("__pycache__"))
-    file = folder / "other" / "bilateral" / "models" / "heads.py"
+    file = folder / "other" / "bilateral" / "models" / "build.py"
     file.write_text(file.read_text().replace("dropout)", "dropout / 2)"))
     return {"PYTHONPATH": str(folder / "other")}
 

@@ -71,5 +71,7 @@ def tell(table: pd.DataFrame) -> str:
 def _largest(table: pd.DataFrame, column: str) -> str:
     """The parts that have most of something, with their share of all."""
     largest = table[table[column] == table[column].max()]
-    names = ", ".join(f"{part} ({'/'.join(own['where'])})" for part, own in largest.groupby("part", sort=False))
-    return f"{names}: {100 * table[column].max() / table[column].sum():.0f} %{' each' if len(largest) > 1 else ''}"
+    names = [f"{part} ({'/'.join(own['where'])})" for part, own in largest.groupby("part", sort=False)]
+    others = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    share = 100 * table[column].max() / table[column].sum()
+    return f"{', '.join(names[:2])}{others}: {share:.0f} %{' each' if len(largest) > 1 else ''}"
