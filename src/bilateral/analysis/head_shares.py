@@ -1,5 +1,7 @@
 """Who is listened to: what of each head's logits comes from left and what from right, and does the image matter?"""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import torch
@@ -184,18 +186,26 @@ def tell(table: pd.DataFrame) -> str:
             f"{spread or 'There is one image alone'}; {follows or 'no image tells which hemisphere it follows'}; {held}"
             f"another image's share changes the head's accuracy by {found['permuted_points']:+.2f} points."
         )
-    mix = [f"{said}."] if (said := same_mix(table)) else []
+    costs = mix_costs(table)
+    mix = [f"{same_mix(costs)}."] if costs else []
     return " ".join([*mix, f"Left gives {' and '.join(first)}.", *texts])
 
 
-def same_mix(table: pd.DataFrame) -> str:
-    """Say what the same mix of the sides for every image costs; "" where no images were held out to choose it on.
+def mix_costs(table: pd.DataFrame) -> dict[str, Summary]:
+    """Give the points that the same mix of the sides for every image costs each head.
 
-    It is almost nothing where no head's 95 % interval reaches half a point.
+    Empty where no images were held out to choose that mix on.
     """
     found = {level: weighting(table, level).get("constant_points") for level in LEVELS}
-    costs = {level: summary for level, summary in found.items() if summary}
+    return {level: summary for level, summary in found.items() if summary}
+
+
+def cost_little(costs: Mapping[str, Summary]) -> bool:
+    """Whether no head's 95 % interval of what it loses reaches half a point."""
+    return all(cost["ci95"] and cost["ci95"][1] < LITTLE for cost in costs.values())
+
+
+def same_mix(costs: Mapping[str, Summary]) -> str:
+    """Say what `mix_costs` gave."""
     named = " and ".join(f"{cost['mean']:.2f} points for the {level} head" for level, cost in costs.items())
-    little = all(cost["ci95"] and cost["ci95"][1] < LITTLE for cost in costs.values())
-    words = f"almost nothing ({named})" if little else named
-    return f"Using the same mix for every image costs {words}" if costs else ""
+    return f"Using the same mix for every image costs {f'almost nothing ({named})' if cost_little(costs) else named}"

@@ -157,12 +157,12 @@ def weighted_attention(shares: pd.DataFrame) -> Finding:
         FAILS: ", so this is not attention",
         UNSHOWN: ", so attention is not shown",
     }
-    mix = head_shares.same_mix(shares)
-    if "almost nothing" in mix and verdict == UNSHOWN:
+    costs = head_shares.mix_costs(shares)
+    if verdict == UNSHOWN and head_shares.cost_little(costs):
         meant[UNSHOWN] = meant[FAILS]
     first = (
-        f"{mix}{meant.get(verdict, '; there are too few seeds for a verdict')}."
-        if mix
+        f"{head_shares.same_mix(costs)}{meant.get(verdict, '; there are too few seeds for a verdict')}."
+        if costs
         else "This takes held-out images."
     )
     return Finding(ATTENTION, verdict, [first, *evidence])
