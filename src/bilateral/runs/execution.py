@@ -16,7 +16,7 @@ from ..training.checkpoint import Description
 from ..training.device import choose_device, resolve_precision
 from ..training.evaluation import Evaluation, evaluate
 from ..training.loop import TrainingJob, train
-from ..training.progress import TerminalProgress
+from ..training.progress import ProgressDisplay
 from ..training.tracker import Tracking
 from .checks import check_labels
 from .config import Config
@@ -82,7 +82,7 @@ def train_run(
     dataset: HierarchicalDataset,
     parents: Mapping[str, Path],
     folder: Path,
-    progress: TerminalProgress,
+    progress: ProgressDisplay,
 ) -> None:
     """Train a (resolved) run's network in its folder, or go on with it.
 

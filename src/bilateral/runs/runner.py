@@ -18,7 +18,7 @@ from ..base.yaml_files import to_yaml
 from ..data.images import HierarchicalDataset
 from ..training import checkpoint, distributed
 from ..training.device import choose_device, describe_machine
-from ..training.progress import TerminalProgress
+from ..training.progress import ProgressDisplay, TerminalProgress
 from ..training.run_record import (
     CHECKPOINTS,
     FILE,
@@ -60,7 +60,7 @@ class Runner:
     """
 
     def __init__(
-        self, dataset: HierarchicalDataset, progress: TerminalProgress | None = None, waits: bool = False
+        self, dataset: HierarchicalDataset, progress: ProgressDisplay | None = None, waits: bool = False
     ) -> None:
         self.dataset, self.waits = dataset, waits
         self.progress = progress or TerminalProgress()

@@ -173,7 +173,7 @@ class _Pool:
 
 
 class MessengerProgress:
-    """The progress display of a worker: it sends every call of `TerminalProgress` to the main process."""
+    """The progress display of a worker: it sends every call to the main process."""
 
     def __init__(self, messages: Any) -> None:
         self.messages = messages
@@ -198,7 +198,7 @@ def _start(
     global _runner, _failure  # noqa: PLW0603, an executor's worker has no other place for it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where no mask is inherited; the main process ends us
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
-    progress: Any = MessengerProgress(messages)
+    progress = MessengerProgress(messages)
     logging.basicConfig(level=logging.INFO, handlers=[_Forward(messages)], force=True)
     warnings.showwarning = lambda message, *_, **__: progress.log(f"warning: {message}")
     try:

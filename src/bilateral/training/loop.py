@@ -29,7 +29,7 @@ from .inputs import Inputs, LiveImages, build_inputs
 from .keeping import KeptCheckpoints
 from .objective import correct, losses, named_metrics, objective
 from .optimisation import Optimisation
-from .progress import TerminalProgress
+from .progress import ProgressDisplay, TerminalProgress
 from .records import RunRecords
 from .tracker import Tracking
 
@@ -52,7 +52,7 @@ class TrainingJob:
     seed: int
     folder: Path
     title: str = "training"
-    progress: TerminalProgress = field(default_factory=TerminalProgress)
+    progress: ProgressDisplay = field(default_factory=TerminalProgress)
     tracking: Tracking = field(default_factory=Tracking)
 
 

@@ -4,6 +4,7 @@ Silent where nobody watches.
 """
 
 import sys
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -15,11 +16,23 @@ WIDE = 120
 """Columns of a terminal that has room for all."""
 
 
-class TerminalProgress:
-    """Where trainings, each with a `key` of its own, tell how far they are: bars on standard error, if a terminal.
+class ProgressDisplay(Protocol):
+    """Where trainings, each with a `key` of its own, tell how far they are."""
 
-    watched: False shows none in any case.
-    """
+    def start(self, key: str, title: str, epochs: int, epochs_done: int, images_per_epoch: int) -> None:
+        """Begin a bar over all epochs."""
+
+    def advance(
+        self, key: str, images: int, epoch: int, loss: float, accuracies: dict[str, float], speed: float
+    ) -> None:
+        """Move on by `images`, in epoch `epoch` (from 1); accuracies are shares by level, speed in images/s."""
+
+    def stop(self, key: str) -> None:
+        """End the bar."""
+
+
+class TerminalProgress:
+    """Bars on standard error, if that is a terminal. watched: False shows none in any case."""
 
     def __init__(self, watched: bool = True) -> None:
         console = Console(stderr=True)
@@ -37,7 +50,7 @@ class TerminalProgress:
         self.bars: dict[str, TaskID] = {}
 
     def start(self, key: str, title: str, epochs: int, epochs_done: int, images_per_epoch: int) -> None:
-        """Begin a bar over all epochs."""
+        """Begin a bar."""
         self.bars[key] = self.progress.add_task(
             title,
             total=epochs * images_per_epoch,
@@ -52,7 +65,7 @@ class TerminalProgress:
     def advance(
         self, key: str, images: int, epoch: int, loss: float, accuracies: dict[str, float], speed: float
     ) -> None:
-        """Move on by `images`, in epoch `epoch` (from 1); accuracies are shares by level, speed in images/s."""
+        """Move a bar on."""
         accuracy = " ".join(f"{level} {100 * share:.0f}" for level, share in accuracies.items())
         state = f"  loss {loss:.2f}  train acc {accuracy} %"
         self.progress.update(self.bars[key], advance=images, epoch=epoch, state=state, speed=f"{speed:,.0f} img/s")
