@@ -137,8 +137,7 @@ def test_a_table_is_made_narrow_enough_for_80_columns_and_loses_no_word():
     )
     told = render(narrow(wide), "txt")
     assert max(map(len, told.splitlines())) <= 80 < max(map(len, render(wide, "txt").splitlines()))
-    headings = [re.sub(r"\n(?<=\.\n)", "", each).replace("\n", " ") for each in narrow(wide).headings]
-    assert headings == keys
+    assert [each.replace(".\n", ".").replace("\n", " ") for each in narrow(wide).headings] == keys
 
 
 def test_intervals_by_hand():

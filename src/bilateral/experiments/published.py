@@ -22,14 +22,13 @@ SYSTEM_TITLES = {"specialised": "bilateral"}
 class PublishedRow:
     """How a row follows from the config.
 
-    title: what the table calls it. about: what it is, and what it is there for.
-    of: the networks whose predictions `combine` makes the row's of; none: a network of
-    its own, for which the rest holds. side: the hemisphere that it is, under heads for its own labels; None: both. set:
-    what it changes in the config, by dotted keys. match: what it has in common with the specialised network, for which
-    one more setting is computed. copies: by side, the other side whose hemisphere stands there too. weights: what
-    it starts from, by the prefix of its state; a hemisphere that comes so is frozen unless the config says otherwise.
-    training: the section by which it is trained. tells: what a comparison of the specialised network with it tells, as
-    a clause after "whether".
+    title: what the table calls it. about: what it is, and what it is there for. of: the networks whose predictions
+    `combine` makes the row's of; none: a network of its own, for which the rest holds. side: the hemisphere that it is,
+    under heads for its own labels; None: both. set: what it changes in the config, by dotted keys. match: what it has
+    in common with the specialised network, for which one more setting is computed. copies: by side, the other side
+    whose hemisphere stands there too. weights: what it starts from, by the prefix of its state; a hemisphere that comes
+    so is frozen unless the config says otherwise. training: the section by which it is trained. tells: what a
+    comparison of the specialised network with it tells, as a clause after "whether".
     """
 
     title: str
@@ -65,7 +64,7 @@ _UNILATERAL = PublishedRow(
     set={"model.left.level": "both"},
     training=_WHOLE,
 )
-_KIND = "is it specialisation, or just two networks?"
+_OR_JUST_TWO = "is it specialisation, or just two networks?"
 ROWS: dict[str, PublishedRow] = {
     "left": PublishedRow(
         "left alone", "The left hemisphere, which learns fine labels.", side="left", training="pretraining.left"
@@ -103,14 +102,14 @@ ROWS: dict[str, PublishedRow] = {
     ),
     "two_left": PublishedRow(
         "bilateral, two left hemispheres",
-        f"Two copies of the left kind: {_KIND}",
+        f"Two copies of the left kind: {_OR_JUST_TWO}",
         copies={"right": "left"},
         weights={LEFT: ("left", 0), RIGHT: ("left", 1)},
         tells="two hemispheres of one kind are as good",
     ),
     "two_right": PublishedRow(
         "bilateral, two right hemispheres",
-        f"Two copies of the right kind: {_KIND}",
+        f"Two copies of the right kind: {_OR_JUST_TWO}",
         copies={"left": "right"},
         weights={LEFT: ("right", 0), RIGHT: ("right", 1)},
     ),

@@ -1,4 +1,4 @@
-"""A trained network to hand on, in the form that model hubs take (weights, config, a card), and such a one as a run."""
+"""Exported networks: one is written in the form that model hubs take (weights, config, card), or tested as a run."""
 
 import re
 from collections.abc import Collection, Sequence
