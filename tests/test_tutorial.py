@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bilateral.cli.train_commands import own_options
+from bilateral.runs.config import read_config
+
 PAGE = (Path(__file__).parents[1] / "docs" / "tutorial.md").read_text()
 
 
@@ -31,6 +34,11 @@ def test_the_plan_has_every_row_of_the_page(written):
     for row in ("nonspecialised", "slow", "callosum", "shrink"):
         assert row in done.stdout.split()
     assert "12 runs, 0 finished and reused, 12 to do" in " ".join(done.stdout.split())
+
+
+def test_what_comes_next_names_the_code_of_a_row(written, monkeypatch):
+    monkeypatch.chdir(written)
+    assert own_options(read_config(Path("mine.yaml"))) == " --own my_kinds:Shrink"
 
 
 def test_the_class_of_the_page_is_trained_and_opened(written):

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from shlex import quote
@@ -19,7 +20,7 @@ from ..experiments.tables import Block, gains_block, narrow, render, short_block
 from ..experiments.twice import measure_gains, twice_as_long, write_gains
 from ..models.config import SIDES
 from ..runs import cluster
-from ..runs.config import Config, read_config
+from ..runs.config import Config, read_config, with_settings
 from ..runs.scheduling import Executor
 from ..runs.stored import StoredRun
 from ..runs.train import load_data
@@ -37,15 +38,17 @@ def train(*arguments: str, seeds: int | None = None, own_code: Sequence[str] = (
     path, overrides = config_and_overrides(arguments)
     if path is None and not overrides:
         raise ConfigError("train needs a config file, such as configs/example1/1_left.yaml, or key=value settings")
-    train_network(path, [*overrides, *of_seeds(seeds)], own_code or (), _print_runs_json if json else _print_runs)
+    config = read_config(path, [*overrides, *of_seeds(seeds)])
+    show = _print_runs_json if json else partial(_print_runs, own=own_options(config))
+    train_network(config, (), own_code or (), show)
 
 
-def _print_runs(runs: Sequence[StoredRun]) -> None:
+def _print_runs(runs: Sequence[StoredRun], own: str) -> None:
     for each in runs:
         echo(f"seed {each.seed}: {each.folder}")
         echo_metrics(each.metrics, "  ")
     folder = runs[0].folder
-    suggest(f"bilateral explore {quote(str(folder))}", f"tensorboard --logdir {quote(str(folder.parent))}")
+    suggest(f"bilateral explore {quote(str(folder))}{own}", f"tensorboard --logdir {quote(str(folder.parent))}")
 
 
 def _print_runs_json(runs: Sequence[StoredRun]) -> None:
@@ -63,7 +66,17 @@ def system(*arguments: str, seeds: int | None, join: bool, json: bool) -> None:
         if row.name == "specialised" and row.seeds:
             (folder,) = next(iter(row.seeds.values())).folders
             page = quote(str(config.save_dir / f"{config.name}-system"))
-            suggest(f"bilateral explore {quote(folder)}", f"bilateral report {page}")
+            suggest(
+                f"bilateral explore {quote(folder)}{own_options(config)}",
+                f"bilateral report {page}{own_options(config)}",
+            )
+
+
+def own_options(config: Config) -> str:
+    """The options that name a config's own code, its variants' too, to a command that looks into its runs."""
+    variants = config.experiment.variants.values() if config.experiment else ()
+    named = config.named_code.union(*(with_settings(config, each.set).named_code for each in variants))
+    return "".join(f" --own {quote(name)}" for name in sorted(named))
 
 
 def _tell_epochs(config: Config, overrides: Sequence[str]) -> None:
@@ -115,7 +128,7 @@ def experiment(*arguments: str, options: RunOptions, seeds_from: Path | None, tw
         if distributed.is_first() and not json:
             folder = config.save_dir / f"{config.name}-experiment"
             echo(f"All tables: {folder / 'table.txt'} (.md, .tex, .json), *.csv")
-            suggest(f"bilateral report {quote(str(folder))}")
+            suggest(f"bilateral report {quote(str(folder))}{own_options(config)}")
 
 
 def elsewhere_of(options: RunOptions) -> Executor | None:
