@@ -52,6 +52,17 @@ def test_an_intact_network_says_what_predict_says(explorer, content, runs):
     assert all(found["changes"] is None for found in answer["levels"].values()) and answer["silenced"] == []
 
 
+def test_heads_that_disagree_are_told(explorer, content):
+    hierarchy = explorer.description.hierarchy
+    own = hierarchy.coarse_of_fine[explorer.answer(content)["levels"]["fine"]["predictions"][0]["id"]]
+    bias = explorer.network.heads["coarse"][-1].bias
+    for coarse in range(len(hierarchy.coarse_names)):
+        bias[coarse] += 1e4
+        expected = None if coarse == own else hierarchy.coarse_names[own]
+        assert explorer.answer(content)["belongs"] == expected
+        bias[coarse] -= 1e4
+
+
 def test_the_picture_is_the_one_that_the_network_sees(explorer, content, runs):
     picture = explorer.answer(content)["picture"]
     shown = Image.open(io.BytesIO(base64.b64decode(picture["png"])))

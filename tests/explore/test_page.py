@@ -142,6 +142,21 @@ def test_bridges_parts_and_lesions_have_switches_and_the_weights_a_bar(chromium,
     assert not complaints, complaints
 
 
+def test_heads_that_disagree_are_told(opened, runs, server):
+    fine = runs.predicted["fine"][0]["label"]
+    assert "two heads" not in fine
+    bias = server.explorer.network.heads["coarse"][-1].bias
+    told = []
+    for name, coarse in zip(("disc", "ring"), bias):
+        coarse += 1e4
+        opened.set_input_files("#file", runs.picture)
+        settle(opened, f"Fine: {fine}")
+        opened.wait_for_function("name => document.getElementById('summary').textContent.includes(name)", arg=name)
+        told.append("The two heads disagree: this fine label belongs to" in opened.inner_text("#summary"))
+        coarse -= 1e4
+    assert any(told) and "not how often it is right" in opened.inner_text("#sure")
+
+
 def test_maps_follow_the_head_and_the_opacity(opened, runs):
     opened.set_input_files("#file", runs.picture)
     settle(opened, "Fine: ")

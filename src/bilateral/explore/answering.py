@@ -58,7 +58,8 @@ class Explorer:
 
         silenced: names of `silenceable`. A lesion of the network's own that is switched off does no damage.
 
-        picture: as the network sees it. weights: by side, where the join weighs the sides, or None. levels: by level,
+        picture: as the network sees it. weights: by side, where the join weighs the sides, or None. belongs: the coarse
+        label of the best fine one, where the coarse head says another, or None. levels: by level,
         `predictions`, `changes` against the network with nothing silenced (None where so it is), `left_share` in what
         the head hears (None without two hemispheres that speak), and `maps` by side. merged: the original's one map of
         both heads, or None. what: names the picture in errors.
@@ -80,6 +81,7 @@ class Explorer:
             "picture": {"height": pixels.shape[1], "width": pixels.shape[2], "png": encoded(pixels)},
             "silenced": [name for name in self.silenceable if name in silenced],
             "weights": weights,
+            "belongs": self._belongs(levels),
             "levels": levels,
             "merged": packed(maps[MERGED]["both"]) if MERGED in maps else None,
         }
@@ -103,6 +105,13 @@ class Explorer:
                     share = contributions(self.network, level, said.features).share
                     values["left_share"] = round(share.item(), 6)
         return found, shares(said.weights) or None
+
+    def _belongs(self, levels: dict[str, dict[str, Any]]) -> str | None:
+        if len(levels) < 2 or self.description.hierarchy is None:
+            return None
+        fine, coarse = (levels[level]["predictions"][0]["id"] for level in ("fine", "coarse"))
+        own = self.description.hierarchy.coarse_of_fine[fine]
+        return None if own == coarse else label_names(self.description, "coarse")[own]
 
     @contextmanager
     def _without(self, silenced: Collection[str]) -> Iterator[None]:

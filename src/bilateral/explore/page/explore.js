@@ -103,6 +103,7 @@ async function show(answer, name) {
   part("seen-note").textContent = `As the network sees it: the middle square, at ${width}×${height} pixels.`;
   part("seen").hidden = false;
   part("summary").textContent = summary(answer);
+  part("sure").hidden = false;
   part("shares").hidden = Object.values(answer.levels).every(({ left_share: share }) => share === null);
   part("marks").hidden = !answer.silenced.length;
   showWeights(part("weights"), answer);

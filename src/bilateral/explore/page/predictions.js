@@ -11,13 +11,14 @@ function made(tag, properties = {}, ...children) {
   return element;
 }
 
-export function summary({ levels, silenced }) {
+export function summary({ levels, silenced, belongs }) {
   const best = Object.entries(levels).map(([level, { predictions: [first] }]) => {
     return `${level}: ${first.label}, ${percent(first.probability)}`;
   });
   const names = silenced.map((name) => (isLesion(name) ? `the lesion ${plain(name)}` : name));
   const without = names.length ? `without ${names.join(" and ")}, ` : "";
-  return sentence(`${without}${best.join("; ")}.`);
+  const disagreement = belongs ? ` The two heads disagree: this fine label belongs to “${belongs}”.` : "";
+  return `${sentence(`${without}${best.join("; ")}.`)}${disagreement}`;
 }
 
 export function showWeights(place, { weights }) {
