@@ -1,4 +1,4 @@
-"""Take the pictures of the README: a report's first screen, and `bilateral explore` with a sample picture.
+"""Take the pictures of the docs: a report's first screen, and `bilateral explore` with a sample picture.
 
     python scripts/take_screenshots.py REPORT.html RUN
 
@@ -17,7 +17,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu"]
 
 
 def main(report: str, run: str) -> None:
-    """Write docs/pictures/report.png, gallery.png and explore.png."""
+    """Write docs/pictures/report.png and explore.png."""
     command = [sys.executable, "-m", "bilateral", "explore", run, "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -29,7 +29,6 @@ def main(report: str, run: str) -> None:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             page.goto(Path(report).resolve().as_uri())
             page.screenshot(path=TARGET / "report.png")
-            page.locator("#explorer").screenshot(path=TARGET / "gallery.png")
             _explore(page, address[0])
             browser.close()
     finally:

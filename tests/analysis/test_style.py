@@ -8,7 +8,7 @@ from bilateral.analysis.style import COLOURS, ROWS, annotate_cells, panels, row_
 
 
 def test_a_figure_has_the_panels_and_the_size_that_are_asked_for():
-    figure, axes = panels(3, 2, height=2.0, width=9.0)
+    figure, axes = panels(2, 3, height=2.0, width=9.0)
     assert axes.shape == (2, 3) and figure.get_size_inches().tolist() == [9, 4]
     _, one = panels()
     assert not isinstance(one, np.ndarray)

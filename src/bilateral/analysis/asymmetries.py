@@ -56,15 +56,14 @@ def _measures(table: pd.DataFrame) -> dict[str, str]:
 def draw(table: pd.DataFrame) -> Figure:
     """Every row's measures, a point a seed, the mean and its interval; and how strong they are beside accuracy."""
     rows, measures = list(table["row"].unique()), _measures(table)
-    figure, axes = panels(len(measures) + 1, height=1.4 + 0.24 * len(rows), width=9.5)
+    titles = table.drop_duplicates("row")["title"]
+    figure, axes = panels(len(measures) + 1, height=1.2 + 0.2 * len(rows))
     for panel, (measure, label) in zip(axes, measures.items()):
         panel.axvline(0, color=INK, linewidth=0.6)
         for place, row in enumerate(rows):
             seed_points(panel, place, values(table, row, measure).tolist(), row_style(row)[0])
         panel.set(xlabel=label, ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)))
-        panel.set_yticklabels([])
-    titles = table.drop_duplicates("row")["title"]
-    axes[0].set_yticklabels([f"{number}: {title}" for number, title in enumerate(titles, 1)], fontsize=7)
+        panel.set_yticklabels([f"{number}: {title}" for number, title in enumerate(titles, 1)], fontsize=7)
     for number, row in enumerate(rows, 1):
         if strength(table, row).empty:
             continue

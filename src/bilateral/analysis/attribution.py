@@ -105,9 +105,9 @@ def mean_overlap(table: pd.DataFrame, pair: str, level: str, column: str = "over
 def draw(table: pd.DataFrame) -> Figure:
     """Mean overlap of each pair, every seed a dot, beside chance (maps of different images)."""
     stages = list(dict.fromkeys(table["stage"]))
-    figure, axes = panels(len(stages), height=3.2, sharey=True, squeeze=False)
+    figure, axes = panels(len(stages), height=2.6, sharex=True, squeeze=False)
     hollow = {"facecolors": "none", "edgecolors": COLOURS["other"]}
-    for panel, stage in zip(axes[0], stages):
+    for panel, stage in zip(axes.flat, stages):
         own = table[(table["stage"] == stage) & (table["outcome"] == "all")]
         for row, pair in enumerate(PAIRS):
             levels = LEVELS if not pair.startswith("both") else LEVELS[:1]
@@ -118,7 +118,8 @@ def draw(table: pd.DataFrame) -> Figure:
                 panel.scatter(found["overlap"], [place] * len(found), color=colour, s=16)
                 panel.scatter(found["overlap_chance"], [place] * len(found), s=16, **hollow)
         panel.set_yticks(range(len(PAIRS)), PAIRS)
-        panel.set(title=f"maps of {stage}", xlabel="overlap of maps", xlim=(0, 1), ylim=(len(PAIRS) - 0.5, -0.5))
+        panel.set(title=f"maps of {stage}", xlim=(0, 1), ylim=(len(PAIRS) - 0.5, -0.5))
+    axes[-1, 0].set_xlabel("overlap of maps")
     first = axes[0, 0]
     handles = [first.scatter([], [], color=COLOURS[level], s=16, label=f"{level} head") for level in LEVELS]
     handles.append(first.scatter([], [], label="different images", **hollow))

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from ..experiments.measures import CALIBRATION_BINS
 from ..runs.predictions import LEVELS
 from .study import Study
-from .style import COLOURS, NARROW, own_rows, panels, row_style
+from .style import COLOURS, own_rows, panels, row_style
 
 FEWEST = 20
 """Images below which a bin is not drawn."""
@@ -40,7 +40,7 @@ def calibration_error(table: pd.DataFrame) -> pd.Series:
 
 def draw(table: pd.DataFrame) -> Figure:
     """Reliability diagrams of the main rows and a config's own, all seeds together; the diagonal is ideal."""
-    figure, axes = panels(1, 2, height=3.4, width=NARROW, sharex=True)
+    figure, axes = panels(2, height=3.4, sharex=True)
     shown = [*MAIN, *own_rows(table["row"].unique())]
     for panel, level in zip(axes, LEVELS):
         panel.plot([0, 1], [0, 1], color=COLOURS["other"], linewidth=0.8)

@@ -136,7 +136,7 @@ def by_stage(table: pd.DataFrame) -> pd.DataFrame:
 
 def draw(table: pd.DataFrame) -> Figure:
     """All stages of left against all of right, mean over seeds; and equal stages beside other seeds of one kind."""
-    figure, (matrix, lines) = panels(2, height=3.9)
+    figure, (matrix, lines) = panels(2, height=3.6)
     kind = across_kind(table)
     across = table[table["kind"] == kind]
     left, right = across["first_stage"].unique(), across["second_stage"].unique()
@@ -158,7 +158,7 @@ def draw(table: pd.DataFrame) -> Figure:
             lines.fill_between(stages, own["min"], own["max"], color=colour, alpha=0.2, linewidth=0)
     lines.tick_params(axis="x", rotation=60)
     lines.set(ylim=(0, 1.02), ylabel="CKA, debiased", title="equal stages (band: lowest to highest)")
-    figure.legend(*lines.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(*lines.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIGNIFICANT = 0.05
+MOST_DRAWN = 40
+"""Classes of a level in the figure: of more, those that gain most and those that lose most. The table has all."""
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -64,10 +66,11 @@ def _interval(gains: "NDArray") -> tuple[float, float, float, float]:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Every class's gain with its interval, in order; what stands out after Holm in colour and bold."""
-    figure, axes = panels(1, 2, height=3.2, width=9.5)
-    for panel, level, alone in zip(axes, LEVELS, ("left", "right")):
-        own = table[table["level"] == level].sort_values("gain_points").reset_index(drop=True)
+    """Gains of classes with their intervals, in order; what stands out after Holm in colour."""
+    levels = {level: _drawn(table[table["level"] == level]) for level in LEVELS}
+    heights = [1.0 + 0.14 * len(own) for own in levels.values()]
+    figure, axes = panels(2, height=sum(heights) / 2, gridspec_kw={"height_ratios": heights})
+    for panel, (level, own), alone in zip(axes, levels.items(), ("left", "right")):
         sure = own["p_holm"].fillna(1) < SIGNIFICANT
         for chosen, colour, label in (
             (~sure, COLOURS["other"], "interval, not corrected"),
@@ -77,14 +80,22 @@ def draw(table: pd.DataFrame) -> Figure:
             some = own[chosen]
             ends = [some["gain_points"] - some["ci95_low"], some["ci95_high"] - some["gain_points"]]
             marks = {"fmt": "o", "markersize": 3, "linewidth": 0.8}
-            panel.errorbar(some.index, some["gain_points"], ends, color=colour, label=label, **marks)
-        panel.axhline(0, color=COLOURS["other"], linewidth=0.8)
-        names = [short(name, LONGEST_CLASS) for name in own["class"]]
-        panel.set_xticks(own.index, names, rotation=90, fontsize=6 if len(own) > 40 else 7)
-        panel.margins(x=0.01)
-        panel.set_title(f"{level} classes: bilateral minus {alone} alone, points")
-    axes[0].legend(fontsize=7)
+            panel.errorbar(some["gain_points"], some.index, xerr=ends, color=colour, label=label, **marks)
+        panel.axvline(0, color=COLOURS["other"], linewidth=0.8)
+        panel.set_yticks(own.index, [short(name, LONGEST_CLASS) for name in own["class"]], fontsize=7)
+        panel.margins(y=0.02)
+        all_of_them = len(own) == (table["level"] == level).sum()
+        which = f"{level} classes" if all_of_them else f"{level} classes that gain or lose most"
+        panel.set(title=which, xlabel=f"bilateral minus {alone} alone, points")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=7)
     return figure
+
+
+def _drawn(own: pd.DataFrame) -> pd.DataFrame:
+    own = own.sort_values("gain_points", ignore_index=True)
+    if len(own) > MOST_DRAWN:
+        own = pd.concat([own.head(MOST_DRAWN // 2), own.tail(MOST_DRAWN // 2)], ignore_index=True)
+    return own
 
 
 def tell(table: pd.DataFrame) -> str:

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from .study import NotApplicableError, Study
-from .style import DIVERGING, LONGEST_CLASS, NARROW, SEQUENTIAL, panels, short
+from .style import DIVERGING, LONGEST_CLASS, SEQUENTIAL, panels, short
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -60,7 +60,7 @@ def draw(table: pd.DataFrame) -> Figure:
     """Superclasses against superclasses: the bilateral network, and what it does more or less often than left alone."""
     bilateral, left = superclass_matrix(table, "bilateral"), superclass_matrix(table, "left")
     names = [short(name, LONGEST_CLASS) for name in bilateral.index]
-    figure, (own, change) = panels(1, 2, height=max(3.6, 1.6 + 0.12 * len(names)), width=NARROW)
+    figure, (own, change) = panels(2, height=max(3.6, 1.6 + 0.12 * len(names)))
     off_diagonal = bilateral.to_numpy().copy()
     np.fill_diagonal(off_diagonal, np.nan)
     shown = own.imshow(off_diagonal, cmap=SEQUENTIAL, vmin=0)

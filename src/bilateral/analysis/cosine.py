@@ -84,7 +84,7 @@ def draw(table: pd.DataFrame) -> Figure:
     """Left's distances against right's, coloured by those of both, by who was right alone; the first seed."""
     first = table[table["seed"] == table["seed"].iloc[0]]
     limit = float(max(np.ceil(10 * max(table["left"].max(), table["right"].max())), 1) / 10)
-    figure, axes = panels(4, 2, height=1.9, width=9.5, gridspec_kw={"height_ratios": [0.35, 1]}, sharex=True)
+    figure, axes = panels(2, 4, height=1.9, width=9.5, gridspec_kw={"height_ratios": [0.35, 1]}, sharex=True)
     for column, (name, alone) in enumerate(_PANELS.items()):
         own = first[first["group"].str.startswith(alone)]
         margin, panel = axes[0, column], axes[1, column]

@@ -66,19 +66,18 @@ def draw(table: pd.DataFrame) -> Figure:
     by = {"multiply_adds": "multiply-adds of an image"}
     if table["training_pflops"].notna().any():
         by["training_pflops"] = "PFLOPs of training"
-    figure, axes = panels(len(by), 2, height=2.5, width=9.5, sharey="row", squeeze=False)
-    for line, level in enumerate(LEVELS):
-        for column, (cost, label) in enumerate(by.items()):
-            panel = axes[line, column]
+    figure, axes = panels(2 * len(by), height=2.4, squeeze=False)
+    for row, level in zip(axes.reshape(2, len(by)), LEVELS):
+        for panel, (cost, label) in zip(row, by.items()):
             for _, each in table.dropna(subset=[f"{level}_pct", cost]).iterrows():
                 colour, _, marker = row_style(each["row"])
                 mean, low, high = (each[f"{level}_{part}"] for part in ("pct", "low", "high"))
                 ends = None if pd.isna(low) else [[mean - max(low, 0)], [min(high, 100) - mean]]
                 panel.errorbar(each[cost], mean, ends, fmt=marker, color=colour, elinewidth=0.8, label=each["title"])
             panel.set(xlabel=label, xscale="log" if cost == "training_pflops" else "linear")
-        axes[line, 0].set_ylabel(f"{level}, % (95 % interval)")
+            panel.set_ylabel(f"{level}, % (95 % interval)")
     handles = {label: line for panel in axes.flat for line, label in zip(*panel.get_legend_handles_labels())}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=7)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2, fontsize=7)
     return figure
 
 

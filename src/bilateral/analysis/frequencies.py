@@ -94,8 +94,8 @@ def _crossing(shares: pd.Series, wanted: float) -> float:
 def draw(table: pd.DataFrame) -> Figure:
     """Accuracy over the cut-off, a line for all and for each side silenced; band: lowest to highest seed."""
     levels = [level for level in LEVELS if level in set(table["level"])]
-    figure, axes = panels(len(FILTERS), len(levels), height=2.9, sharey="row", squeeze=False)
-    for row, level in zip(axes, levels):
+    figure, axes = panels(len(levels) * len(FILTERS), height=2.3, squeeze=False)
+    for row, level in zip(axes.reshape(len(levels), len(FILTERS)), levels):
         for panel, passing in zip(row, FILTERS):
             own = table[(table["level"] == level) & table["filter"].isin(["none", passing])]
             # From the lowest cut-off to the highest; no filter stands where the filter lets everything pass.
@@ -110,10 +110,8 @@ def draw(table: pd.DataFrame) -> Figure:
             panel.axhline(own["chance_pct"].iloc[0], color=COLOURS["other"], linestyle=":", label="chance")
             panel.set_xticks(range(len(ticks)), ["no\nfilter" if tick is None else f"{tick:g}" for tick in ticks])
             panel.tick_params(axis="x", labelsize=7)
-            panel.set(title=f"{level} head, {passing}", ylim=(0, None))
-        row[0].set_ylabel("accuracy, %")
-    for panel in axes[-1]:
-        panel.set_xlabel("cut-off, cycles per image")
+            panel.set(title=f"{level} head, {passing}", ylim=(0, None), ylabel="accuracy, %")
+    axes[-1, 0].set_xlabel("cut-off, cycles per image")
     axes[0, 0].legend(fontsize=7)
     return figure
 

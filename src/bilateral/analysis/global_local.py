@@ -89,18 +89,18 @@ def interaction(table: pd.DataFrame) -> pd.Series:
 def draw(table: pd.DataFrame) -> Figure:
     """Accuracy of each identity and what the other one costs it: a point a seed, the mean and its 95 % interval."""
     readers = list(table[["reader", "silenced"]].drop_duplicates().itertuples(index=False, name=None))
-    figure, axes = panels(2, height=0.9 + 0.3 * len(readers), sharey=True)
+    figure, axes = panels(2, height=0.9 + 0.3 * len(readers))
     for panel, measure in zip(axes, (accuracy, interference)):
         for place, (reader, silenced) in enumerate(readers):
             for shift, (identity, (colour, marker)) in zip((-0.15, 0.15), _LOOKS.items()):
                 found = measure(table, reader, identity, silenced).tolist()
                 seed_points(panel, place + shift, found, colour, marker)
         panel.set(title=measure.__name__, ylim=(len(readers) - 0.5, -0.5))
+        panel.set_yticks(range(len(readers)), [_name(*each) for each in readers])
     axes[0].axvline(CHANCE_PCT, color=INK, linewidth=0.6, linestyle=":")
     axes[1].axvline(0, color=INK, linewidth=0.6)
     axes[0].set(xlabel="images named right, % (dotted: chance)", xlim=(0, 101))
     axes[1].set_xlabel("congruent less incongruent figures, points")
-    axes[0].set_yticks(range(len(readers)), [_name(*each) for each in readers])
     for identity, (colour, marker) in _LOOKS.items():
         axes[0].plot([], [], marker, color=colour, label=f"{identity} identity")
     figure.legend(loc="outside upper center", ncols=2)

@@ -144,7 +144,7 @@ def _auc(own: pd.DataFrame) -> float:
 
 def draw(table: pd.DataFrame) -> Figure:
     """The share over images; by who was right alone; by class."""
-    figure, (images, groups, classes) = panels(3, height=3.2, width=9.5)
+    figure, (images, groups, classes) = panels(3, height=2.8)
     bins = np.linspace(0, 1, 41)
     named = {(1, 1): "both", (1, 0): "left only", (0, 1): "right only", (0, 0): "neither"}
     for offset, level in enumerate(LEVELS):

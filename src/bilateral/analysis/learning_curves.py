@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from .study import NotApplicableError, Study
-from .style import NARROW, panels, row_style
+from .style import panels, row_style
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -43,7 +43,7 @@ def accuracies(table: pd.DataFrame, level: str, head: str = "val") -> pd.DataFra
 
 def draw(table: pd.DataFrame) -> Figure:
     """Validation accuracy, mean and lowest to highest seed; dotted: a lesion begins."""
-    figure, axes = panels(1, 2, height=3.0, width=NARROW)
+    figure, axes = panels(2, height=3.0)
     for panel, level in zip(axes, ("fine", "coarse")):
         for (row, title), own in accuracies(table, level).groupby(["row", "title"], sort=False):
             curve = own.groupby("epoch")["value"].agg(["mean", "min", "max"])

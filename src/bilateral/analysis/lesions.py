@@ -22,7 +22,7 @@ from ..models.network import Network
 from ..runs.predictions import LEVELS
 from .heads import MEAN, accuracies
 from .study import Study, System
-from .style import COLOURS, INK, NARROW, panels, seed_points, told
+from .style import COLOURS, INK, panels, seed_points, told
 
 SHARES = (0.2, 0.5, 0.8)
 """Of the units of a side that are lost."""
@@ -93,7 +93,7 @@ def draw(table: pd.DataFrame) -> Figure:
     lesions = table.loc[table["at"] != "none", ["at", "lesion"]].drop_duplicates().itertuples(index=False, name=None)
     rows = list(lesions)
     height = 1.0 + 0.2 * len(rows)
-    figure, axes = panels(1, len(levels), height, NARROW, sharex=True, squeeze=False)
+    figure, axes = panels(len(levels), height=height, sharex=True, squeeze=False)
     for panel, level in zip(axes[:, 0], levels):
         panel.axvline(0, color=INK, linewidth=0.6)
         for place, (at, lesion) in enumerate(rows):

@@ -114,7 +114,7 @@ def agreement(table: pd.DataFrame, level: str, side: str) -> Summary | None:
 
 def draw(table: pd.DataFrame) -> Figure:
     """The correlations, every seed a dot, beside those with maps of other images."""
-    figure, axes = panels(height=2.6, width=6.0)
+    figure, axes = panels(height=2.6)
     labels = []
     for place, (level, side) in enumerate(itertools.product(table["level"].unique(), SIDES)):
         own = table[(table["level"] == level) & (table["side"] == side)]
@@ -124,7 +124,7 @@ def draw(table: pd.DataFrame) -> Figure:
         labels.append(f"{level} head, {side}")
     axes.set_yticks(range(len(labels)), labels)
     axes.axvline(0, color=COLOURS["other"], linewidth=0.8)
-    label = "rank correlation (○: with the map of another image)"
+    label = "rank correlation (○: with another image's map)"
     axes.set(xlim=(-0.3, 1), ylim=(len(labels) - 0.5, -0.5), xlabel=label)
     return figure
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from ..base.statistics import Summary, summarise
 from ..runs.predictions import Predictions
 from .study import Study, System
-from .style import COLOURS, INK, NARROW, SEQUENTIAL, annotate_cells, panels
+from .style import COLOURS, INK, SEQUENTIAL, annotate_cells, panels
 
 JUDGES = ("left", "right", "fine", "coarse")
 """Left alone (on fine labels), right alone (on coarse ones), the bilateral network's fine and coarse head."""
@@ -78,7 +78,7 @@ def rate_summary(table: pd.DataFrame, rate: str, other: int) -> Summary | None:
 
 def draw(table: pd.DataFrame) -> Figure:
     """The 16 cells, mean share over seeds; and the rates of rescue and spoiling."""
-    figure, (cells, bars) = panels(1, 2, height=3.2, width=NARROW)
+    figure, (cells, bars) = panels(2, height=3.2)
     shares = table.groupby(list(JUDGES))["share_pct"].mean().unstack(["fine", "coarse"])
     order = [(1, 1), (1, 0), (0, 1), (0, 0)]
     values = shares.reindex(index=order, columns=order).to_numpy()

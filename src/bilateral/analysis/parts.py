@@ -45,7 +45,7 @@ def _count(module: nn.Module) -> tuple[int, int]:
 
 def draw(table: pd.DataFrame) -> Figure:
     """Parameters and multiply-adds of every part."""
-    figure, axes = panels(2, height=1.0 + 0.22 * len(table), width=9.5, sharey=True)
+    figure, axes = panels(2, height=0.8 + 0.2 * len(table))
     labels = table["where"] + ": " + table["part"] + " (" + table["output"].astype(str) + ")"
     colours = [COLOURS[where] if where in SIDES else COLOURS["bilateral"] for where in table["where"]]
     titles = {"parameters": "parameters", "multiply_adds": "multiply-adds of an image"}
@@ -54,7 +54,7 @@ def draw(table: pd.DataFrame) -> Figure:
         panel.bar_label(bars, [f" {value:,}" for value in table[column]], fontsize=6)
         panel.set(title=title, ylim=(len(table) - 0.5, -0.5))
         panel.margins(x=0.25)
-    axes[0].set_yticks(range(len(table)), labels, fontsize=7)
+        panel.set_yticks(range(len(table)), labels, fontsize=7)
     return figure
 
 

@@ -15,7 +15,7 @@ from ..models.config import SIDES
 from ..runs.predictions import LEVELS
 from .activations import spread, stage_means
 from .study import NotApplicableError, Study
-from .style import COLOURS, NARROW, panels
+from .style import COLOURS, panels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,7 +67,7 @@ def readout(train: "NDArray", train_labels: "NDArray", test: "NDArray") -> "NDAr
 def draw(table: pd.DataFrame) -> Figure:
     """Accuracy over the stages: left and right, fine and coarse; band: lowest to highest seed."""
     levels = list(table["level"].unique())
-    figure, axes = panels(1, len(levels), 2.8, NARROW, squeeze=False)
+    figure, axes = panels(len(levels), height=2.8, squeeze=False)
     for panel, level in zip(axes[:, 0], levels):
         for side in SIDES:
             own = table[(table["side"] == side) & (table["level"] == level)]

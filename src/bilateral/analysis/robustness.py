@@ -175,7 +175,7 @@ def draw(table: pd.DataFrame) -> Figure:
     found = {level: by_condition(table, level) for level in LEVELS}
     conditions = [_words(*keys) for keys, _ in table.groupby(_KEYS, sort=False)]
     figure, axes = panels(
-        _ACROSS, -(-len(conditions) // _ACROSS), 0.8 + 0.17 * len(rows), 9.5, sharex=True, sharey=True, squeeze=False
+        -(-len(conditions) // _ACROSS), _ACROSS, 0.8 + 0.17 * len(rows), 9.5, sharex=True, sharey=True, squeeze=False
     )
     marks = {"elinewidth": 0.8, "markeredgewidth": 0.8, "ecolor": INK, "capsize": 0, "markersize": 5}
     for panel, condition in zip(axes.flat, conditions):

@@ -1,10 +1,12 @@
 """How bad the mistakes are: within the right superclass, or outside."""
 
+from textwrap import fill
+
 import pandas as pd
 from matplotlib.figure import Figure
 
 from .study import NotApplicableError, Study
-from .style import COLOURS, panels
+from .style import COLOURS, panels, short
 
 OUTCOMES = {
     "right": COLOURS["bilateral"],
@@ -34,15 +36,16 @@ def draw(table: pd.DataFrame) -> Figure:
     """One bar a row of the table, divided by outcome; means over seeds."""
     means = table.groupby(["title", "outcome"], sort=False)["share_pct"].mean().unstack()
     means = means.loc[list(dict.fromkeys(table["title"]))[::-1]]
-    figure, axes = panels(height=0.8 + 0.28 * len(means))
+    figure, axes = panels(height=1.0 + 0.3 * len(means))
     start = pd.Series(0.0, index=means.index)
     for outcome, colour in OUTCOMES.items():
         bars = axes.barh(means.index, means[outcome], left=start, color=colour, label=outcome)
         axes.bar_label(bars, fmt="%.1f", label_type="center", fontsize=7, color="#1a1a1a")
         start += means[outcome]
+    axes.set_yticks(range(len(means)), [fill(short(title), 24) for title in means.index], fontsize=8)
     axes.set(xlabel="% of the test images", xlim=(0, 100))
     axes.grid(False)
-    figure.legend(loc="outside upper center", ncols=3)
+    figure.legend(loc="outside upper center", ncols=2)
     return figure
 
 

@@ -84,15 +84,16 @@ def specialisation(table: pd.DataFrame, measure: str) -> pd.Series:
 
 def draw(table: pd.DataFrame) -> Figure:
     """The laterality index of each level, a point a seed, the mean and its 95 % interval."""
-    figure, axes = panels(2, height=2.6, sharex=True, sharey=True)
+    figure, axes = panels(2, height=1.6, sharex=True)
     levels = [level for level in LEVELS if level in set(table["level"])]
     for panel, (measure, title) in zip(axes, MEASURES.items()):
         panel.axvspan(-LATERALISED, LATERALISED, color=COLOURS["other"], alpha=0.15, linewidth=0)
         panel.axvline(0, color=INK, linewidth=0.6)
         for place, level in enumerate(levels):
             seed_points(panel, place, laterality(table, measure, level).dropna().tolist(), COLOURS[level])
-        panel.set(title=title, xlim=(-1.05, 1.05), ylim=(len(levels) - 0.5, -0.5), xlabel="right ← laterality → left")
-    axes[0].set_yticks(range(len(levels)), [f"{level} labels" for level in levels])
+        panel.set(title=title, xlim=(-1.05, 1.05), ylim=(len(levels) - 0.5, -0.5))
+        panel.set_yticks(range(len(levels)), [f"{level} labels" for level in levels])
+    axes[-1].set_xlabel("right ← laterality → left")
     return figure
 
 

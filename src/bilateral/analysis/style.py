@@ -109,7 +109,7 @@ _SETTINGS: dict[str, Any] = {
 LONGEST_NAME, LONGEST_LINE = 48, 120
 """Of a tick's or a legend's text, and of any other; in letters, of which Chinese characters count two."""
 NARROW = 5.2
-"""Inches of a figure that a phone shows whole."""
+"""Inches of a figure that a phone shows whole, so that panels stand below each other where they can."""
 LONGEST_CLASS = 32
 """Of the name of a class, beside many others."""
 _told: set[str] = set()
@@ -234,7 +234,9 @@ class PowersFormatter(LogFormatterSciNotation):
         return self._PARTS.sub(lambda found: "×" if found[1] else (found[2] or "").translate(self._SMALL), text)
 
 
-def panels(columns: int = 1, rows: int = 1, height: float = 3.2, width: float = 8.0, **options: Any) -> tuple[Any, Any]:
+def panels(
+    rows: int = 1, columns: int = 1, height: float = 3.2, width: float = NARROW, **options: Any
+) -> tuple[Any, Any]:
     """Make a figure with `rows` x `columns` panels: (figure, axes); sizes in inches, `height` of one row."""
     figure = Figure(figsize=(width, height * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, **options)
@@ -271,7 +273,7 @@ def forest(table: "DataFrame", by: str, names: Mapping[str, str], widths: Mappin
     shows all of it.
     """
     titles = list(dict.fromkeys(table["title"]))
-    figure, panel = panels(height=1.0 + (0.2 + 0.14 * len(names)) * len(titles), width=NARROW)
+    figure, panel = panels(height=1.0 + (0.2 + 0.14 * len(names)) * len(titles))
     shifts = np.linspace(-0.2, 0.2, len(names)) if len(names) > 1 else [0.0]
     for (which, name), shift, colour in zip(names.items(), shifts, ("fine", "coarse", "extra", "other")):
         panel.plot([], [], "o", color=COLOURS[colour], label=name)

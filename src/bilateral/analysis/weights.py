@@ -78,8 +78,8 @@ def draw(table: pd.DataFrame) -> Figure:
     by_class = by_class.loc[by_class.mean(axis="columns").sort_values().index]
     if len(by_class) > MOST_CLASSES:
         by_class = pd.concat([by_class.iloc[: MOST_CLASSES // 2], by_class.iloc[-MOST_CLASSES // 2 :]])
-    height = max(2.8, 0.8 + 0.16 * len(by_class))
-    figure, (spread, classes, answers) = panels(3, height=height, width=10.5)
+    heights = [2.6, max(2.0, 0.8 + 0.16 * len(by_class)), 2.4]
+    figure, (spread, classes, answers) = panels(3, height=sum(heights) / 3, gridspec_kw={"height_ratios": heights})
     for _, own in table.groupby("seed"):
         spread.hist(own["left"], bins=40, range=(0, 1), density=True, histtype="step", color=COLOURS["left"], alpha=0.7)
     spread.set(title="all images", xlabel="weight of left", ylabel="density", xlim=(0, 1))

@@ -33,7 +33,7 @@ def draw(found: SweepOutcome, measure: str) -> Figure:
     if not has_lines:
         across, groups = found.search.keys, [((), lines)]
     width = (8.4 if len(groups) > 1 else 6.4) if len(across) == 1 else min(3.4 * len(across), 14.0)
-    figure, grid = style.panels(len(across), width=width, height=3.6, sharey=True, squeeze=False)
+    figure, grid = style.panels(1, len(across), width=width, height=3.6, sharey=True, squeeze=False)
     colours = [style.row_style(found.row)[0]]
     if len(groups) > 1:  # from dark to light, as far as the light ones can be seen on white
         colours = list(colormaps[style.SEQUENTIAL](np.linspace(0, 0.85, len(groups))))
