@@ -1,5 +1,6 @@
 """The package as others get it: an archive of the source and a wheel, complete, and its constraints."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -38,7 +39,9 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("built")
     source, archives, installed = folder / "source", folder / "archives", folder / "installed"
     source.mkdir()
-    shutil.copytree(ROOT / "src", source / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("src", "configs"):  # to which a link in the package leads
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=ignored)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     run(sys.executable, "-c", BUILD, archives, cwd=source)
@@ -55,7 +58,8 @@ def run(*command, cwd=None, **environment):
 
 
 def package_files(folder):
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    paths = [Path(place, name) for place, _, names in os.walk(folder, followlinks=True) for name in names]
+    return {str(path.relative_to(folder)) for path in paths if path.suffix != ".pyc"}
 
 
 def test_archive_and_wheel_hold_every_file_of_the_package(built):
@@ -79,6 +83,8 @@ def test_what_is_installed_has_this_version_and_its_command_works_elsewhere(buil
         run(installed / "bin" / "bilateral", "--version", cwd=tmp_path, env=environment).strip()
         == bilateral.__version__
     )
+    preset = run(sys.executable, "-m", "bilateral", "info", "configs/table.yaml", cwd=tmp_path, env=environment)
+    assert "name: my_table" in preset
     assert str(installed) in run(sys.executable, "-c", "print(__import__('bilateral').__file__)", env=environment)
 
 

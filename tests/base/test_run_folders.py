@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from bilateral.base.errors import CheckpointError, OutputError
-from bilateral.base.run_folders import named_run, runs_in
+from bilateral.base.run_folders import named_run, only_run, runs_in
 
 
 def make_run(folder: Path) -> Path:
@@ -29,11 +29,22 @@ def test_a_run_and_a_file_name_themselves_and_a_parent_its_only_run(tmp_path):
     assert named_run(tmp_path / "begun") == tmp_path / "begun"
 
 
-def test_several_runs_are_listed(tmp_path):
+def test_of_several_runs_the_newest_is_taken_and_named(tmp_path, caplog):
+    # By their times, whatever rows they are of.
+    make_run(tmp_path / "group" / "1-wide-seed0-a")
+    newest = make_run(tmp_path / "group" / "2-narrow-seed1-b")
+    (tmp_path / "group" / "3-narrow-seed2-begun").mkdir()
+    assert named_run(tmp_path / "group") == newest
+    (told,) = caplog.messages
+    assert "has 2 runs" in told and str(newest) in told
+
+
+def test_what_needs_one_run_alone_is_told_all_that_there_are(tmp_path):
     runs = [make_run(tmp_path / "group" / name) for name in ("1-seed0-a", "2-seed1-b")]
     with pytest.raises(CheckpointError, match="several runs") as told:
-        named_run(tmp_path / "group")
+        only_run(tmp_path / "group")
     assert all(str(run) in str(told.value) for run in runs)
+    assert only_run(runs[0]) == runs[0]
 
 
 def test_a_system_names_its_network_of_both_and_without_it_all(tmp_path):

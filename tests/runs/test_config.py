@@ -151,6 +151,18 @@ def test_a_missing_file_and_a_bad_override_are_errors(tmp_path):
         read_config(None, ["name=a", "name.b=1"])
 
 
+def test_a_preset_is_found_in_the_package_where_the_folder_has_no_such_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_config("configs/table.yaml") == read_config(CONFIGS / "table.yaml")
+    with pytest.raises(ConfigError, match=r"config configs/tables\.yaml: No such file.*`bilateral info` lists the pre"):
+        read_config("configs/tables.yaml")
+    with pytest.raises(ConfigError, match=r"config table\.yaml: No such file or directory$"):
+        read_config("table.yaml")
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "table.yaml").write_text("name: my_own")
+    assert read_config("configs/table.yaml").name == "my_own"
+
+
 def test_the_written_config_is_plain_yaml():
     assert yaml.safe_load(dump_config(check_config({"save_dir": "x/y"}, "test")))["save_dir"] == "x/y"
 

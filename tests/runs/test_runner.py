@@ -58,6 +58,18 @@ def test_a_run_leaves_what_a_person_can_read(tiny, tmp_path):
     assert result.folder.parent.name == "bilateral-bilateral-resnet9-resnet9-both"
 
 
+def test_a_run_is_named_by_its_row_and_found_by_its_id_under_any_name(tiny, tmp_path):
+    run = Run(config(tmp_path, unilateral()), 3, "mine: left, intact")
+    folder = Runner(tiny).run(run).folder
+    time, _, rest = folder.name.partition("-")
+    assert rest == f"mine.left.intact-seed3-{Runner(tiny).identity(run)}"
+    # Another row, and what an earlier version has left, which did not name the row.
+    for name in (folder.name, f"{time}-{rest.partition('-')[2]}"):
+        folder = folder.rename(folder.with_name(name))
+        assert Runner(tiny).run(replace(run, role="other")).folder == folder
+    assert len(list(folder.parent.glob("*/run.yaml"))) == 1
+
+
 def test_a_finished_run_is_reused_and_a_changed_one_is_new(tiny, tmp_path):
     first = Runner(tiny).run(Run(config(tmp_path), 0))
     stamp = (first.folder / "run.yaml").stat().st_mtime_ns

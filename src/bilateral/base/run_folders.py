@@ -1,5 +1,6 @@
 """Folders of finished runs, by the paths that people and records give."""
 
+import logging
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from .errors import CheckpointError, OutputError
 from .files import read_json
+
+log = logging.getLogger(__name__)
 
 FILE = "run.yaml"
 CHECKPOINTS = "checkpoints"
@@ -64,15 +67,36 @@ def runs_in(folder: Path) -> list[Path]:
 
 
 def named_run(path: Path) -> Path:
-    """Give the run that a path names where a checkpoint is asked for: itself, or the only run that its folder is of.
+    """Give the run that a path names to what looks into one network: itself, or the newest one in its folder.
 
-    Raises CheckpointError, which lists them, where there are several.
+    Where there are several, the log says which one that is.
     """
-    try:
-        is_run = not path.is_dir() or any((path / name).exists() for name in (FILE, CHECKPOINTS))
-    except (OSError, ValueError):  # a name that no file can have, which whoever opens it tells
-        return path
-    runs = [] if is_run else runs_in(path)
+    runs = _runs_of(path)
+    if len(runs) > 1:
+        log.warning(
+            "%s has %d runs; the newest is taken, %s; give the folder of another one to take that",
+            path,
+            len(runs),
+            runs[-1],
+        )
+    return runs[-1] if runs else path
+
+
+def only_run(path: Path) -> Path:
+    """Give the run that a path names to what is trained from it: itself, or the only one in its folder.
+
+    Raises CheckpointError, which lists them, where there are several: which is the newest changes.
+    """
+    runs = _runs_of(path)
     if len(runs) > 1:
         raise CheckpointError("\n  ".join([f"{path} has several runs; give one of them:", *map(str, runs)]))
     return runs[0] if runs else path
+
+
+def _runs_of(path: Path) -> list[Path]:
+    """The runs in a folder that is not one itself, by the time in their names."""
+    try:
+        is_run = not path.is_dir() or any((path / name).exists() for name in (FILE, CHECKPOINTS))
+    except (OSError, ValueError):  # a name that no file can have, which whoever opens it tells
+        return []
+    return [] if is_run else sorted(runs_in(path), key=lambda run: run.name)

@@ -65,8 +65,8 @@ def _several(help: str) -> Parameter:
 Checkpoint = Annotated[
     Path,
     Parameter(
-        help="A checkpoint file, a run's folder (or one that holds one run alone), an exported folder, or the name of "
-        "a network that comes with the package, such as cifar100-small."
+        help="A checkpoint file, a run's folder (or one of runs, whose newest is taken), an exported folder, or the "
+        "name of a network that comes with the package, such as cifar100-small."
     ),
 ]
 OwnCode = Annotated[

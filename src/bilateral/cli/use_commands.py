@@ -19,7 +19,7 @@ from ..data.cifar100.prepare import prepare_cifar100
 from ..models.backbones import BACKBONES
 from ..runs.answers import images_in, predictions, read_pixels, side_length
 from ..runs.checks import check_labels
-from ..runs.config import Config, dump_config, read_config
+from ..runs.config import PRESETS, Config, dump_config, read_config
 from ..runs.execution import resolve
 from ..runs.export import CONFIG
 from ..runs.export import export as export_run
@@ -124,6 +124,8 @@ def info(what: Path | None, *overrides: str) -> None:
         echo(f"device: {machine['device']}, {machine['threads']} threads, precision auto = {precision}")
         echo(f"backbones: {BACKBONES}")
         echo(f"data sources: {sources.REGISTRY}")
+        presets = sorted(path.relative_to(PRESETS.parent).as_posix() for path in PRESETS.rglob("*.yaml"))
+        echo(f"presets in {PRESETS.parent}: {', '.join(presets)}")
     elif what.suffix in (".yaml", ".yml"):
         config = read_config(what, overrides)
         if not config.named_code:

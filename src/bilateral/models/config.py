@@ -9,7 +9,7 @@ from torch import nn
 from ..base.errors import ConfigError
 from ..base.own_code import is_own
 from ..base.registry import Registry, read_options
-from ..base.run_folders import named_run
+from ..base.run_folders import only_run
 from ..base.section import Section, Text, UserPath, Whole, user_path
 from .bridges import BRIDGES
 from .connections import ConnectionsConfig
@@ -30,7 +30,7 @@ def _plain(name: str) -> str:
 
 Name = Annotated[Text, AfterValidator(_plain)]
 """Of a part, a bridge or a lesion, which is also its name among the modules of a network."""
-RunPath = Annotated[UserPath, AfterValidator(named_run)]
+RunPath = Annotated[UserPath, AfterValidator(only_run)]
 """A checkpoint file, a run's folder, or a folder of one run alone."""
 Share = Annotated[float, Field(gt=0, le=1)]
 SIDES = ("left", "right")

@@ -238,10 +238,17 @@ def _optimizer(training: dict[str, Any], inherited: dict[str, Any] | None = None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
+    is_preset = path.parts[:1] == (PRESETS.name,)
     try:
-        raw = read_yaml(path)
+        try:
+            raw = read_yaml(path)
+        except (FileNotFoundError, NotADirectoryError):
+            if not is_preset:
+                raise
+            raw = read_yaml(PRESETS.parent / path)
     except OSError as error:
-        raise ConfigError(f"cannot read the config {path}: {error.strerror or error}") from error
+        hint = "; `bilateral info` lists the presets" if is_preset else ""
+        raise ConfigError(f"cannot read the config {path}: {error.strerror or error}{hint}") from error
     except YamlError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     if raw is None:
@@ -252,6 +259,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 _PACKAGE = Path(__file__).parents[1]
+PRESETS = _PACKAGE / "configs"
+"""The presets, which `configs/...` names where the working folder has no such file."""
 _KINDS = {list: "list", str: "text", bool: "value", int: "number", float: "number"}
 
 

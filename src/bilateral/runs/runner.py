@@ -1,6 +1,7 @@
 """Does a run: finds its folder, trains or goes on, tests, writes the result. A finished run is not done again."""
 
 import logging
+import re
 import shutil
 import subprocess
 import time
@@ -315,7 +316,9 @@ def find_folder(run: Run, identity: str) -> Path | None:
 
 def _new_folder(run: Run, identity: str) -> Path:
     now = datetime.now().strftime("%Y%m%d%H%M%S")
-    folder = run.config.save_dir / run.group / f"{now}-seed{run.seed}-{identity}"
+    # `find_folder` does not look at the role, which is of the row that needed the run first.
+    role = re.sub(r"\W+", ".", run.role)[:80]
+    folder = run.config.save_dir / run.group / f"{now}-{role}-seed{run.seed}-{identity}"
     with writing(folder):
         folder.mkdir(parents=True)
     return folder

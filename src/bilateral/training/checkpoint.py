@@ -190,8 +190,8 @@ def build(
 def load(path: str | Path, mode_out: str | None = None, own_code: Collection[str] = ()) -> Network:
     """Give the trained network of any checkpoint, of ours or of the original's format, in evaluation mode.
 
-    path: the file, a run's folder (or one that holds one run alone), an exported folder, or the name of a network that
-    comes with the package; `~` and `$NAME` count. mode_out: `feature` makes it give features alone.
+    path: the file, a run's folder (or one of runs, whose newest is taken), an exported folder, or the name of a network
+    that comes with the package; `~` and `$NAME` count. mode_out: `feature` makes it give features alone.
     own_code: `package.module:Class` kinds (backbones, parts, ...) that the file may name. Calling the network on
     normalised images (B, 3, H, W), as `network.normalise` makes them of uint8 ones, gives an `Output` of `fine`,
     `coarse` and `features`; `network.predict(images)` takes uint8 images and gives names of classes.

@@ -1,19 +1,25 @@
 """How far trainings are: a line each with loss, training accuracy, time left; where there is room, a bar and images/s.
 
-Silent where nobody watches.
+Where standard error is no terminal, the log has a line now and then.
 """
 
+import logging
 import sys
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
 from ..base import text
+from ..base.text import duration
+
+log = logging.getLogger(__name__)
 
 WIDE = 120
 """Columns of a terminal that has room for all."""
+LINE_S, LONG_EPOCH_S = 60.0, 600.0
+"""How long the log says nothing of a training, at least: until the end of an epoch, and in the middle of one."""
 
 
 class ProgressDisplay(Protocol):
@@ -32,9 +38,10 @@ class ProgressDisplay(Protocol):
 
 
 class TerminalProgress:
-    """Bars on standard error, if that is a terminal. watched: False shows none in any case."""
+    """Bars on standard error, or lines on the log where that is no terminal. watched: False shows neither."""
 
     def __init__(self, watched: bool = True) -> None:
+        self.logged = watched and not sys.stderr.isatty()
         console = Console(stderr=True)
         wide = console.width >= WIDE
         self.progress = Progress(
@@ -59,6 +66,8 @@ class TerminalProgress:
             epochs=epochs,
             state="",
             speed="",
+            begun=epochs_done * images_per_epoch,
+            told=0.0,
         )
         self.progress.start()
 
@@ -69,6 +78,18 @@ class TerminalProgress:
         accuracy = " ".join(f"{level} {100 * share:.0f}" for level, share in accuracies.items())
         state = f"  loss {loss:.2f}  train acc {accuracy} %"
         self.progress.update(self.bars[key], advance=images, epoch=epoch, state=state, speed=f"{speed:,.0f} img/s")
+        if self.logged:
+            (task,) = (each for each in self.progress.tasks if each.id == self.bars[key])
+            self._log_now_and_then(task, f"loss {loss:.2f}, training accuracy {accuracy} %")
+
+    def _log_now_and_then(self, task: Task, state: str) -> None:
+        fields, elapsed, total = task.fields, task.elapsed or 0.0, task.total or 0.0
+        epoch, epochs = fields["epoch"], fields["epochs"]
+        epoch_ends = task.completed * epochs >= total * epoch
+        if elapsed - fields["told"] >= (LINE_S if epoch_ends else LONG_EPOCH_S):
+            fields["told"] = elapsed
+            left = duration(elapsed * (total - task.completed) / (task.completed - fields["begun"]))
+            log.info("%s: epoch %d of %d, %s, about %s left", task.description, epoch, epochs, state, left)
 
     def stop(self, key: str) -> None:
         """End a bar; with the last one, leave the terminal."""
