@@ -89,7 +89,7 @@ def analyse(study: Study, analyses: Iterable[Analysis], folder: Path) -> list[An
         if result is None:
             result = _do(study, analysis, folder, inputs)
             level = logging.WARNING if result.failed else logging.INFO
-            log.log(level, "%s: %s (%.1f s)", analysis.name, result.reason or result.sentence, result.seconds)
+            log.log(level, "%s: %s (%.1f s)", analysis.name, result.reason or "done", result.seconds)
         results.append(result)
     return results
 
