@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from bilateral.analysis.base import ANALYSES, find_analysis
+from bilateral.analysis.chance import conclusion
 from bilateral.analysis.opening import open_study
 from bilateral.analysis.study import NotApplicableError, Study
 from bilateral.analysis.style import styled
@@ -47,7 +48,10 @@ def test_the_stored_table_says_the_same(tiny_analysed, name):
     """The report draws its claims from the files."""
     analysis = find_analysis(name)
     table = pd.read_csv(tiny_analysed / "analysis" / f"{name}.csv", dtype={"cell": str, "group": str})
-    assert analysis.tell(table) == json.loads((tiny_analysed / "analysis" / f"{name}.json").read_text())["sentence"]
+    stored = json.loads((tiny_analysed / "analysis" / f"{name}.json").read_text())
+    told = (stored["sentence"], stored["at_chance"])
+    assert conclusion(open_study([tiny_analysed]), analysis, table) == told
+    assert_says_something(analysis.tell(table))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from bilateral.analysis import base
 from bilateral.analysis.base import ANALYSES, Analysis, find_analysis, own_analyses
 from bilateral.base.errors import ConfigError
 
-HELPERS = {"base", "study", "running", "style", "activations", "heads", "gradcam"}
+HELPERS = {"base", "study", "running", "chance", "style", "activations", "heads", "gradcam"}
 HELPERS |= {"__init__", "opening", "silenced"}
 
 
@@ -29,6 +29,7 @@ def test_one_of_ones_own_is_found(tmp_path, monkeypatch):
         "TAKEN = Analysis('cka', 'Mine', 'Why?', compute, repr, str)\n"
         "OUTSIDE = Analysis('../mine', 'Mine', 'Why?', compute, repr, str)\n"
         "BUILT_IN = Analysis('mine', 'Mine', 'Why?', len, repr, str)\n"
+        "RESTLESS = Analysis('mine', 'Mine', 'Why?', compute, repr, str, ['fien'])\n"
         "OTHER = 5\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
@@ -40,6 +41,7 @@ def test_one_of_ones_own_is_found(tmp_path, monkeypatch):
         "TAKEN": "its name 'cka' must be a word that no analysis has yet",
         "OUTSIDE": "its name '../mine' must be a word",
         "BUILT_IN": "its `compute` must be a function of a module",
+        "RESTLESS": "its `rests_on` may have fine, coarse, left, right, not ..fien",
     }.items():
         with pytest.raises(ConfigError, match=reason):
             find_analysis(f"my_analyses:{name}")

@@ -96,7 +96,7 @@ def test_what_is_there_is_reused(own, study, tmp_path, done, caplog):
         # Another object of the same runs, as another process would have.
         (third,) = analyse(handmade.study({0: {}, 1: {}}), [mine], tmp_path)
     assert done == ["mine"] and first == second == third
-    assert caplog.text.count("There are 2 seeds.") == 1
+    assert caplog.text.count("mine: done (") == 1
 
 
 def test_other_runs_are_computed_again(own, study, tmp_path, done):

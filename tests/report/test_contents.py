@@ -2,6 +2,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
@@ -9,9 +10,10 @@ import yaml
 
 from bilateral.analysis.base import ANALYSES, find_analysis
 from bilateral.analysis.opening import open_study
-from bilateral.analysis.running import AnalysisResult
+from bilateral.analysis.running import AnalysisResult, read_table
+from bilateral.report.claims import AT_CHANCE
 from bilateral.report.contents import HEROES, MAIN, contents
-from bilateral.report.page import EMBEDDED_BYTES, render
+from bilateral.report.page import EMBEDDED_BYTES, OPEN, render
 from conftest import INAPPLICABLE
 
 
@@ -21,9 +23,20 @@ def study(tiny_analysed):
 
 
 @pytest.fixture(scope="module")
-def results(tiny_analysed):
+def guessing(tiny_analysed):
+    """The results as they are: of networks at chance."""
     stored = [json.loads((tiny_analysed / "analysis" / f"{name}.json").read_text()) for name in ANALYSES]
     return [AnalysisResult(**result) for result in stored]
+
+
+@pytest.fixture(scope="module")
+def results(guessing, tiny_analysed):
+    """The same as if these networks knew something."""
+
+    def told(result):
+        return find_analysis(result.name).tell(read_table(tiny_analysed / "analysis", result))
+
+    return [each if each.reason else replace(each, sentence=told(each), at_chance=False) for each in guessing]
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +57,50 @@ def test_the_answer_comes_first_and_every_analysis_once(page, results, study):
     assert page.title.startswith("quick") and page.question.endswith("?")
     assert page.facts["Data"] == "shapes, 40 fine and 8 coarse labels" and page.facts["Seeds"] == "2"
     assert page.main_table.rows[page.main_table.marked][0].text == study.rows["specialised"].title
+
+
+def test_what_is_at_chance_is_said_once_and_nothing_is_concluded(study, guessing):
+    page = contents(study, guessing, study.folder / "analysis")
+    heads = guessing[0].sentence
+    assert heads.startswith("The fine head and the coarse head are at chance (") and page.answer[0] == heads
+    assert [(each.verdict, each.evidence) for each in page.findings] == [(OPEN, [AT_CHANCE])] * 2
+    said = {result.name: result.sentence for result in guessing}
+    for section in page.sections:
+        first = section.name in ("outcomes", "specialisation", "cka", "probes", "confusion", "parts")
+        assert section.skipped or section.sentence == (said[section.name] if first else AT_CHANCE)
+        assert section.skipped or "<svg" in section.figure_svg
+
+
+class Visible(HTMLParser):
+    """The sentences that a page shows, but for names in tables and figures, contents, and where analyses come from."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.texts = [], [""]
+        self.feed(html)
+        parts = [part for text in self.texts for part in re.split(r"(?<=[.?!])\s+", " ".join(text.split()))]
+        self.sentences = [part for part in parts if len(part.split()) > 6 and part[-1] in ".?!"]
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in ("meta", "link", "input", "br"):
+            self.open.append(dict(attributes).get("class") if tag in ("details", "span") else tag)
+        self.texts += [""] * (tag not in ("b", "span", "strong", "a"))
+
+    def handle_endtag(self, tag):
+        self.open.pop()
+        self.texts += [""] * (tag not in ("b", "span", "strong", "a"))
+
+    def handle_data(self, data):
+        if not {"head", "script", "svg", "nav", "table", "pre", "data", "visually-hidden"} & {*self.open}:
+            self.texts[-1] += data
+
+
+@pytest.mark.parametrize("of", ["results", "guessing"])
+def test_no_sentence_stands_twice(study, of, request):
+    page = contents(study, request.getfixturevalue(of), study.folder / "analysis")
+    found = Visible(render(page)).sentences
+    assert page.answer[0] in found and page.notes[0] in found and len(found) > 50
+    assert [each for each in found if sum(each.rstrip(".") in other for other in found) > 1] == []
 
 
 def test_the_main_table_is_the_experiments(page, study):
@@ -135,13 +192,13 @@ def test_where_it_comes_from(page, study):
 
 def test_what_says_nothing_is_told_and_large_tables_are_left_out(study, results, tmp_path):
     folder = shutil.copytree(study.folder / "analysis", tmp_path / "analysis")
-    for path in folder.glob("cka.*"):
+    for path in folder.glob("lesions.*"):
         path.unlink()
     (folder / "probes.csv").write_text("x\n" + "1\n" * EMBEDDED_BYTES)
-    changed = [replace(r, skipped="there is nothing", sentence="") if r.name == "cka" else r for r in results]
+    changed = [replace(r, skipped="there is nothing", sentence="") if r.name == "lesions" else r for r in results]
     page = contents(study, changed, folder)
     sections = {section.name: section for section in page.sections}
-    assert (sections["cka"].skipped, sections["cka"].figure_svg, sections["cka"].table_csv) == (
+    assert (sections["lesions"].skipped, sections["lesions"].figure_svg, sections["lesions"].table_csv) == (
         "there is nothing",
         "",
         None,

@@ -1,13 +1,15 @@
 """What an analysis is, and which ones there are."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import ConfigError
 from ..base.own_code import load_object
 from ..base.registry import Registry
+from ..models.config import SIDES
+from ..runs.predictions import LEVELS
 from .study import Study
 
 if TYPE_CHECKING:
@@ -21,7 +23,9 @@ class Analysis:
 
     compute: from a study (its networks, images and predictions) to a tidy table; it trains nothing, and may raise
     NotApplicableError. draw: from that table to a figure (see `style`). tell: from the table to a sentence or two that
-    say, with figures, what is to be seen.
+    say, with figures, what is to be seen. They are said only if all that they rest on is better than chance (see
+    `chance`). rests_on: `fine`, `coarse`: the heads; `left`, `right`: the sides as they were trained apart. readouts:
+    from the table to the accuracy, %, of its own readouts, by level.
     """
 
     name: str
@@ -30,6 +34,8 @@ class Analysis:
     compute: Callable[[Study], "DataFrame"]
     draw: Callable[["DataFrame"], "Figure"]
     tell: Callable[["DataFrame"], str]
+    rests_on: Sequence[str] = ()
+    readouts: Callable[["DataFrame"], Mapping[str, float]] | None = None
 
 
 _ABOUT = {
@@ -67,6 +73,13 @@ _ABOUT = {
 }
 ANALYSES = tuple(_ABOUT)
 """Their names, in the order in which a report shows them; each is the functions of the file of that name."""
+_RESTS_ON = {
+    "outcomes": (*LEVELS, *SIDES),
+    **dict.fromkeys(("cka", "cosine"), SIDES),
+    **dict.fromkeys(("confusion", "severity"), LEVELS[:1]),
+    **dict.fromkeys(("probes", "parts", "gallery"), ()),
+}
+"""What the sentences of these rest on; those of all others on both heads."""
 
 
 def find_analysis(name: str) -> Analysis:
@@ -75,11 +88,14 @@ def find_analysis(name: str) -> Analysis:
     found = Registry("analysis", names, "package.module:OBJECT").find(name, "the analysis")
     if name in ANALYSES:
         module: Any = inspect.getmodule(found)
-        return Analysis(name, *_ABOUT[name], module.compute, module.draw, module.tell)
+        rests_on, readouts = _RESTS_ON.get(name, LEVELS), getattr(module, "readouts", None)
+        return Analysis(name, *_ABOUT[name], module.compute, module.draw, module.tell, rests_on, readouts)
     if not isinstance(found, Analysis):
         raise ConfigError(f"{name!r} is no bilateral.analysis.base.Analysis")
     if not isinstance(found.name, str) or found.name in ANALYSES or not found.name.isidentifier():
         raise ConfigError(f"{name!r}: its name {found.name!r} must be a word that no analysis has yet")
+    if not {*found.rests_on} <= {*LEVELS, *SIDES}:
+        raise ConfigError(f"{name!r}: its `rests_on` may have {', '.join((*LEVELS, *SIDES))}, not {found.rests_on!r}")
     if not inspect.isfunction(found.compute):
         raise ConfigError(
             f"{name!r}: its `compute` must be a function of a module, not a {type(found.compute).__name__}"

@@ -64,6 +64,12 @@ def readout(train: "NDArray", train_labels: "NDArray", test: "NDArray") -> "NDAr
     return named
 
 
+def readouts(table: pd.DataFrame) -> dict[str, float]:
+    """Accuracy (%) by level of a probe of the last stage, on the side where that is higher; mean over seeds."""
+    means = table.groupby(["level", "side", "stage"], sort=False)["accuracy_pct"].mean()
+    return means.groupby(["level", "side"], sort=False).last().groupby("level", sort=False).max().to_dict()
+
+
 def draw(table: pd.DataFrame) -> Figure:
     """Accuracy over the stages: left and right, fine and coarse; band: lowest to highest seed."""
     levels = list(table["level"].unique())

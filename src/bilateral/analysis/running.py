@@ -23,6 +23,7 @@ from ..base.text import shown
 from ..runs.runner import commit
 from ..training.device import choose_device, describe_machine
 from .base import Analysis
+from .chance import conclusion
 from .study import NotApplicableError, Study
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ FORMS = ("csv", "svg", "png")
 """Endings of the files that an analysis leaves beside NAME.json."""
 _SHARED = (
     *(f"analysis/{each}.py" for each in ("activations", "gradcam", "heads", "opening", "outcomes", "probes")),
-    *(f"analysis/{each}.py" for each in ("global_local", "specialisation", "study", "style")),
+    *(f"analysis/{each}.py" for each in ("chance", "global_local", "specialisation", "study", "style")),
     "base/statistics.py",
     *("data/corruptions.py", "experiments/measures.py", "runs/predictions.py"),
 )
@@ -47,9 +48,9 @@ _LONGEST_REASON = 400
 class AnalysisResult:
     """What came of an analysis: its sentence, or why there is none, and where that came from.
 
-    skipped: why it says nothing of these runs. failed: what went wrong, unforeseen; NAME.error.log has more.
-    text_columns: of the table. digests: SHA-256 of NAME.csv, NAME.svg and NAME.png by ending, beside which NAME.json
-    holds this.
+    at_chance: the sentence only says that what it rests on is at chance. skipped: why it says nothing of these runs.
+    failed: what went wrong, unforeseen; NAME.error.log has more. text_columns: of the table. digests: SHA-256 of
+    NAME.csv, NAME.svg and NAME.png by ending, beside which NAME.json holds this.
     """
 
     name: str
@@ -63,6 +64,7 @@ class AnalysisResult:
     commit: str | None
     machine: dict[str, str | int]
     failed: str = ""
+    at_chance: bool = False
     text_columns: list[str] = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)
 
@@ -87,7 +89,7 @@ def analyse(study: Study, analyses: Iterable[Analysis], folder: Path) -> list[An
         if result is None:
             result = _do(study, analysis, folder, inputs)
             level = logging.WARNING if result.failed else logging.INFO
-            log.log(level, "%s: %s (%.1f s)", analysis.name, result.reason or result.sentence, result.seconds)
+            log.log(level, "%s: %s (%.1f s)", analysis.name, result.reason or "done", result.seconds)
         results.append(result)
     return results
 
@@ -124,10 +126,15 @@ def _do(study: Study, analysis: Analysis, folder: Path, inputs: str) -> Analysis
     found: dict[str, Any] = {"sentence": "", "skipped": "", "failed": ""}
     try:
         table = _safe(analysis.compute(study))
-        sentence = shown(analysis.tell(table))
+        sentence, at_chance = conclusion(study, analysis, table)
         _write(analysis, table, folder, study.rows)
         digests = {form: file_digest(folder / f"{analysis.name}.{form}") for form in FORMS}
-        found |= {"sentence": sentence, "text_columns": _text_columns(table), "digests": digests}
+        found |= {
+            "sentence": shown(sentence),
+            "at_chance": at_chance,
+            "text_columns": _text_columns(table),
+            "digests": digests,
+        }
     except NotApplicableError as reason:
         found["skipped"] = shown(str(reason))
     except BilateralError:
@@ -219,7 +226,7 @@ def _inputs(study: Study, analysis: Analysis) -> str:
         row.name: {str(seed): [run.record.id for run in runs] for seed, runs in row.runs.items()}
         for row in study.rows.values()
     }
-    about = f"{analysis.title} {analysis.question}"
+    about = f"{analysis.title} {analysis.question} {analysis.rests_on}"
     digest = hashlib.sha256(json.dumps([runs, study.subject, study.table, about]).encode())
     package = Path(__file__).parents[1]
     for source in [*(package / name for name in _SHARED), Path(inspect.getfile(analysis.compute))]:

@@ -66,6 +66,13 @@ def _readout(side: str, level: str, learnt: Evaluation, tested: Evaluation) -> f
     return probe(*train, *test)
 
 
+def readouts(table: pd.DataFrame) -> dict[str, float]:
+    """Accuracy (%) by level of a readout, of the side for which that is higher; mean over seeds."""
+    own = table[table["measure"] == "readout"]
+    means = (own["points"] + own["chance_pct"]).groupby([own["level"], own["side"]], sort=False).mean()
+    return means.groupby("level", sort=False).max().to_dict()
+
+
 def laterality(table: pd.DataFrame, measure: str, level: str) -> pd.Series:
     """The laterality index by seed; NaN where neither side is worth anything."""
     own = table[(table["measure"] == measure) & (table["level"] == level)]

@@ -1,10 +1,10 @@
 """The two findings of the paper that rest on looking into the networks: do they hold in these runs? By fixed rules."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import pandas as pd
 
-from ..analysis import attribution, cka, head_shares, lesions, outcomes
+from ..analysis import head_shares, lesions, outcomes
 from ..analysis.differences import SIZED, texts
 from ..base.own_code import describe
 from ..base.statistics import FEWEST_FOR_P, Summary
@@ -22,7 +22,9 @@ _CONCLUSIONS = {
     OPEN: "This takes at least three seeds, and the rows of two left and of two right hemispheres.",
 }
 """Of the first claim, in a sentence."""
-_NEEDED = ("differences", "lesions", "outcomes", "cka")
+AT_CHANCE = "At chance: no conclusion."
+"""Of a claim or an analysis, where the page says elsewhere what is at chance."""
+_NEEDED = ("differences", "lesions", "outcomes")
 """The tables that the first claim is judged by."""
 _OWN = {"fine": ("left", "right"), "coarse": ("right", "left")}
 """Of each head: the hemisphere that was trained on its labels, and the other one."""
@@ -30,34 +32,33 @@ PAIRS = {"two_left": "two left hemispheres", "two_right": "two right hemispheres
 """The rows of two hemispheres of one kind, joined in the same way."""
 
 
-def findings(tables: Mapping[str, pd.DataFrame]) -> list[Finding]:
+def findings(tables: Mapping[str, pd.DataFrame], at_chance: Collection[str] = ()) -> list[Finding]:
     """Judge both claims by analyses' tables, by name; a claim whose tables are not there is left out.
 
-    A claim that cannot be judged by them, as they are, is OPEN.
+    A claim that cannot be judged by them, as they are, is OPEN. at_chance: the analyses that conclude nothing, since
+    the networks are at chance.
     """
-    found = []
-    if set(_NEEDED) <= set(tables):
-        given = [tables[name] for name in _NEEDED]
-        found.append(_judged(COMPLEMENTARY, complementary, *given, tables.get("attribution")))
-    if "head_shares" in tables:
-        found.append(_judged(ATTENTION, weighted_attention, tables["head_shares"]))
-    return found
+    claims: dict[str, tuple[Callable[..., Finding], Sequence[str]]] = {
+        COMPLEMENTARY: (complementary, _NEEDED),
+        ATTENTION: (weighted_attention, ["head_shares"]),
+    }
+    return [
+        Finding(claim, OPEN, [AT_CHANCE])
+        if {*needed} & {*at_chance}
+        else _judged(claim, judge, *(tables[name] for name in needed))
+        for claim, (judge, needed) in claims.items()
+        if {*needed} <= {*tables}
+    ]
 
 
-def _judged(claim: str, judge: Callable[..., Finding], *tables: pd.DataFrame | None) -> Finding:
+def _judged(claim: str, judge: Callable[..., Finding], *tables: pd.DataFrame) -> Finding:
     try:
         return judge(*tables)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         return Finding(claim, OPEN, [f"It cannot be judged by the tables of these runs ({describe(error)})."])
 
 
-def complementary(
-    differences: pd.DataFrame,
-    silenced: pd.DataFrame,
-    cells: pd.DataFrame,
-    similarity: pd.DataFrame,
-    maps: pd.DataFrame | None = None,
-) -> Finding:
+def complementary(differences: pd.DataFrame, silenced: pd.DataFrame, cells: pd.DataFrame) -> Finding:
     """Judge whether each hemisphere adds to the other what one of its own kind would not.
 
     A head passes if it is better on both hemispheres than the one trained on its labels is alone; if it loses when the
@@ -65,7 +66,7 @@ def complementary(
     kind, be they left or right, so that its gain is more than theirs over the same hemisphere alone: all by 95 %
     intervals over seeds, paired.
     """
-    evidence, heads = [], []
+    evidence, heads, missing = [], [], {}
     for level, (own, other) in _OWN.items():
         gain, loss = _difference(differences, level, own), lesions.change(silenced, level, other, "mean")
         if gain is None:
@@ -78,7 +79,7 @@ def complementary(
         for row, title in PAIRS.items():
             beyond = _difference(differences, level, row)
             if beyond is None:
-                evidence.append(f"There is no row of {title} ({row}): what the {level} head gains may be due to size.")
+                missing[row] = f"There is no row of {title} ({row}): what the heads gain may be due to size."
                 signs.append(None)
             else:
                 found = f"{better(beyond['mean'])} ({bounds(beyond)})"
@@ -86,11 +87,7 @@ def complementary(
                 signs.append(sign(beyond))
         heads.append(signs)
         evidence.append(_rescued(cells, level, own, other))
-    alike = cka.at_last(similarity)
-    if alike:
-        evidence.append(f"At the last stage, the debiased CKA is {'; '.join(alike)}.")
-    if maps is not None:
-        evidence.append(attribution.tell(maps))
+    evidence += missing.values()
     sized = differences[differences["row"].isin(SIZED) & ~differences["row"].isin(PAIRS)]
     compared = "; ".join(f"{title}, {texts(own)}" for title, own in sized.groupby("title", sort=False))
     if compared:
@@ -151,21 +148,17 @@ def weighted_attention(shares: pd.DataFrame) -> Finding:
         "attention by itself; what a constant share and another image's cost says whether it matters."
     )
     verdict = judge(heads)
-    meant = {
-        HOLDS: ", so the mix matters: this is attention",
-        PARTLY: "; for one head the mix matters",
-        FAILS: ", so this is not attention",
-        UNSHOWN: ", so attention is not shown",
-    }
     costs = head_shares.mix_costs(shares)
+    meant = {
+        HOLDS: "For both heads the mix of the sides matters, image by image: this is attention.",
+        PARTLY: "For one head the mix of the sides matters, image by image.",
+        FAILS: "This is not attention: for both heads a measure below says the contrary.",
+        UNSHOWN: "Attention is not shown.",
+        OPEN: "There are too few seeds for a verdict." if costs else "This takes held-out images.",
+    }
     if verdict == UNSHOWN and head_shares.cost_little(costs):
-        meant[UNSHOWN] = meant[FAILS]
-    first = (
-        f"{head_shares.same_mix(costs)}{meant.get(verdict, '; there are too few seeds for a verdict')}."
-        if costs
-        else "This takes held-out images."
-    )
-    return Finding(ATTENTION, verdict, [first, *evidence])
+        meant[UNSHOWN] = "This is not attention: the best constant mix of the sides costs almost nothing."
+    return Finding(ATTENTION, verdict, [meant[verdict], *evidence])
 
 
 def judge(heads: Sequence[Sequence[int | None]]) -> str:

@@ -28,7 +28,7 @@ from ..experiments.tables import (
     summary_text,
 )
 from ..runs.predictions import LEVELS
-from .claims import findings
+from .claims import AT_CHANCE, findings
 from .page import Cell, Gallery, Page, PageTable, Section
 
 Made = TypeVar("Made")
@@ -71,11 +71,12 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
     with_images: show test images. Without them the page has none, for data that may not be handed on.
     """
     measures, titles = _measures(study), _titles(study)
-    others = [name for name in MEASURES if name not in MAIN]
     results = [result for result in results if with_images or result.name != "gallery"]
     sections = [_section(result, folder) for result in results]
     told = {section.name: section for section in sections if section.sentence}
     hero = next((told[name] for name in HEROES if name in told), _NO_HERO)
+    at_chance = [result.name for result in results if result.at_chance]
+    first = {hero.sentence: hero.name}
     tables = {result.name: read_table(folder, result) for result in results if not result.reason}
     notes = _notes(study, with_images)
 
@@ -91,7 +92,7 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
     declared = made("contrasts", lambda table: set(table["other"]))
     clauses = (
         made("differences", against_one)
-        if hero.name == "contrasts" and declared and not {*SINGLE} & declared[0]
+        if hero.name == "contrasts" and hero.name not in at_chance and declared and not {*SINGLE} & declared[0]
         else []
     )
     return Page(
@@ -105,16 +106,22 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
             about={titles[name]: row.about for name in measures if (row := find(name))},
         ),
         hero=replace(hero, sentence=HEROES[hero.name]),
-        findings=findings(tables),
+        findings=findings(tables, at_chance),
         # What stands in the opening or in the explorer does not stand here again.
-        sections=[each for each in sections if each is not hero and not (gallery and each.name == "gallery")],
+        sections=[
+            replace(each, sentence=AT_CHANCE)
+            if each.name in at_chance and first.setdefault(each.sentence, each.name) != each.name
+            else each
+            for each in sections
+            if each is not hero and not (gallery and each.name == "gallery")
+        ],
         tables=[
             *_recorded_tables(study),
             _measure_table(
                 study,
                 measures,
                 "All other measures: agreement of both heads, mistakes, calibration",
-                others,
+                [name for name in MEASURES if name not in MAIN],
                 QUALITY_NOTE,
             ),
             *made("robustness", _robustness_table),
