@@ -217,7 +217,7 @@ def test_weighted_attention_needs_both_signs_of_both_heads(fine, coarse, verdict
         (
             (False, LOSES_NOT),
             (False, LOSES_NOT),
-            "This is not attention: the best constant mix of the sides costs almost nothing.",
+            "Using the same mix for every image costs almost nothing, so this is not attention.",
         ),
     ],
 )

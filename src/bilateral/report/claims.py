@@ -157,7 +157,7 @@ def weighted_attention(shares: pd.DataFrame) -> Finding:
         OPEN: "There are too few seeds for a verdict." if costs else "This takes held-out images.",
     }
     if verdict == UNSHOWN and head_shares.cost_little(costs):
-        meant[UNSHOWN] = "This is not attention: the best constant mix of the sides costs almost nothing."
+        meant[UNSHOWN] = "Using the same mix for every image costs almost nothing, so this is not attention."
     return Finding(ATTENTION, verdict, [meant[verdict], *evidence])
 
 
