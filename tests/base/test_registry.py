@@ -71,7 +71,7 @@ def test_the_settings_of_a_function_are_its_own_or_those_of_its_module(tmp_path,
     monkeypatch.syspath_prepend(tmp_path)
     load = Registry("source", {}).find("made_source:load", "data.name")
     assert read_options(load, {}, "data.options").noise == 0.5
-    with pytest.raises(ConfigError, match=r"data\.options\.loud: unknown setting; load has: noise"):
+    with pytest.raises(ConfigError, match=r"data\.options\.loud: unknown setting; this kind has: noise"):
         read_options(load, {"loud": 1}, "data.options")
     load.Options = Kind.Options
     assert read_options(load, {"std": 1.0}, "data.options").std == 1.0

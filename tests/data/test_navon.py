@@ -168,7 +168,7 @@ def test_colour_tells_nothing_of_the_identity(dataset, level):
         ({"level": "middle"}, r"data\.options\.level: Input should be 'global' or 'local', not 'middle'"),
         ({"salience": 1.0}, r"data\.options\.salience: .*less than 1"),
         ({"seed": -1}, r"data\.options\.seed"),
-        ({"size": 32}, r"data\.options\.size: unknown setting; load has: level, image_size, large"),
+        ({"size": 32}, r"data\.options\.size: unknown setting; this kind has: level, image_size, large"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_with_what_to_change(options, message):

@@ -118,7 +118,7 @@ def test_the_pages_own_source_is_one(tmp_path, monkeypatch):
     (tmp_path / "my_data.py").write_text(example)
     monkeypatch.syspath_prepend(tmp_path)
     assert len(load(DataConfig(name="my_data:load", options={"per_class": 4})).train) == 12
-    with pytest.raises(ConfigError, match=r"data\.options\.colour: unknown setting; load has: per_class"):
+    with pytest.raises(ConfigError, match=r"data\.options\.colour: unknown setting; this kind has: per_class"):
         load(DataConfig(name="my_data:load", options={"colour": 4}))
 
 

@@ -64,12 +64,13 @@ def read_options(owner: Any, given: Mapping[str, Any], key: str) -> Section:
         return options.model_validate(dict(given))
     except ValidationError as error:
         known = ", ".join(options.model_fields) or "none"
+        name = owner.__name__ if isinstance(owner, type) else "this kind"
         problems = []
         for problem in error.errors():
             path = [shown(str(part)) for part in problem["loc"] if part not in _UNION_TAGS]
             where = ".".join(filter(None, [key, *path]))
             if problem["type"] == "extra_forbidden":
-                problems.append(f"{where}: unknown setting; {owner.__name__} has: {known}")
+                problems.append(f"{where}: unknown setting; {name} has: {known}")
             elif problem["type"] == "missing":
                 problems.append(f"{where}: is missing")
             else:

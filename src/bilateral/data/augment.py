@@ -37,8 +37,8 @@ class Normalisation:
             raise DataError(f"images must be a torch.Tensor, not {type(images).__name__}: torch.from_numpy makes one")
         if images.dtype != torch.uint8:
             raise DataError(
-                f"images must be uint8, 0 to 255, not {images.dtype}: "
-                "floats from 0 to 1 become that by (255 * images).round().to(torch.uint8)"
+                f"images must be uint8, 0 to 255, not {images.dtype}: floats from 0 to 1 become that by "
+                "(255 * images).round().to(torch.uint8), numbers from 0 to 255 by images.to(torch.uint8)"
             )
         if images.ndim != 4 or images.shape[1] != len(self.mean):
             raise DataError(

@@ -59,7 +59,10 @@ def as_batch(images: Images, image_size: tuple[int, int]) -> Tensor:
     """Bring images of one of the forms of `Images` into (N, 3, H, W). Raises DataError for others."""
     pixels = torch.as_tensor(images)
     if pixels.dtype != torch.uint8:
-        raise DataError(f"predict takes uint8 images, 0 to 255, not {str(pixels.dtype).removeprefix('torch.')}")
+        raise DataError(
+            f"predict takes uint8 images, 0 to 255, not {str(pixels.dtype).removeprefix('torch.')}; "
+            "floats from 0 to 1: multiply by 255, round, and convert to uint8"
+        )
     if pixels.ndim == 3:
         pixels = pixels[None]
     if pixels.ndim == 4 and pixels.shape[1] != 3 and pixels.shape[3] == 3:

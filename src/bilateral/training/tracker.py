@@ -148,5 +148,5 @@ def find_tracker(name: TrackerName) -> Any:
         module = import_module(name)
         _ = module.init  # a folder of that name, such as wandb's own logs, can be imported too
     except (ImportError, AttributeError) as error:
-        raise ConfigError(f'tracker: {name} is not installed; pip install "bilateral[{name}]"') from error
+        raise ConfigError(f'tracker: cannot import {name} ({error}); pip install "bilateral[{name}]"') from error
     return module

@@ -185,7 +185,7 @@ def test_fine_folders_that_the_hierarchy_does_not_name_or_names_twice(tmp_path, 
 def test_a_hierarchy_for_folders_that_give_both_labels(nested):
     with pytest.raises(ConfigError, match=r"data\.options\.hierarchy: .*gives all labels itself"):
         open_folders(root=nested, options={"hierarchy": "families.yaml"})
-    with pytest.raises(ConfigError, match=r"data\.options\.levels: unknown setting; load has: hierarchy"):
+    with pytest.raises(ConfigError, match=r"data\.options\.levels: unknown setting; this kind has: hierarchy"):
         open_folders(root=nested, options={"levels": 3})
 
 

@@ -103,4 +103,7 @@ def find_label(name: str, ids: Mapping[str, int], what: str) -> int:
         return ids[name]
     if is_label_id(name) and int(name) < len(ids):
         return int(name)
-    raise DataError(f"{what}: no label of the hierarchy has this name, or this id (0 to {len(ids) - 1})")
+    raise DataError(
+        f"{what}: no label of the hierarchy has this name, or this id (0 to {len(ids) - 1}); "
+        "add it to the hierarchy, or leave its images out"
+    )
