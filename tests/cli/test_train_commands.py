@@ -68,7 +68,7 @@ def test_the_table_has_all_rows_and_their_costs(whole):
     for row in rows.values():
         assert row["title"] in words
     assert max(map(len, printed.splitlines())) <= 80
-    assert printed.endswith("Next:\n  bilateral report runs/quick-experiment\n")
+    assert printed.endswith("Next:\n  bilateral report runs/quick-experiment\n  tensorboard --logdir runs\n")
     assert "No verdict from 2 seeds: it takes at least 3." in printed
     assert rows["unilateral_long"]["training_pflops"] == pytest.approx(rows["specialised"]["training_pflops"], rel=0.1)
 

@@ -268,7 +268,7 @@ def test_a_checkpoint_that_does_not_fit_is_found_before_anything_starts(tiny, tm
             Runner(tiny).run(Run(config(tmp_path / "second", model), 0))
     assert not (tmp_path / "second").exists()
     wrong_side = SMALL | {"right": {"width": 0.0625, "checkpoint": str(folder)}}
-    with pytest.warns(UserWarning, match=r"model\.right\.checkpoint was trained on fine labels"):
+    with pytest.raises(ConfigError, match=r"model\.right\.checkpoint: .* on fine labels, .* swap the two"):
         Runner(tiny).check([Run(config(tmp_path, wrong_side), 0)])
 
 

@@ -76,6 +76,7 @@ OwnCode = Annotated[
         help="Code of your own, `package.module:OBJECT`, that files may name, or an analysis to do; several times.",
     ),
 ]
+JSON_SHARES = "Print JSON. Accuracies in it are shares; test_acc is the sum of both heads'."
 Seeds = Annotated[int | None, Parameter(help="Do seeds 0 to N-1, whatever the config lists.")]
 Row = Annotated[str | None, Parameter(help="The experiment's row to look into; `specialised` if not given.")]
 
@@ -211,7 +212,7 @@ def train(
     ],
     seeds: Seeds = None,
     own_code: OwnCode = None,
-    json: Annotated[bool, Parameter(help="Print JSON; accuracies in it are shares.")] = False,
+    json: Annotated[bool, Parameter(help=JSON_SHARES)] = False,
 ) -> None:
     """Train and test one network for every seed of a config."""
 
@@ -233,7 +234,7 @@ def evaluate(
         Path | None, Parameter(help="Also write logits, features and labels to this .npz file.")
     ] = None,
     own_code: OwnCode = None,
-    json: Annotated[bool, Parameter(help="Print JSON.")] = False,
+    json: Annotated[bool, Parameter(help=JSON_SHARES)] = False,
 ) -> None:
     """Test a trained network on its data set's test images."""
 

@@ -39,16 +39,16 @@ def train(*arguments: str, seeds: int | None = None, own_code: Sequence[str] = (
     if path is None and not overrides:
         raise ConfigError("train needs a config file, such as configs/example1/1_left.yaml, or key=value settings")
     config = read_config(path, [*overrides, *of_seeds(seeds)])
-    show = _print_runs_json if json else partial(_print_runs, own=own_options(config))
+    show = _print_runs_json if json else partial(_print_runs, config=config)
     train_network(config, (), own_code or (), show)
 
 
-def _print_runs(runs: Sequence[StoredRun], own: str) -> None:
+def _print_runs(runs: Sequence[StoredRun], config: Config) -> None:
     for each in runs:
         echo(f"seed {each.seed}: {each.folder}")
         echo_metrics(each.metrics, "  ")
     folder = runs[0].folder
-    suggest(f"bilateral explore {quote(str(folder))}{own}", f"tensorboard --logdir {quote(str(folder.parent))}")
+    suggest(f"bilateral explore {quote(str(folder))}{own_options(config)}", *_curves(config, folder.parent))
 
 
 def _print_runs_json(runs: Sequence[StoredRun]) -> None:
@@ -69,7 +69,13 @@ def system(*arguments: str, seeds: int | None, join: bool, json: bool) -> None:
             suggest(
                 f"bilateral explore {quote(folder)}{own_options(config)}",
                 f"bilateral report {page}{own_options(config)}",
+                *_curves(config, config.save_dir),
             )
+
+
+def _curves(config: Config, folder: Path) -> list[str]:
+    """The command that shows how losses and accuracies went, where the tracker is the one that it reads."""
+    return [f"tensorboard --logdir {quote(str(folder))}"] if config.tracker == "tensorboard" else []
 
 
 def own_options(config: Config) -> str:
@@ -128,7 +134,7 @@ def experiment(*arguments: str, options: RunOptions, seeds_from: Path | None, tw
         if distributed.is_first() and not json:
             folder = config.save_dir / f"{config.name}-experiment"
             echo(f"All tables: {folder / 'table.txt'} (.md, .tex, .json), *.csv")
-            suggest(f"bilateral report {quote(str(folder))}{own_options(config)}")
+            suggest(f"bilateral report {quote(str(folder))}{own_options(config)}", *_curves(config, config.save_dir))
 
 
 def elsewhere_of(options: RunOptions) -> Executor | None:

@@ -10,6 +10,7 @@ from ..base.errors import CheckpointError, ConfigError
 from ..base.own_code import refuse_strange
 from ..data.images import HierarchicalDataset
 from ..models.config import SIDES, ModelConfig
+from ..runs.checks import check_level
 from ..runs.config import Config, with_settings
 from ..runs.experiment_config import ExperimentConfig
 from ..runs.plan import Run, alone, named_weights, prefix_of
@@ -155,10 +156,7 @@ class Networks:
         if model.mode_hemis == "unilateral" and level in model.levels:
             return True
         if model.mode_hemis == "unilateral":
-            raise ConfigError(
-                f"model.{side}.checkpoint: {hemisphere.checkpoint} was trained on {model.mode_heads} labels, "
-                f"the {side} hemisphere is for {level} ones; swap the two, or set model.{side}.level={model.mode_heads}"
-            )
+            check_level(side, hemisphere, model)
         warnings.warn(
             f"{hemisphere.checkpoint}, given as the {side} hemisphere, is no network of one hemisphere under a {level} "
             f"head: the table has no row for {side} alone",

@@ -22,6 +22,7 @@ from ..experiments.tables import (
     ACCURACY_NOTE,
     CONTRAST_HEADINGS,
     CONTRASTS_NOTE,
+    FURTHER_NOTE,
     GAINS_NOTE,
     QUALITY_NOTE,
     interval_text,
@@ -122,11 +123,11 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
                 measures,
                 "All other measures: agreement of both heads, mistakes, calibration",
                 [name for name in MEASURES if name not in MAIN],
-                QUALITY_NOTE,
+                f"{FURTHER_NOTE} {QUALITY_NOTE}",
             ),
-            *made("robustness", _robustness_table),
+            *made("robustness", lambda table: _robustness_table(table, titles[study.subject])),
             *made("head_shares", lambda table: _share_table(study, table)),
-            *made("cost", lambda table: _cost_table(table, "Size and cost of each network", _ROW_COST_NOTE, ["title"])),
+            *made("cost", lambda table: _rows_cost_table(table, titles[study.subject])),
             *made("parts", lambda table: _cost_table(table, _PARTS, "Output: its shape for one image.", _PART_WORDS)),
         ],
         gallery=gallery[0] if gallery else None,
@@ -217,7 +218,7 @@ def _share_table(study: Study, table: pd.DataFrame) -> PageTable:
     return PageTable("Left's share in each head, by class", _SHARE_NOTE, headings, rows, words=2)
 
 
-def _robustness_table(table: pd.DataFrame) -> PageTable:
+def _robustness_table(table: pd.DataFrame, subject: str) -> PageTable:
     """Accuracy of each row under each condition, of the finest level that a row predicts."""
     level = next(level for level in LEVELS if level in set(table["level"]))
     found = by_condition(table, level)
@@ -227,7 +228,14 @@ def _robustness_table(table: pd.DataFrame) -> PageTable:
         for title, own in found.items()
     ]
     note = f"Mean ± deviation over seeds, on {table['images'].iloc[0]:,} test images."
-    return PageTable(f"Robustness, {level} accuracy, %", note, ["network", *conditions], rows)
+    marked = list(found).index(subject) if subject in found else None
+    return PageTable(f"Robustness, {level} accuracy, %", note, ["network", *conditions], rows, marked=marked)
+
+
+def _rows_cost_table(table: pd.DataFrame, subject: str) -> PageTable:
+    found = _cost_table(table, "Size and cost of each network", _ROW_COST_NOTE, ["title"])
+    titles = table["title"].tolist()
+    return replace(found, marked=titles.index(subject) if subject in titles else None)
 
 
 def _cost_table(table: pd.DataFrame, title: str, note: str, words: Sequence[str]) -> PageTable:
@@ -309,8 +317,13 @@ def _provenance(study: Study, results: Sequence[AnalysisResult], with_images: bo
         "trained by": f"commit {', '.join(commits)} on {', '.join(machines)}",
         "last training ended": max(str(run.record.finished) for run in runs),
         **(analysed if results else {}),
-        "command": f"bilateral report {study.folder.name}{'' if with_images else ' --no-images'}",
+        "command": f"bilateral report {_named(study.folder)}{'' if with_images else ' --no-images'}",
     }
+
+
+def _named(folder: Path) -> str:
+    """A folder as it was given; without what only this machine has."""
+    return folder.name if folder.is_absolute() else folder.as_posix()
 
 
 def _notes(study: Study, with_images: bool) -> list[str]:

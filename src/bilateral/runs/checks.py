@@ -8,7 +8,7 @@ import torch
 from ..base.errors import CheckpointError, ConfigError, DataError
 from ..data.images import HierarchicalDataset
 from ..models.build import build_network, check_fits, try_out
-from ..models.config import ModelConfig
+from ..models.config import HemisphereConfig, ModelConfig
 from ..models.network import Network
 from ..training import checkpoint
 from ..training.checkpoint import Description
@@ -73,7 +73,7 @@ def check_network(run: Run, dataset: HierarchicalDataset) -> None:
 
 
 def _check_weights(model: ModelConfig, network: Network, dataset: HierarchicalDataset) -> None:
-    """See that the checkpoints of a network fit it; warn of a hemisphere that was trained for something else."""
+    """See that the checkpoints of a network fit it, and hold what its sides are for; warn of another data set's."""
     for prefix, path in named_weights(model).items():
         if not prefix:
             check_labels(checkpoint.read(path).description, dataset, str(path))
@@ -89,12 +89,17 @@ def _check_weights(model: ModelConfig, network: Network, dataset: HierarchicalDa
         description = checkpoint.read(hemisphere.checkpoint).description
         if description.hierarchy not in (None, dataset.hierarchy):
             warnings.warn(f"model.{side}.checkpoint was trained on other labels than {dataset.name} has", stacklevel=2)
-        elif hemisphere.level != "both" and hemisphere.level not in description.model.levels:
-            warnings.warn(
-                f"model.{side}.checkpoint was trained on {description.model.mode_heads} labels, "
-                f"where model.{side}.level says {hemisphere.level}",
-                stacklevel=2,
-            )
+        else:
+            check_level(side, hemisphere, description.model)
+
+
+def check_level(side: str, hemisphere: HemisphereConfig, given: ModelConfig) -> None:
+    """Raise ConfigError for a side that is given another network than one that was trained on its labels."""
+    if hemisphere.level != "both" and hemisphere.level not in given.levels:
+        raise ConfigError(
+            f"model.{side}.checkpoint: {hemisphere.checkpoint} was trained on {given.mode_heads} labels, the {side} "
+            f"hemisphere is for {hemisphere.level} ones; swap the two, or set model.{side}.level={given.mode_heads}"
+        )
 
 
 def cost_of_size(height: int, width: int) -> str | None:
