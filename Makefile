@@ -8,18 +8,21 @@ CONSTRAINTS ?= constraints.txt
 # Generated inputs of each property in `make fuzz`; with 3000 it takes about an hour on two cores.
 FUZZ_EXAMPLES ?= 3000
 
-.PHONY: quickstart test pytest test-slow test-timm lint fuzz benchmarks docs clean
+.PHONY: quickstart test test-all pytest test-manual test-timm lint fuzz benchmarks docs clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/bilateral system
 
-test: lint pytest
+test: lint $(VENV)/.installed-dev
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not manual"
+
+test-all: lint pytest
 
 pytest: $(VENV)/.installed-dev
 	$(BIN)/pytest -n 2 --dist worksteal
 
-test-slow: $(VENV)/.installed-dev
-	$(BIN)/pytest -n 2 --dist worksteal -m slow
+test-manual: $(VENV)/.installed-dev
+	$(BIN)/pytest -n 2 --dist worksteal -m manual
 
 test-timm:
 	$(PYTHON) -m venv $(VENV)-timm && $(VENV)-timm/bin/pip install --quiet -c constraints.txt -e ".[dev,timm]"

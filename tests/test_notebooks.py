@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[1] / "notebooks" / "first_steps.py"
 SIZES = {r'"train_per_class": \d+': '"train_per_class": 2', r'"epochs": \d+': '"epochs": 1'}
 

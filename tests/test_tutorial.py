@@ -10,6 +10,8 @@ import pytest
 from bilateral.cli.train_commands import own_options
 from bilateral.runs.config import read_config
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).parents[1] / "docs" / "tutorial.md").read_text()
 
 

@@ -16,6 +16,8 @@ from bilateral.analysis.study import NotApplicableError, Study
 from bilateral.analysis.style import styled
 from conftest import INAPPLICABLE
 
+pytestmark = pytest.mark.slow
+
 APPLICABLE = [name for name in ANALYSES if name not in INAPPLICABLE]
 
 

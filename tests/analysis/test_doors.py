@@ -17,6 +17,8 @@ from bilateral.report.page import render
 from conftest import INAPPLICABLE
 from doors import many, passes, strange
 
+pytestmark = pytest.mark.slow
+
 CHEAP = ("contrasts", "differences", "outcomes", "severity", "calibration", "learning_curves")
 """Analyses that need no network, which are done again where they were changed."""
 

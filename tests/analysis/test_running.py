@@ -12,7 +12,7 @@ from bilateral.analysis import running
 from bilateral.analysis.base import Analysis, find_analysis
 from bilateral.analysis.running import analyse, check_none_failed, read_table
 from bilateral.analysis.study import NotApplicableError
-from bilateral.analysis.style import panels
+from bilateral.analysis.style import NARROW, panels
 from bilateral.base.errors import AnalysesFailedError, DataError, OutputError
 
 from . import handmade
@@ -77,7 +77,7 @@ def test_an_analysis_leaves_whole_files(own, study, tmp_path):
     assert ElementTree.parse(folder / "mine.svg").getroot().tag.endswith("svg")
     with Image.open(folder / "mine.png") as image:
         image.load()
-        assert image.width == pytest.approx(8 * running.PNG_DPI, abs=2)
+        assert image.width == pytest.approx(NARROW * running.PNG_DPI, abs=2)
 
 
 def test_figures_are_the_same_each_time(own, study, tmp_path):

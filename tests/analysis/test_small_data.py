@@ -21,6 +21,8 @@ from conftest import INAPPLICABLE
 
 from .test_all_analyses import assert_says_something
 
+pytestmark = pytest.mark.slow
+
 OWN = """
 from torch import nn
 from bilateral.models.backbones.base import Backbone

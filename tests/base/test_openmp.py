@@ -9,6 +9,8 @@ import pytest
 
 from bilateral.base import openmp
 
+pytestmark = pytest.mark.slow
+
 SEE = (
     "import os, sys; print(os.environ.get('GOMP_SPINCOUNT'), os.environ.get('OMP_WAIT_POLICY'), 'torch' in sys.modules)"
 )

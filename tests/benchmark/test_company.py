@@ -8,6 +8,8 @@ from bilateral.base.openmp import DEFAULT_SPINS
 from bilateral.benchmark import company
 from bilateral.benchmark.company import epochs_per_s, measure_at_once
 
+pytestmark = pytest.mark.slow
+
 
 def test_only_the_time_in_which_all_train_counts():
     # The second starts late: together they train from 14 to 20, in which the first does 3 epochs and the second 6.
@@ -54,6 +56,6 @@ def test_ratios_are_of_four_trainings_each_with_its_setting_and_company(small, m
     assert all(process.poll() is not None for process in busy)
 
 
-@pytest.mark.slow
+@pytest.mark.manual
 def test_a_real_measurement_beside_another(small):
     assert all(value > 0 for value in company.measure_beside(small, 100, epochs=2).values())

@@ -8,6 +8,8 @@ from bilateral.benchmark.table import UNITS
 from bilateral.cli.bench_command import bench
 from conftest import TINY_DATA
 
+pytestmark = pytest.mark.slow
+
 TINY = [*TINY_DATA, "model.left.width=0.0625", "training.batch_size=50", "data.num_workers=1", "--images", "100"]
 
 

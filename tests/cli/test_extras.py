@@ -3,7 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
 from conftest import TINY_DATA
+
+pytestmark = pytest.mark.slow
 
 EXTRAS = ("pandas", "matplotlib", "sklearn", "jinja2", "dask", "distributed", "dask_jobqueue")
 CODE = f"""

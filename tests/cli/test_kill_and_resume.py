@@ -12,6 +12,8 @@ import pytest
 
 from conftest import TINY_DATA, workers_of
 
+pytestmark = pytest.mark.slow
+
 COMMAND = [
     *(sys.executable, "-m", "bilateral", "system"),
     *TINY_DATA,

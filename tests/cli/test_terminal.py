@@ -12,6 +12,8 @@ import yaml
 
 from conftest import TINY_DATA, run_bilateral
 
+pytestmark = pytest.mark.slow
+
 TINY = [
     *TINY_DATA,
     "name=tiny",

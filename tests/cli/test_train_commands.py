@@ -17,6 +17,8 @@ from bilateral.cli.main import main
 from conftest import QUICK, workers_of
 from conftest import TINY_EXPERIMENT as TINY
 
+pytestmark = pytest.mark.slow
+
 DETERMINISTIC = [
     *(f"table.{form}" for form in ("txt", "md", "tex", "json", "csv")),
     *("per_seed.csv", "contrasts.csv"),

@@ -9,6 +9,8 @@ import pytest
 import yaml
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 COARSE = {0: 0, 1: 0, 2: 1, 3: 1}
 

@@ -280,6 +280,7 @@ def test_where_left_makes_no_mistake_that_is_said():
     assert "right; right was correct on none of them." in " ".join(judge(cells=some).evidence)
 
 
+@pytest.mark.slow
 def test_of_real_runs(tiny_analysed):
     folder = tiny_analysed / "analysis"
     first, second = findings({path.stem: pd.read_csv(path) for path in folder.glob("*.csv")})

@@ -91,7 +91,7 @@ def test_a_figure_follows_the_theme_and_has_a_name():
     html = str(inline_svg(example.curves(), "a.", "Curves. They fall."))
     [(_, root)] = [found for found in Elements(html).tags if found[0] == "svg"]
     assert root["role"] == "img" and root["aria-label"] == "Curves. They fall."
-    assert "width" not in root and "height" not in root and root["viewbox"].startswith("0 0 576")
+    assert "width" not in root and "height" not in root and root["viewbox"].startswith("0 0 374.4 ")
     assert not re.search("#2b2b33|#000000|DOCTYPE|<metadata|<style", html)
     assert "stroke: currentColor" in html and "fill: currentColor" in html and "#0072b2" in html
 

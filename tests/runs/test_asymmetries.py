@@ -18,6 +18,8 @@ from bilateral.runs.plan import Run
 from bilateral.runs.train import load_data, train
 from bilateral.training import checkpoint, loop
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"width": 1 / 16}
 
 

@@ -25,6 +25,8 @@ from conftest import QUICK, TINY_EXPERIMENT, system_runs
 
 from .dask_clusters import config, dask_cluster, epochs_done, lines_of, open_at, plan_of, when_training
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_worker_that_is_killed_loses_nothing_and_the_results_are_those_of_one_process(tmp_path):
     dataset = sources.load(config(tmp_path).data)
@@ -161,7 +163,7 @@ def test_jobs_in_a_queue_are_waited_for_and_spoken_of(tmp_path, monkeypatch, cap
     assert "the jobs still wait in the queue of slurm" in caplog.text
 
 
-@pytest.mark.slow
+@pytest.mark.manual
 def test_a_first_worker_is_not_waited_for_for_ever(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(cluster_tasks, "FIRST_WORKER_S", 2.0)
     told = pytest.raises(ConfigError, match=r"no worker has come to the scheduler at .* in 2 s")
@@ -170,7 +172,7 @@ def test_a_first_worker_is_not_waited_for_for_ever(tmp_path, monkeypatch, caplog
     assert "has no worker yet" in caplog.text
 
 
-@pytest.mark.slow
+@pytest.mark.manual
 def test_workers_that_have_all_gone_are_not_waited_for_for_ever(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster_tasks, "ANOTHER_WORKER_S", 2.0)
     runner, plan = plan_of(tmp_path, epochs=100_000)
@@ -180,7 +182,7 @@ def test_workers_that_have_all_gone_are_not_waited_for_for_ever(tmp_path, monkey
             run_plan(runner, plan, cluster.dask(found.address, []), keep_going=True)
 
 
-@pytest.mark.slow
+@pytest.mark.manual
 def test_a_worker_that_is_killed_again_and_again(tmp_path, monkeypatch):
     chosen = config(tmp_path, epochs=1)
     (tmp_path / "own_killing.py").write_text(KILLING)
@@ -218,7 +220,7 @@ class Deadly(torch.nn.Module):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.manual
 def test_a_scheduler_that_dies_in_the_middle_is_told_in_one_sentence(tmp_path):
     with dask_cluster(tmp_path, 1) as found:
         command = [sys.executable, "-m", "bilateral", "experiment", str(QUICK), *TINY_EXPERIMENT, "--executor", "dask"]
@@ -232,7 +234,7 @@ def test_a_scheduler_that_dies_in_the_middle_is_told_in_one_sentence(tmp_path):
     assert "Traceback" not in done.stderr and "distributed" not in done.stderr, done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.manual
 def test_a_scheduler_that_is_silent_in_the_middle_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster_tasks, "SILENCE_S", 3.0)
     runner, plan = plan_of(tmp_path, epochs=100_000)

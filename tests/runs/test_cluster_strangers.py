@@ -61,7 +61,7 @@ def test_a_worker_that_is_a_stranger_is_refused_at_the_start(tmp_path, environme
     assert not list(tmp_path.rglob("run.yaml"))
 
 
-@pytest.mark.slow
+@pytest.mark.manual
 @strangers
 def test_a_stranger_that_comes_later_does_nothing_and_others_do_its_runs(tmp_path, caplog, environment, told):
     _, plan = plan_of(tmp_path)
@@ -80,7 +80,7 @@ def test_a_stranger_that_comes_later_does_nothing_and_others_do_its_runs(tmp_pat
     assert "it is not used" in caplog.text
 
 
-@pytest.mark.slow
+@pytest.mark.manual
 def test_a_worker_that_sees_other_data_is_refused(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "own_data.py").write_text(
@@ -163,7 +163,7 @@ def test_the_address_of_a_worker_is_not_that_of_a_scheduler(tmp_path):
             pass
 
 
-@pytest.mark.slow
+@pytest.mark.manual
 def test_a_command_ends_with_its_sentence(tmp_path):
     command = [sys.executable, "-m", "bilateral", "experiment", str(QUICK), *TINY_EXPERIMENT, "--executor", "dask"]
     command += ["--address", server(SERVERS["silent"])]

@@ -47,7 +47,7 @@ def test_a_full_disk_is_told_in_a_sentence(tiny):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.slow
+@pytest.mark.manual
 @on_linux
 @pytest.mark.parametrize("who", ["the command", "all of them"])
 def test_after_a_kill_nothing_stays_and_no_worker_lives(place, tmp_path_factory, who):

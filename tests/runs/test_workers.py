@@ -16,6 +16,8 @@ from bilateral.runs.scheduling import ExecutorLostError, run_plan, with_parents
 from bilateral.runs.workers import local, run_all
 from conftest import system_runs
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"left": {"width": 0.0625}, "right": {"width": 0.0625}}
 
 

@@ -13,6 +13,8 @@ import torch
 
 from bilateral.training import distributed
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = [
     *("data.shapes.train_per_class=6", "data.shapes.test_per_class=2", "model.dropout=0"),
     *("model.left.width=0.0625", "model.right.width=0.0625", "training.epochs=2", "training.batch_size=51"),
@@ -134,7 +136,7 @@ def test_what_the_first_process_alone_fails_in_ends_all(tmp_path):
     assert not list(tmp_path.rglob("table.json"))
 
 
-@pytest.mark.slow
+@pytest.mark.manual
 def test_an_error_in_every_process_is_told_and_ends_them(tmp_path):
     _, done = run(tmp_path / "small", 2, "training.batch_size=2", "data.shapes.train_per_class=2")
     _, wrong = run(tmp_path / "wrong", 2, "training.epochs=0")

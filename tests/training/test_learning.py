@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import torch
 
 from bilateral.data.config import DataConfig, ShapesConfig
@@ -13,6 +14,8 @@ from bilateral.runs.execution import describe, resolve
 from bilateral.runs.plan import Run
 from bilateral.training.config import CheckpointConfig
 from bilateral.training.loop import TrainingJob, train
+
+pytestmark = pytest.mark.slow
 
 
 def linear_accuracy(train_images, labels, test_images, test_labels, classes: int) -> float:
