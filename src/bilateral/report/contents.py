@@ -51,6 +51,7 @@ _SHARE_NOTE = "Share of what sets the classes' scores apart, mean over the test 
 _OF_THIS_MACHINE: dict[str, Any] = {
     "save_dir": True,
     "data": {"root", "train_dir", "val_dir", "test_dir", "raw_data_dir"},
+    "model": {"checkpoint": True, "left": {"checkpoint"}, "right": {"checkpoint"}},
 }
 """Settings that say where things lie, which a page that is handed on does not tell."""
 _COST_COLUMNS = {
