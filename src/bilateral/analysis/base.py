@@ -72,14 +72,10 @@ _ABOUT = {
     "gallery": ("Example images", "Which images does each hemisphere get right, and where does it look?"),
 }
 ANALYSES = tuple(_ABOUT)
-"""Their names, in the order in which a report shows them; each is the functions of the file of that name."""
-_RESTS_ON = {
-    "outcomes": (*LEVELS, *SIDES),
-    **dict.fromkeys(("cka", "cosine"), SIDES),
-    **dict.fromkeys(("confusion", "severity"), LEVELS[:1]),
-    **dict.fromkeys(("probes", "parts", "gallery"), ()),
-}
-"""What the sentences of these rest on; those of all others on both heads."""
+"""Their names, in the order in which a report shows them; each is the functions of the file of that name.
+
+What its sentence rests on is RESTS_ON there, without it both heads.
+"""
 
 
 def find_analysis(name: str) -> Analysis:
@@ -88,7 +84,7 @@ def find_analysis(name: str) -> Analysis:
     found = Registry("analysis", names, "package.module:OBJECT").find(name, "the analysis")
     if name in ANALYSES:
         module: Any = inspect.getmodule(found)
-        rests_on, readouts = _RESTS_ON.get(name, LEVELS), getattr(module, "readouts", None)
+        rests_on, readouts = getattr(module, "RESTS_ON", LEVELS), getattr(module, "readouts", None)
         return Analysis(name, *_ABOUT[name], module.compute, module.draw, module.tell, rests_on, readouts)
     if not isinstance(found, Analysis):
         raise ConfigError(f"{name!r} is no bilateral.analysis.base.Analysis")

@@ -15,9 +15,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ..models.config import SIDES
 from .activations import BATCH, KINDS, TOGETHER, shuffled, spread, stage_activations
 from .study import NotApplicableError, Study
 from .style import COLOURS, SEQUENTIAL, panels
+
+RESTS_ON = SIDES
 
 MEASURES = ("cka", "cka_debiased", "chance", "procrustes", "procrustes_chance")
 IMAGES = 5000

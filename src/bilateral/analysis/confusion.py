@@ -7,6 +7,8 @@ from matplotlib.figure import Figure
 from .study import NotApplicableError, Study
 from .style import DIVERGING, LONGEST_CLASS, SEQUENTIAL, panels, short
 
+RESTS_ON = ("fine",)
+
 
 def compute(study: Study) -> pd.DataFrame:
     """Count test images by true and predicted fine class, over all seeds together; only pairs that occur.

@@ -19,6 +19,8 @@ from .outcomes import judgements
 from .study import NotApplicableError, Study
 from .style import COLOURS, SEQUENTIAL, panels
 
+RESTS_ON = SIDES
+
 MOST_LISTED = 5_000_000
 """Pairs up to which all are put into a random order, which takes memory; of more, some are drawn."""
 PAIRS = 400

@@ -23,6 +23,8 @@ from .outcomes import judgements, sayings
 from .study import Study
 from .style import LONGEST_CLASS, SEQUENTIAL, panels, short
 
+RESTS_ON: tuple[str, ...] = ()
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 

@@ -5,9 +5,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..base.statistics import Summary, summarise
-from ..runs.predictions import Predictions
+from ..models.config import SIDES
+from ..runs.predictions import LEVELS, Predictions
 from .study import Study, System
 from .style import COLOURS, INK, SEQUENTIAL, annotate_cells, panels
+
+RESTS_ON = (*LEVELS, *SIDES)
 
 JUDGES = ("left", "right", "fine", "coarse")
 """Left alone (on fine labels), right alone (on coarse ones), the bilateral network's fine and coarse head."""

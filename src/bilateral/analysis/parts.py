@@ -12,6 +12,8 @@ from ..models.cost import step_costs
 from .study import Study
 from .style import COLOURS, panels
 
+RESTS_ON: tuple[str, ...] = ()
+
 
 def compute(study: Study) -> pd.DataFrame:
     """One line a part: the shape of what it gives for an image, parameters, trainable ones, multiply-adds of a pass."""

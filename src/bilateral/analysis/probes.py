@@ -20,6 +20,7 @@ from .style import COLOURS, panels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+RESTS_ON: tuple[str, ...] = ()  # beside its own readouts
 TRAINING_IMAGES = 5000
 """Training images, at most, that a probe learns from; at even distances, not augmented."""
 

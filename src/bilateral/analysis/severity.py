@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 from .study import NotApplicableError, Study
 from .style import COLOURS, panels, short
 
+RESTS_ON = ("fine",)
+
 OUTCOMES = {
     "right": COLOURS["bilateral"],
     "wrong class, right superclass": COLOURS["coarse"],

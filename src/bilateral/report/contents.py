@@ -1,7 +1,7 @@
 """What a report says of a study: from its rows and the results of its analyses to a page."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -176,8 +176,13 @@ def _measure_table(
             summary = summarise(values) if values else None
             cells.append(Cell(summary_text(column, summary), summary and summary["mean"]))
         rows.append(cells)
-    marked = list(measures).index(study.subject) if study.subject in measures else None
-    return PageTable(title, note, ["network", "n", *(MEASURES[name] for name in names)], rows, marked=marked)
+    headings = ["network", "n", *(MEASURES[name] for name in names)]
+    return PageTable(title, note, headings, rows, marked=_place(measures, study.subject))
+
+
+def _place(names: Iterable[str], name: str) -> int | None:
+    """The line of a name; None if it has none."""
+    return next((place for place, each in enumerate(names) if each == name), None)
 
 
 def _recorded_tables(study: Study) -> list[PageTable]:
@@ -229,14 +234,13 @@ def _robustness_table(table: pd.DataFrame, subject: str) -> PageTable:
         for title, own in found.items()
     ]
     note = f"Mean ± deviation over seeds, on {table['images'].iloc[0]:,} test images."
-    marked = list(found).index(subject) if subject in found else None
-    return PageTable(f"Robustness, {level} accuracy, %", note, ["network", *conditions], rows, marked=marked)
+    title, marked = f"Robustness, {level} accuracy, %", _place(found, subject)
+    return PageTable(title, note, ["network", *conditions], rows, marked=marked)
 
 
 def _rows_cost_table(table: pd.DataFrame, subject: str) -> PageTable:
     found = _cost_table(table, "Size and cost of each network", _ROW_COST_NOTE, ["title"])
-    titles = table["title"].tolist()
-    return replace(found, marked=titles.index(subject) if subject in titles else None)
+    return replace(found, marked=_place(table["title"], subject))
 
 
 def _cost_table(table: pd.DataFrame, title: str, note: str, words: Sequence[str]) -> PageTable:
