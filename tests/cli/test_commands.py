@@ -190,7 +190,7 @@ def load(config):
     own = ["data.name=mine:load", "model.left.arch=mine:Flat", "model.right.arch=mine:Flat", "model.right.width=2"]
     result = bilateral("system", *own, "training.epochs=3", "training.batch_size=8", "model.left.width=1")
     assert result.returncode == 0, result.stderr
-    assert result.stdout.endswith("  bilateral report runs/quickstart-system --own mine:Flat --own mine:load\n")
+    assert "\n  bilateral report runs/quickstart-system --own mine:Flat --own mine:load\n" in result.stdout
     run = next(tmp_path.glob("runs/quickstart-bilateral-*/*-seed0-*"))
     refused = bilateral("evaluate", str(run))
     assert refused.returncode == 2 and "--own mine:Flat --own mine:load" in refused.stderr
