@@ -4,8 +4,10 @@ import sys
 
 import pytest
 
+from conftest import QUICK
+
 COMMANDS = ["system", "experiment", "analyse", "report", "train", "evaluate", "predict", "explore", "prepare", "info"]
-COMMANDS += ["bench", "data"]
+COMMANDS += ["bench", "data", "sweep", "export"]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -49,6 +51,7 @@ def test_help_and_import_bring_no_torch():
         (["train", "model.left.sparsity={k: 0.1, per_k: 0.5}"], "use sparse_resnet9"),
         (["system", "model.mode_hemis=unilateral"], "one hemisphere"),
         (["system", "--seeds", "0"], "--seeds: must be 1 or more"),
+        (["experiment", str(QUICK), "--seeds", "0", "--plan"], "--seeds: must be 1 or more"),
         (["system", "model.left.checkpoint=nothing"], "there is no checkpoint nothing"),
         (["evaluate", "nothing"], "there is no checkpoint nothing"),
         (["predict", "nothing", "image.png"], "there is no checkpoint nothing"),

@@ -9,12 +9,15 @@ from cyclopts import Parameter
 
 from ..base.errors import ConfigError
 
+Seeds = Annotated[int | None, Parameter(help="Do seeds 0 to N-1, whatever the config lists.")]
+
 
 @Parameter(name="*")
 @dataclass(frozen=True)
 class RunOptions:
-    """Whether, where and how many at once a command does its runs."""
+    """For which seeds, whether, where and how many at once a command does its runs."""
 
+    seeds: Seeds = None
     plan: Annotated[bool, Parameter(help="Show what will run, what is reused, the time left.")] = False
     workers: Annotated[int | None, Parameter(help="Processes, or jobs of a batch system, that work at once.")] = None
     executor: Annotated[
@@ -31,6 +34,7 @@ class RunOptions:
         path, overrides = config_and_overrides(arguments)
         if path is None:
             raise ConfigError(f"{command} needs a config file, such as configs/experiment/quick.yaml")
+        overrides += of_seeds(self.seeds)
         overrides += [] if self.workers is None else [f"workers={self.workers}"]
         return path, [*overrides, "data.download=false"] if self.plan else overrides  # a plan changes nothing
 

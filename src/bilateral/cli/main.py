@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 
 from .. import __version__
 from ..base.extras import need
-from .arguments import RunOptions
+from .arguments import RunOptions, Seeds
 from .terminal import exit_with
 
 app = App(
@@ -77,7 +77,6 @@ OwnCode = Annotated[
     ),
 ]
 JSON_SHARES = "Print JSON. Accuracies in it are shares; test_acc is the sum of both heads'."
-Seeds = Annotated[int | None, Parameter(help="Do seeds 0 to N-1, whatever the config lists.")]
 Row = Annotated[str | None, Parameter(help="The experiment's row to look into; `specialised` if not given.")]
 
 

@@ -102,7 +102,7 @@ def _run(command: Callable[[], object]) -> int:
         command()
     except CycloptsError as error:
         if isinstance(error, UnknownOptionError):
-            print("A setting has no dashes: key=value, such as training.epochs=3 or 'seeds=[0, 1]'.", file=sys.stderr)
+            print("A setting has no dashes: key=value, such as training.epochs=3.", file=sys.stderr)
         return 2
     except BilateralError as error:
         return _tell(error, str(error), error.exit_code)

@@ -18,10 +18,10 @@ from ..experiments.seed_records import read_seeds
 from ..experiments.table_files import as_json
 from ..experiments.tables import Block, gains_block, narrow, render, short_block
 from ..experiments.twice import measure_gains, twice_as_long, write_gains
-from ..models.config import SIDES
 from ..runs import cluster
 from ..runs.config import Config, read_config, with_settings
 from ..runs.scheduling import Executor
+from ..runs.stage_epochs import tell_stage_epochs
 from ..runs.stored import StoredRun
 from ..runs.train import load_data
 from ..runs.train import train as train_network
@@ -59,7 +59,7 @@ def system(*arguments: str, seeds: int | None, join: bool, json: bool) -> None:
     """Do `bilateral system` and print its table."""
     path, overrides = config_and_overrides(arguments)
     config = read_config(path or QUICKSTART, [*overrides, *of_seeds(seeds)])
-    _tell_epochs(config, overrides)
+    tell_stage_epochs(config, overrides)
     table = run.system(config, join=join, show=lambda table: print_table(table, config, json))
     if distributed.is_first() and not json:
         row = table.rows[-1]
@@ -85,21 +85,6 @@ def own_options(config: Config) -> str:
     return "".join(f" --own {quote(name)}" for name in sorted(named))
 
 
-def _tell_epochs(config: Config, overrides: Sequence[str]) -> None:
-    """Say which trainings an override of `training.epochs` does not shorten."""
-    typed = {text.partition("=")[0] for text in overrides}
-    sections = {f"pretraining.{side}": getattr(config.pretraining, side) for side in SIDES}
-    if config.experiment:
-        sections |= {"experiment.end_to_end": config.experiment.end_to_end}
-    kept = [
-        f"{name}.epochs={section.epochs}"
-        for name, section in sections.items()
-        if section.epochs != config.training.epochs and f"{name}.epochs" not in typed
-    ]
-    if "training.epochs" in typed and kept:
-        log.info("training.epochs is of the joined network; these stay unless you give them too: %s", ", ".join(kept))
-
-
 def print_table(table: Table, config: Config, as_json_text: bool = False) -> None:
     """Print the table of a system or an experiment; where that asks something, the verdict too."""
     if not config.evaluate:
@@ -116,7 +101,7 @@ def experiment(*arguments: str, options: RunOptions, seeds_from: Path | None, tw
     """Do `bilateral experiment`."""
     path, overrides = options.config_and_overrides(arguments, "experiment")
     config = read_config(path, overrides)
-    _tell_epochs(config, overrides)
+    tell_stage_epochs(config, overrides)
     elsewhere = elsewhere_of(options)
     if options.plan:
         given = read_seeds(seeds_from) if seeds_from is not None else []

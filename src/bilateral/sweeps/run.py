@@ -23,6 +23,7 @@ from ..experiments.tables import COSTS
 from ..runs.config import Config, ConfigSource, read_config
 from ..runs.predictions import Predictions
 from ..runs.scheduling import Executor
+from ..runs.stage_epochs import tell_stage_epochs
 from ..runs.stored import StoredRun
 from ..runs.train import load_data
 from ..training import distributed
@@ -131,6 +132,7 @@ def plan_sweep(
     for number, setting in enumerate(search.settings, 1):
         values = ", ".join(f"{key}={value}" for key, value in setting.items())
         log.info("%s%d%s: %s", _PREFIX, number, f" (its runs: {row})" if number == 1 else "", values)
+    tell_stage_epochs(settled, arguments, search.keys)
     if not settled.evaluate:
         raise ConfigError("evaluate: a sweep compares tested networks; it must be true")
     return PlannedSweep(search, row, _measures(work, measures, dataset.hierarchy), work)
