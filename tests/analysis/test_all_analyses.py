@@ -13,7 +13,7 @@ from bilateral.analysis.base import ANALYSES, find_analysis
 from bilateral.analysis.chance import conclusion
 from bilateral.analysis.opening import open_study
 from bilateral.analysis.study import NotApplicableError, Study
-from bilateral.analysis.style import styled
+from bilateral.analysis.style import NARROW, styled
 from conftest import INAPPLICABLE
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,9 @@ def test_two_seeds_by_the_command(tiny_analysed, name):
     assert "unnamed" not in " ".join(table.columns).lower()
     if "seed" in table and name != "gallery":
         assert set(table["seed"]) == {0, 1}
-    assert len(list(ElementTree.parse(folder / f"{name}.svg").iter())) > 50
+    drawing = ElementTree.parse(folder / f"{name}.svg")
+    assert len(list(drawing.iter())) > 50
+    assert float(drawing.getroot().attrib["width"].removesuffix("pt")) <= 72 * NARROW  # a phone shows it whole
     with Image.open(folder / f"{name}.png") as image:
         image.load()
         assert image.width > 600

@@ -86,10 +86,11 @@ def draw(table: pd.DataFrame) -> Figure:
     """Left's distances against right's, coloured by those of both, by who was right alone; the first seed."""
     first = table[table["seed"] == table["seed"].iloc[0]]
     limit = float(max(np.ceil(10 * max(table["left"].max(), table["right"].max())), 1) / 10)
-    figure, axes = panels(2, 4, height=1.9, width=9.5, gridspec_kw={"height_ratios": [0.35, 1]}, sharex=True)
-    for column, (name, alone) in enumerate(_PANELS.items()):
+    figure, axes = panels(4, 2, height=1.5, gridspec_kw={"height_ratios": [0.35, 1] * 2}, sharex=True)
+    for place, (name, alone) in enumerate(_PANELS.items()):
         own = first[first["group"].str.startswith(alone)]
-        margin, panel = axes[0, column], axes[1, column]
+        line, column = 2 * (place // 2), place % 2
+        margin, panel = axes[line, column], axes[line + 1, column]
         bins = np.linspace(0, limit, 31)
         for side in ("left", "right"):
             counts, _ = np.histogram(own[side], bins, density=bool(len(own)))
@@ -99,10 +100,9 @@ def draw(table: pd.DataFrame) -> Figure:
             own["left"], own["right"], c=own["joined"], s=3, cmap=SEQUENTIAL, vmin=0, vmax=limit, rasterized=True
         )
         panel.plot([0, limit], [0, limit], color=COLOURS["other"], linewidth=0.8)
-        panel.set(xlim=(0, limit), ylim=(0, limit), xlabel="left")
-    axes[1, 0].set_ylabel("right")
+        panel.set(xlim=(0, limit), ylim=(0, limit), xlabel="left", ylabel="right")
     axes[0, 0].legend(fontsize=7)
-    figure.colorbar(shown, ax=axes, shrink=0.7, label="both")
+    figure.colorbar(shown, ax=axes, location="bottom", shrink=0.7, aspect=40, label="both")
     return figure
 
 

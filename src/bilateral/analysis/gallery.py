@@ -124,7 +124,7 @@ def _best(predictions: Predictions, level: str, image: int, names: tuple[str, ..
 
 def draw(table: pd.DataFrame) -> Figure:
     """An image of every cell: as it is, with left's map for the fine head, with right's map for the coarse head."""
-    figure, axes = panels(4, 4, height=0.95, width=9.5)
+    figure, axes = panels(4, 4, height=2.3)
     order, words = ("11", "10", "01", "00"), ("both", "{0} only", "{1} only", "neither")
     for row, alone in enumerate(order):
         for column, joined in enumerate(order):
@@ -138,6 +138,7 @@ def draw(table: pd.DataFrame) -> Figure:
             panel.grid(False)
             panel.set(xticks=[], yticks=[])
             panel.spines[:].set_visible(False)
+            panel.set_box_aspect(3)
             if row == 0:
                 panel.set_title(f"heads: {words[column].format('fine', 'coarse')}", fontsize=8)
             if column == 0:
@@ -152,14 +153,14 @@ def _strip(line: pd.Series) -> "NDArray":
     for level, side in (("fine", "left"), ("coarse", "right")):
         seen = resized(unpacked(maps[level][side])[None], picture.shape[:2])[0].numpy()
         parts.append(0.45 * picture + 0.55 * colormaps[SEQUENTIAL](seen)[..., :3])
-    gap = np.ones((picture.shape[0], 2, 3))
-    return np.concatenate([parts[0], gap, parts[1], gap, parts[2]], axis=1)
+    gap = np.ones((2, picture.shape[1], 3))
+    return np.concatenate([parts[0], gap, parts[1], gap, parts[2]], axis=0)
 
 
 def tell(table: pd.DataFrame) -> str:
     """Say what is shown."""
     return (
-        "Each picture is the first test image that these hemispheres and heads get right. It is shown three times: as "
-        "it is, with left's Grad-CAM map for the fine head, and with right's for the coarse head. There are "
-        f"{len(table)} images, with the networks of seed {table['seed'].iloc[0]}."
+        "Each picture is the first test image that these hemispheres and heads get right. It is shown three times, "
+        "from the top: as it is, with left's Grad-CAM map for the fine head, and with right's for the coarse head. "
+        f"There are {len(table)} images, with the networks of seed {table['seed'].iloc[0]}."
     )

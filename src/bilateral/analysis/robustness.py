@@ -32,7 +32,7 @@ ATTACK_STEPS, STEP_UNIT = (1, 2), "of 255 (step)"
 """How far the attack moves each channel of each pixel."""
 COMPARED = ("unilateral", "unilateral_long", "unilateral_wide", "nonspecialised", "two_left")
 """The published rows with which the subject is compared, beside a config's own."""
-_ACROSS = 3
+_ACROSS = 2
 _KEYS = ["corruption", "severity", "unit"]
 _Condition = tuple[str, float, str]
 _PIXELS = 128 * 32 * 32
@@ -174,9 +174,8 @@ def draw(table: pd.DataFrame) -> Figure:
     titles = rows["title"].tolist()
     found = {level: by_condition(table, level) for level in LEVELS}
     conditions = [_words(*keys) for keys, _ in table.groupby(_KEYS, sort=False)]
-    figure, axes = panels(
-        -(-len(conditions) // _ACROSS), _ACROSS, 0.8 + 0.17 * len(rows), 9.5, sharex=True, sharey=True, squeeze=False
-    )
+    down = -(-len(conditions) // _ACROSS)
+    figure, axes = panels(down, _ACROSS, 0.8 + 0.17 * len(rows), sharex=True, sharey=True, squeeze=False)
     marks = {"elinewidth": 0.8, "markeredgewidth": 0.8, "ecolor": INK, "capsize": 0, "markersize": 5}
     for panel, condition in zip(axes.flat, conditions):
         for place, (name, title) in enumerate(zip(rows["row"], titles)):
@@ -186,13 +185,15 @@ def draw(table: pd.DataFrame) -> Figure:
                 if summary is not None:
                     look = {"fmt": marker, "color": colour, "mfc": face, "xerr": summary["std"] or 0}
                     panel.errorbar(summary["mean"], place, **look, **marks)
-        panel.set_title(condition.replace(", ", "\n", 1), fontsize=9)
+        panel.set_title(condition.replace(", ", "\n", 1), fontsize=8)
     for panel in list(axes.flat)[len(conditions) :]:
         panel.set_visible(False)
+    lowest = axes.flat[max(len(conditions) - _ACROSS, 0) : len(conditions)]
     axes[0, 0].set(yticks=range(len(rows)), ylim=(len(rows) - 0.5, -0.5), yticklabels=titles)
     for panel in axes[:, 0]:
         panel.tick_params(axis="y", labelsize=7)
-    for panel in axes[-1]:
+    for panel in lowest:
+        panel.tick_params(axis="x", labelbottom=True)
         panel.set_xlabel("accuracy, % (± deviation)")
     for face, level in ((COLOURS["other"], "fine labels"), ("none", "coarse labels")):
         axes[0, 0].plot([], [], "o", color=COLOURS["other"], mfc=face, label=level)
