@@ -26,7 +26,8 @@ def test_a_name_is_followed_where_it_is_registered_or_ones_own():
 @pytest.mark.parametrize(
     "name, told",
     [
-        ("sektion", "a.kind: unknown part 'sektion'; allowed: section, or package.module:Class"),
+        ("sektion", "a.kind: unknown part 'sektion'; did you mean section? allowed: section, or package.module:Class"),
+        ("noise", "a.kind: unknown part 'noise'; allowed: section, or package.module:Class"),
         ("no_module:Part", "a.kind: cannot import 'no_module:Part'"),
         ("a b:c", "a.kind: 'a b:c' must have the form"),
     ],

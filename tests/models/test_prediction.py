@@ -26,6 +26,11 @@ def pixels():
     return torch.randint(0, 256, (5, 3, 32, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
+def test_a_pass_of_pixels_that_are_not_normalised_is_refused(pixels):
+    with pytest.raises(DataError, match=r"normalised floats, not torch.uint8; network.normalise\(images\) gives them"):
+        network()(pixels)
+
+
 def test_the_answers_are_those_of_the_pass_by_name(pixels):
     made = network()
     said = made.predict(pixels)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
@@ -38,7 +39,9 @@ class Registry:
         library, _, rest = name.partition(":")
         home = self.libraries.get(library) if rest else self.names.get(name)
         if home is None and not is_own(name):
-            raise ConfigError(f"{key}: unknown {self.noun} {name!r}; allowed: {self}")
+            near = get_close_matches(name, self.names, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ConfigError(f"{key}: unknown {self.noun} {name!r}; {hint}allowed: {self}")
         return load_object(home or name, key)
 
     def __str__(self) -> str:

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ..base.errors import CheckpointError
+from ..base.errors import CheckpointError, DataError
 from .bridges.base import Bridge
 from .component import Component
 from .joins.base import Join
@@ -106,11 +106,15 @@ class Network(nn.Module):
         return plan_steps(self.hemispheres, dict(self.bridges.items()))  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> Output:
-        """Pass images (B, 3, H, W), normalised floats, through hemispheres and heads."""
+        """Pass images (B, 3, H, W), normalised floats, through hemispheres and heads. Raises DataError for integers."""
         return self.classify(self.features(images))
 
     def features(self, images: Tensor) -> Values:
         """Features of images (B, 3, H, W) by hemisphere, each (B, D): what the heads hear."""
+        if not images.is_floating_point():
+            raise DataError(
+                f"the network takes normalised floats, not {images.dtype}; network.normalise(images) gives them"
+            )
         return self.walk(dict.fromkeys(self.hemispheres, images))
 
     def walk(self, values: Values, start: int = 0, stop: int | None = None, watch: Watch | None = None) -> Values:
