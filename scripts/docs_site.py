@@ -8,14 +8,13 @@ from griffe import Extension, Object
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-SHOWN = ("*.md", "CITATION.cff", "docs/**/*", "results/**/*", "configs/**/*")
 _EXAMPLE = re.compile(r"^>>> .*(?:\n.+)*", re.MULTILINE)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Give the files of the theme, and those of the repository at the paths that they have there."""
+    """Give the files of the theme, and those of the repository that `extra.shown` names, at their paths."""
     root = Path(config.config_file_path).parent
-    paths = sorted({path for pattern in SHOWN for path in root.glob(pattern) if path.is_file()})
+    paths = sorted({path for pattern in config.extra["shown"] for path in root.glob(pattern) if path.is_file()})
     ours = [File(str(path.relative_to(root)), str(root), config.site_dir, config.use_directory_urls) for path in paths]
     return Files([*(file for file in files if file.src_dir != config.docs_dir), *ours])
 
