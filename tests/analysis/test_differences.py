@@ -158,6 +158,14 @@ def test_the_verdict_in_words(lines, begins):
     differences.draw(table)
 
 
+def test_variants_of_the_config_are_compared_too():
+    text = differences.tell(
+        pd.DataFrame([line("divisive", "fine", 1.0, OPEN), line("divisive", "coarse", 2.0, BETTER)])
+    )
+    assert text.startswith("In part against the variants in this config. In 2 comparisons with the variants in this")
+    assert "better in 1, worse in 0, and too close to call in 1" in text and "no network" not in text
+
+
 def test_a_study_of_rows_that_are_no_controls_is_told_without_gaps():
     table = pd.DataFrame([line("fine_tuned", "fine", 1.0, OPEN)])
     text = differences.tell(table)

@@ -42,6 +42,7 @@ def page(**changed):
             "Against one hemisphere of its size it is not: -0.4 points (-2.0 to 1.1).",
         ],
         "example": ("striped star", "star"),
+        "taught": {"left": "fine labels", "right": "coarse labels"},
         "facts": {"Data": "shapes, 40 fine and 8 coarse labels", "Width": "0.25", "Seeds": "3"},
         "main_table": main_table(),
         "hero": section("differences", "Differences", curves()),

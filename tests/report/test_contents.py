@@ -11,6 +11,7 @@ import yaml
 from bilateral.analysis.base import ANALYSES, find_analysis
 from bilateral.analysis.opening import open_study
 from bilateral.analysis.running import AnalysisResult, read_table
+from bilateral.models.config import SIDES
 from bilateral.report.claims import AT_CHANCE
 from bilateral.report.contents import HEROES, MAIN, contents
 from bilateral.report.page import EMBEDDED_BYTES, OPEN, render
@@ -57,6 +58,26 @@ def test_the_answer_comes_first_and_every_analysis_once(page, results, study):
     assert page.title.startswith("quick") and page.question.endswith("?")
     assert page.facts["Data"] == "shapes, 40 fine and 8 coarse labels" and page.facts["Seeds"] == "2"
     assert page.main_table.rows[page.main_table.marked][0].text == study.rows["specialised"].title
+
+
+@pytest.mark.parametrize(
+    ("before", "question", "left", "right"),
+    [
+        (("left", "right"), "Are two specialised hemispheres better than other networks?", "fine", "coarse"),
+        (("right", "right"), "Is “{title}” better than other networks?", "coarse", "coarse"),
+        ((), "Is “{title}” better than other networks?", "fine and coarse", "fine and coarse"),
+    ],
+)
+def test_the_first_screen_tells_what_each_side_learnt(before, question, left, right, study, results):
+    other = study.of(study.subject)
+    (first, *_) = study.systems
+    other.__dict__["systems"] = [replace(first, alone={side: first.alone[kind] for side, kind in zip(SIDES, before)})]
+    page = contents(other, results, study.folder / "analysis")
+    assert page.question == question.format(title=study.rows[study.subject].title)
+    assert page.taught == {"left": f"{left} labels", "right": f"{right} labels"}
+    html = render(page)
+    assert f"left learns {left} labels, right {right} labels." in html
+    assert f"left hemisphere trained on {left} labels and a right one trained on {right} labels" in html
 
 
 def test_what_is_at_chance_is_said_once_and_nothing_is_concluded(study, guessing):

@@ -7,7 +7,7 @@ from ..base.statistics import paired_difference
 from ..experiments.contrasts import BETTER, WORSE, whether_better
 from ..runs.predictions import LEVELS
 from .study import NotApplicableError, Study
-from .style import forest
+from .style import forest, own_rows
 
 OPEN = "not shown to differ"
 SINGLE = ("unilateral",)
@@ -57,21 +57,25 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def tell(table: pd.DataFrame) -> str:
-    """Give the verdict: against one hemisphere, and against networks of the same size."""
-    (single, _), sized = _single(table), table[table["row"].isin(SIZED)]
+    """Give the verdict: against one hemisphere, networks of the same size, and the rows that a config adds."""
+    single, _ = _single(table)
+    groups = {
+        "networks of about its own size": table[table["row"].isin(SIZED)],
+        "the variants in this config": table[table["row"].isin(own_rows(table["row"]))],
+    }
+    compared = {what: own for what, own in groups.items() if not own.empty}
     clauses = [clause] if (clause := against_one(table)) else []
-    if not sized.empty:
-        clauses.append(f"{whether_better([*sized['verdict']])} against networks of about its own size")
+    clauses += [f"{whether_better([*own['verdict']])} against {what}" for what, own in compared.items()]
     sentences = [f"{clauses[0][0].upper()}{'; '.join(clauses)[1:]}."] if clauses else []
     sentences += [f"Against “{title}”: {texts(own)}." for title, own in single.groupby("title", sort=False)]
-    if sized.empty:
-        sentences.append("There is no network of its size to compare it with.")
-    else:
-        better, worse, unclear = (int((sized["verdict"] == verdict).sum()) for verdict in (BETTER, WORSE, OPEN))
+    for what, own in compared.items():
+        better, worse, unclear = (int((own["verdict"] == verdict).sum()) for verdict in (BETTER, WORSE, OPEN))
         sentences.append(
-            f"In {len(sized)} comparisons with networks of its size it is better in {better}, worse in {worse}, and "
+            f"In {len(own)} comparisons with {what} it is better in {better}, worse in {worse}, and "
             f"too close to call in {unclear} (by 95 % intervals, not corrected for their number)."
         )
+    if not compared:
+        sentences.append("There is no network of its size to compare it with.")
     return " ".join(sentences)
 
 

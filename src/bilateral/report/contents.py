@@ -28,12 +28,12 @@ from ..experiments.tables import (
     interval_text,
     summary_text,
 )
+from ..models.config import SIDES
 from ..runs.predictions import LEVELS
 from .claims import AT_CHANCE, findings
 from .page import Cell, Gallery, Page, PageTable, Section
 
 Made = TypeVar("Made")
-QUESTION = "Are two specialised hemispheres better than other networks?"
 HEROES = {
     "contrasts": (
         "Accuracy minus that of each other network, with 95 % intervals (thick: over seeds; thin: over seeds and "
@@ -99,9 +99,10 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
     )
     return Page(
         title=f"{study.name}: what two hemispheres learnt",
-        question=QUESTION,
+        question=_question(study),
         answer=[_headline(hero, "".join(clauses)), *(study.table or {}).get("doubts", [])],
         example=(study.hierarchy.fine_names[0], study.hierarchy.coarse_names[study.hierarchy.coarse_of_fine[0]]),
+        taught=_taught(study),
         facts=_facts(study),
         main_table=replace(
             _measure_table(study, measures, "Accuracy on the test images, %", MAIN, ACCURACY_NOTE),
@@ -138,6 +139,20 @@ def contents(study: Study, results: Sequence[AnalysisResult], folder: Path, with
         provenance=_provenance(study, results, with_images),
         notes=notes,
     )
+
+
+def _taught(study: Study) -> dict[str, str]:
+    """By side, the labels that it learnt: before it was joined, else with the heads."""
+    system = study.systems[0]
+    runs = {side: system.alone.get(side, system.bilateral) for side in SIDES}
+    levels = {side: [level for level in LEVELS if level in run.predictions.logits] for side, run in runs.items()}
+    return {side: f"{' and '.join(names)} labels" for side, names in levels.items()}
+
+
+def _question(study: Study) -> str:
+    if _taught(study) == {"left": "fine labels", "right": "coarse labels"}:
+        return "Are two specialised hemispheres better than other networks?"
+    return f"Is “{study.rows[study.subject].title}” better than other networks?"
 
 
 def _headline(hero: Section, clause: str) -> str:

@@ -107,13 +107,15 @@ class Gallery:
 class Page:
     """All of a report. The first sentence of `answer` is the headline; `hero` is the figure beside it.
 
-    example: a fine label and its coarse one, by which the words are explained. facts: what was trained, and on what.
+    example: a fine label and its coarse one, by which the words are explained. taught: by side, the labels that it
+    learnt, in words. facts: what was trained, and on what.
     """
 
     title: str
     question: str
     answer: Sequence[str]
     example: tuple[str, str]
+    taught: Mapping[str, str]
     facts: Mapping[str, str]
     main_table: PageTable
     hero: Section
