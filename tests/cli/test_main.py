@@ -39,6 +39,7 @@ def test_help_and_import_bring_no_torch():
         (["system", "training.epochs", "3"], "a setting is written as one word, training.epochs=3"),
         (["system", "--epochs", "3"], "A setting has no dashes: key=value"),
         (["train", "seeds=7"], "must be a list, not 7, such as seeds=[7]"),
+        (["train", "seeds=0-3"], "must be a list, not 0-3, such as seeds=[0, 1, 2], or --seeds 3 for the first three"),
         (
             ["train", "model.left.sparsity.k=0.1"],
             "model.left.sparsity.per_k: is missing; write model.left.sparsity: {k: 0.1, per_k: VALUE}",

@@ -284,7 +284,9 @@ def _explain(problem: Any) -> str:
         section = ", ".join(f"{name}: {value}" for name, value in {**problem["input"], path[-1]: "VALUE"}.items())
         return f"{key}: is missing; write {'.'.join(path[:-1])}: {{{section}}}"
     if problem["type"] == "list_type":
-        return f"{key}: must be a list, not {problem['input']}, such as {key}=[{problem['input']}]"
+        is_range = key == "seeds" and not str(problem["input"]).isdecimal()
+        example = "seeds=[0, 1, 2], or --seeds 3 for the first three" if is_range else f"{key}=[{problem['input']}]"
+        return f"{key}: must be a list, not {problem['input']}, such as {example}"
     message = problem["msg"].removeprefix("Value error, ")
     given = "" if problem["type"] == "value_error" else f", not {problem['input']!r}"
     return f"{key}: {message}{given}" if key else message
