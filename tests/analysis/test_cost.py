@@ -109,7 +109,7 @@ def test_more_accurate_than_all_that_cost_no_more_is_said_only_if_it_is_shown():
     assert text.startswith(
         "Shown to be more accurate than all networks that cost no more in training: on fine labels “good”; on "
         "coarse labels “good”. From the cheapest, each more accurate on average than all before it: on fine labels "
-        "“cheap” (60.3 %), then “good” +5.1 (+0.9 to +9.2) beyond “worse”, then “slow” +0.6 (-5.4 to +6.6) beyond “good”; "
+        "“cheap” (60.3 %), then “good” +5.1 (+0.9 to +9.2) beyond “worse”, then “slow” +0.6 (-5.4 to +6.6) beyond "
     )
 
 
@@ -123,7 +123,11 @@ def test_of_one_seed_and_of_seeds_that_nobody_shares():
     table = made({"cheap": [1.0, 2.0], "good": [3.0, 4.0]}, cheap=1.0, good=2.0).drop(columns=list_ahead())
     table = table.join(cost.ahead(table, "fine", {("cheap", 0): 1.0, ("cheap", 1): 2.0, ("good", 2): 3.5}))
     text = cost.tell(table)
-    assert ": on fine labels none. " in text and "“good” (no seed in common with “cheap”)" in text and "nan" not in text
+    assert (
+        ": on fine labels no network. " in text
+        and "“good” (no seed in common with “cheap”)" in text
+        and "nan" not in text
+    )
 
 
 def list_ahead():

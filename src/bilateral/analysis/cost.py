@@ -124,7 +124,7 @@ def tell(table: pd.DataFrame) -> str:
         dearer = front.iloc[1:]
         best = dearer if one_seed else front[front[f"{level}_ahead_low"] > 0]
         titles = ", ".join(f"“{title}”" for title in best["title"])
-        clauses.append(f"on {level} labels {titles or 'none'}")
+        clauses.append(f"on {level} labels {titles or 'no network'}")
         cheapest = front.iloc[0]
         told_ahead = [f"then “{each['title']}” {_told_ahead(each, level)}" for _, each in dearer.iterrows()]
         begin = f"on {level} labels “{cheapest['title']}” ({cheapest[f'{level}_pct']:.1f} %)"
