@@ -65,6 +65,9 @@ def test_strength_has_no_sign_and_the_sentence_names_the_extremes_and_the_yardst
     table = made(one=(0.5, 60), nonspecialised=(0.2, 70), other=(0.1, 80))
     assert strength(table, "one").to_dict() == {0: 0.5, 1: 0.5}
     text = tell(table)
+    assert text.startswith(
+        "The two sides specialise most in “the one”. “the one” (0.50) and “the nonspecialised” (0.20) "
+    )
     assert "“the one” 0.50 (n = 2" in text and "“the nonspecialised” 0.20" in text and "“the other” 0.10" in text
     assert "Over 3 rows its correlation with fine accuracy is -1.00" in text
     assert "correlation" not in tell(made(one=(0.5, 60), other=(0.1, 80)))
@@ -80,3 +83,35 @@ def test_the_figure(table):
     figure = asymmetries.draw(table)
     assert [axes.get_xlabel() for axes in figure.axes] == [*asymmetries.MEASURES.values(), "strength, whichever way"]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()][1] == "2: a weak right"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "begin"),
+    [
+        (
+            [0.5, 0.52, 0.5],
+            [0.1, 0.1, -0.1],
+            "The two sides specialise most in “the one”. “the one” (0.51) and “the other” (0.10) differ by +0.41 (n = ",
+        ),
+        (
+            [0.03, -0.05, 0.01],
+            [0.01, 0.0, 0.02],
+            "No network's two sides are shown to specialise more than those of all others. “the one” (0.03) and “the "
+            "other” (0.01) are not told apart, with a difference of +0.02 (n = 3, 95 % interval -0.0",
+        ),
+        (
+            [-0.5],
+            [0.1],
+            "In this one seed the two sides specialise most in “the one”. “the one” (0.50) and “the other” (0.10) "
+            "differ by +0.40 (one seed).",
+        ),
+    ],
+)
+def test_who_specialises_most_is_said_only_if_it_is_shown(one, other, begin):
+    lines = [
+        (row, f"the {row}", seed, "specialisation", value)
+        for row, own in (("other", other), ("one", one))
+        for seed, value in enumerate(own)
+    ]
+    text = tell(pd.DataFrame(lines, columns=["row", "title", "seed", "measure", "value"]))
+    assert text.startswith(begin) and "Strength of specialisation (specialisation, -1 to 1, whichever way): “" in text

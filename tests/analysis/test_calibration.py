@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 import torch
 
@@ -45,14 +46,48 @@ def test_bins_hold_all_images_and_their_accuracy(computed):
     assert 100 * accuracy == pytest.approx(measure(said[1]["left"], handmade.HIERARCHY)["fine_pct"])
 
 
-def test_the_sentence_names_both_ends(computed):
-    _, table = computed
-    means = calibration.calibration_error(table).groupby(["row", "level"]).mean()
-    text = calibration.tell(table)
-    for level in ("fine", "coarse"):
-        own = means.xs(level, level="level").sort_values()
-        first, last = ({"specialised": "the bilateral"}.get(row, f"the {row}") for row in (own.index[0], own.index[-1]))
-        assert (
-            f"On {level} labels the probabilities of “{first}” fit best ({own.iloc[0]:.1f} % from its accuracy, on "
-            f"average) and those of “{last}” worst ({own.iloc[-1]:.1f} %)."
-        ) in text
+def made(**errors: list[float]) -> pd.DataFrame:
+    """One bin a row and seed, with this gap (%) of certainty and accuracy."""
+    lines = [
+        (row, f"the {row}", "fine", seed, 7, 10, 0.5 + gap / 100, 0.5)
+        for row, own in errors.items()
+        for seed, gap in enumerate(own)
+    ]
+    columns = ["row", "title", "level", "seed", "bin", "images", "certainty", "accuracy"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "first", "compared"),
+    [
+        (
+            [1.0, 1.1, 1.0],
+            [5.0, 5.2, 5.0],
+            "“the one” is calibrated best on fine labels",
+            "“the one” (1.0) and “the other” (5.1) differ by -4.0 (n = 3, 95 % interval -4.2 to -3.9).",
+        ),
+        (
+            [1.0, 9.0, 2.0],
+            [5.0, 2.0, 7.0],
+            "No network is shown to be calibrated best on fine labels",
+            "“the one” (4.0) and “the other” (4.7) are not told apart, with a difference of -0.7 (n = 3, 95 % ",
+        ),
+        (
+            [1.0],
+            [5.0],
+            "In this one seed “the one” is calibrated best on fine labels",
+            "“the one” (1.0) and “the other” (5.0) differ by -4.0 (one seed).",
+        ),
+    ],
+)
+def test_the_best_is_named_only_if_it_is_shown(one, other, first, compared):
+    text = calibration.tell(made(other=other, one=one))
+    assert (
+        text.startswith(f"{first}. The expected calibration error, ") and f" % on fine labels, where {compared}" in text
+    )
+
+
+def test_of_one_network_only_the_error_is_told(computed):
+    assert calibration.tell(made(one=[2.0, 3.0])).endswith(" accuracy, is 2.5 to 2.5 % on fine labels.")
+    text = calibration.tell(computed[1])
+    assert " on fine labels; " in text.split(". ")[0] and " on coarse labels, where “" in text

@@ -1,6 +1,8 @@
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.linalg import orthogonal_procrustes
@@ -237,3 +239,31 @@ class Images:
 
     def __len__(self):
         return len(self.images)
+
+
+@pytest.mark.parametrize(
+    ("rises", "begin"),
+    [
+        ([-0.5, -0.52, -0.5], "Left and right are less alike at the last stage (debiased CKA 0.29; "),
+        ([0.3, 0.32, 0.3], "Left and right are more alike at the last stage (debiased CKA 1.11; "),
+        ([-0.5, 0.6, -0.2], "Left and right are not shown to be less alike at the last stage (debiased CKA 0.77; "),
+        ([-0.5], "In this one seed left and right are less alike at the last stage (debiased CKA 0.30; "),
+    ],
+)
+def test_the_first_and_the_last_stage_are_compared_by_seed(rises, begin):
+    """Pairs of two seeds have the mean of both seeds' rises."""
+    lines = [
+        (first, "left", one, second, "right", other, kind, value, 0.0, 1.0, 1.0)
+        for first, second in itertools.product(range(len(rises)), repeat=2)
+        for kind in (cka.TOGETHER if first == second else "left-right",)
+        for one, other in itertools.product(("conv1", "pool"), repeat=2)
+        for value in (0.8 + (rises[first] + rises[second]) / 2 * (one == "pool"),)
+    ]
+    columns = [f"{which}_{part}" for which in ("first", "second") for part in ("seed", "side", "stage")]
+    measures = ["cka_debiased", "chance", "procrustes", "procrustes_chance"]
+    text = cka.tell(pd.DataFrame(lines, columns=[*columns, "kind", *measures]))
+    assert text.startswith(f"{begin}1: equal, 0: unrelated) than at the first (0.80). In pairs of one seed the last ")
+    assert (
+        f"differs from the first by {sum(rises) / len(rises):+.2f} ({'n = 3, 95' if len(rises) > 1 else 'one s'}"
+        in text
+    )

@@ -61,7 +61,7 @@ def test_the_share_within_by_hand_and_in_words():
     assert confusion.within_share(table, "bilateral") == pytest.approx(100 * 2 / 3)
     text = confusion.tell(table)
     assert "66.7 % of the fine head's mistakes stay within" in text and "left alone 40.0 %" in text
-    assert "Most often confused: a, taken for b (67 %)" in text
+    assert "Most often confused on these images, which is not tested: a, taken for b (67 %)" in text
 
 
 def test_chance_is_that_of_a_wrong_class_drawn_at_random(computed):

@@ -1,10 +1,12 @@
 from pathlib import Path
+from statistics import fmean
 
 import pandas as pd
 import pytest
 
 from bilateral.analysis import cost
 from bilateral.analysis.opening import open_study
+from bilateral.base.statistics import paired_difference
 from bilateral.runs.estimate import training_seconds
 
 
@@ -50,18 +52,83 @@ def test_without_a_table_training_has_no_flops_and_the_pass_counts(tiny_experime
     folder: Path = next((tiny_experiment / "runs").glob("quick-bilateral-*/*-seed0-*"))
     table = cost.compute(open_study([folder], []))
     assert table["training_pflops"].isna().all() and table["fine_low"].isna().all()
-    assert "less in an image's pass" in cost.tell(table)
+    assert "no more in an image's pass: " in cost.tell(table)
     assert len(cost.draw(table).axes) == 2
 
 
-def line(title, flops, fine, coarse=None):
-    return {"title": title, "training_pflops": flops, "multiply_adds": 1, "fine_pct": fine, "coarse_pct": coarse}
+def made(fine: dict[str, list[float]], coarse: dict[str, list[float]] | None = None, **flops: float) -> pd.DataFrame:
+    """Rows of these costs, with accuracies by row and seed."""
+    lines = [
+        {"row": row, "title": row, "seeds": len(fine[row]), "training_pflops": spent, "multiply_adds": 1}
+        | {f"{level}_pct": fmean(own[row]) if row in own else None for level, own in levels(fine, coarse)}
+        for row, spent in flops.items()
+    ]
+    table = pd.DataFrame(lines)
+    reached = {
+        level: {(row, seed): value for row, values in own.items() for seed, value in enumerate(values)}
+        for level, own in levels(fine, coarse)
+    }
+    return table.join([cost.ahead(table, level, own) for level, own in reached.items()])
 
 
-def test_what_is_not_beaten_by_anything_cheaper():
-    rows = [line("slow", 9.0, 70.0), line("poor", 2.0, 50.0), line("cheap", 1.0, 60.0, 40.0)]
-    rows += [line("good", 3.0, 69.0, 45.0), line("worse", 3.0, 65.0, 45.0), line("same", 10.0, 70.0)]
-    text = cost.tell(pd.DataFrame(rows))
-    assert text.startswith(
-        "Best for their cost are on fine labels “cheap”, “good”, “slow”; on coarse labels “cheap”, “go"
+def levels(fine, coarse):
+    return (("fine", fine), ("coarse", coarse or {}))
+
+
+FLOPS = {"slow": 9.0, "poor": 2.0, "cheap": 1.0, "good": 3.0, "worse": 3.0, "same": 10.0}
+FINE = {
+    "slow": [70.0, 73.0, 70.0],
+    "poor": [50.0, 51.0, 50.0],
+    "cheap": [60.0, 61.0, 60.0],
+    "good": [69.0, 70.2, 72.0],
+    "worse": [65.0, 66.0, 65.0],
+    "same": [70.0, 73.0, 70.0],
+}
+
+
+def test_each_row_is_compared_with_the_nearest_of_those_that_cost_no_more():
+    table = made(FINE, **FLOPS).set_index("row")
+    assert table["fine_nearest"].fillna("").to_dict() == {
+        "slow": "good",
+        "poor": "cheap",
+        "cheap": "",
+        "good": "worse",
+        "worse": "good",
+        "same": "slow",
+    }
+    compared = paired_difference(FINE["slow"], FINE["good"])
+    assert table.loc["slow", ["fine_ahead", "fine_ahead_low", "fine_ahead_high"]].tolist() == pytest.approx(
+        [compared.mean, *compared.ci95]
     )
+    assert table["coarse_ahead"].isna().all() and pd.isna(table.loc["cheap", "fine_ahead"])
+
+
+def test_more_accurate_than_all_that_cost_no_more_is_said_only_if_it_is_shown():
+    coarse = {"cheap": [40.0, 41.0, 40.0], "good": [45.0, 46.1, 45.0]}
+    text = cost.tell(made(FINE, coarse, **FLOPS))
+    assert text.startswith(
+        "Shown to be more accurate than all networks that cost no more in training: on fine labels “good”; on "
+        "coarse labels “good”. From the cheapest, each more accurate on average than all before it: on fine labels "
+        "“cheap” (60.3 %), then “good” +5.1 (+0.9 to +9.2) beyond “worse”, then “slow” +0.6 (-5.4 to +6.6) beyond "
+    )
+
+
+def test_of_one_seed_and_of_seeds_that_nobody_shares():
+    text = cost.tell(made({row: values[:1] for row, values in FINE.items()}, **FLOPS))
+    assert text.startswith(
+        "In this one seed more accurate than all networks that cost no more in training: on fine labels “good”, "
+        "“slow”. From"
+    )
+    assert "“good” +4.0 (one seed) beyond “worse”, then “slow” +1.0 (one seed) beyond “good” (points" in text
+    table = made({"cheap": [1.0, 2.0], "good": [3.0, 4.0]}, cheap=1.0, good=2.0).drop(columns=list_ahead())
+    table = table.join(cost.ahead(table, "fine", {("cheap", 0): 1.0, ("cheap", 1): 2.0, ("good", 2): 3.5}))
+    text = cost.tell(table)
+    assert (
+        ": on fine labels no network. " in text
+        and "“good” (no seed in common with “cheap”)" in text
+        and "nan" not in text
+    )
+
+
+def list_ahead():
+    return [f"fine_{part}" for part in ("nearest", "ahead", "ahead_low", "ahead_high")]

@@ -1,5 +1,6 @@
 import json
 
+import pandas as pd
 import pytest
 
 from bilateral.analysis import learning_curves
@@ -62,8 +63,10 @@ def test_the_sentence(study):
         "After epoch 2 of 4, “the specialised” is within a point of its best accuracy on fine labels (70.0 %). "
         "When it is damaged in epoch 3, its accuracy on fine labels goes from 69.5 to 70.0 %, and ends at 69.0 %. "
         "When it is damaged in epoch 3, its accuracy on coarse labels goes from 79.5 to 80.0 %, and ends at 79.0 %. "
-        "Of all networks, the most accurate at the end are on fine labels “the left” (70.0 %) and on coarse labels "
-        "“the right” (80.0 %)."
+        "No network is shown to be the most accurate at the end on fine labels. “the left” (70.0 %) and “the "
+        "specialised” (69.0 %) are not told apart, with a difference of -9.0 (one seed). In this one seed “the right” "
+        "is the most accurate at the end on coarse labels. “the right” (80.0 %) and “the specialised” (79.0 %) differ "
+        "by +1.0 (one seed)."
     )
 
 
@@ -80,3 +83,24 @@ def test_runs_without_records_have_no_curves(study):
                 (run.folder / "metrics.jsonl").unlink(missing_ok=True)
     with pytest.raises(NotApplicableError):
         learning_curves.compute(study)
+
+
+def ends(**values):
+    """Fine accuracies at the end, by row and seed."""
+    lines = [
+        (row, f"the {row}", 0, "fine", seed, 1, "val_acc", value / 100)
+        for row, own in values.items()
+        for seed, value in enumerate(own)
+    ]
+    columns = ["row", "title", "subject", "level", "seed", "epoch", "metric", "value"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def test_the_most_accurate_at_the_end_is_named_only_if_it_is_shown():
+    told = learning_curves.tell(ends(other=[60.0, 61.0, 60.0], one=[70.0, 71.2, 70.0]))
+    assert told.startswith("“the one” is the most accurate at the end on fine labels. “the one” (70.4 %) and ")
+    assert told.endswith("“the other” (60.3 %) differ by +10.1 (n = 3, 95 % interval +9.8 to +10.4).")
+    same = learning_curves.tell(ends(other=[60.0, 71.0, 60.0], one=[70.0, 61.2, 70.0]))
+    assert same.startswith("No network is shown to be the most accurate at the end on fine labels. “the one” (67.1 %)")
+    assert "are not told apart, with a difference of +3.4 (n = 3, 95 % interval -" in same
+    assert learning_curves.tell(ends(one=[60.0, 62.0])) == "On fine labels “the one” ends at 61.0 %."

@@ -1,5 +1,6 @@
 from statistics import fmean
 
+import pandas as pd
 import pytest
 import torch
 
@@ -156,3 +157,25 @@ def test_the_sentence_names_bridges_as_a_whole_and_the_figure_all(bridged):
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert len(labels) == 12 + 4 + 2 and labels[-1] == "right and its messages: zeros"
     assert [axes.get_title() for axes in figure.axes] == ["fine head", "coarse head"]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "first"),
+    [
+        ([40.0, 41.0, 40.0], [10.0, 12.0, 10.0], "The fine head loses more without left than without right."),
+        ([10.0, 12.0, 10.0], [40.0, 41.0, 40.0], "The fine head loses more without right than without left."),
+        ([20.0, 45.0, 70.0], [65.0, 45.0, 24.0], "The fine head is not shown to need one side more."),
+        ([40.0], [10.0], "In this one seed the fine head loses more without left than without right."),
+        ([10.0], [10.0], "The fine head is not shown to need one side more."),
+    ],
+)
+def test_which_side_is_needed_more_is_said_only_if_it_is_shown(left, right, first):
+    lines = [
+        (seed, at, "mean", "fine", lost)
+        for at, losses in (("left", left), ("right", right))
+        for seed, lost in enumerate(losses)
+    ]
+    text = lesions.tell(pd.DataFrame(lines, columns=["seed", "at", "lesion", "level", "points_lost"]))
+    assert text.startswith(f"{first} With a side's features replaced by their mean, accuracy changes: the fine head ")
+    count = "(one seed)" if len(left) == 1 else "(n = 3, 95 % interval "
+    assert text.count(count) == 3 and f"{-fmean(left):+.1f} {count}" in text and f"{-fmean(right):+.1f} {count}" in text

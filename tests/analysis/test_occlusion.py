@@ -1,6 +1,7 @@
 from contextlib import nullcontext
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from captum.attr import Occlusion
@@ -135,3 +136,21 @@ def test_at_most_200_images_at_even_distances(monkeypatch):
     monkeypatch.setattr(occlusion, "IMAGES", 5)
     study = make_study(handmade.network(), 32)
     assert occlusion.compute(study)["images"].max() <= 5
+
+
+@pytest.mark.parametrize(
+    ("own", "begin"),
+    [
+        ([0.5, 0.52, 0.5], "Covering parts of an image confirms its Grad-CAM map: their rank correlation is 0.51, "),
+        ([0.5, 0.0, 0.4], "Covering parts of an image is not shown to confirm its Grad-CAM map: "),
+        ([0.1, 0.11, 0.1], "Covering parts of an image does not confirm its Grad-CAM map: "),
+        ([0.5], "Covering parts of an image confirms, in this one seed, its Grad-CAM map: "),
+        ([0.1], "Covering parts of an image does not confirm its Grad-CAM map: "),
+    ],
+)
+def test_maps_are_confirmed_only_if_that_is_shown_over_seeds(own, begin):
+    lines = [(seed, "fine", side, value, 0.2) for seed, value in enumerate(own) for side in ("left", "right")]
+    columns = ["seed", "level", "side", "correlation", "correlation_other"]
+    text = occlusion.tell(pd.DataFrame(lines, columns=columns))
+    above = f"The first is {sum(own) / len(own) - 0.2:+.2f} ({'n = 3, 95' if len(own) > 1 else 'one seed)'}"
+    assert text.startswith(begin) and "with another image's map 0.20." in text and above in text

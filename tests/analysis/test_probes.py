@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.covariance import ledoit_wolf
@@ -112,6 +113,27 @@ def test_the_sentence_tells_the_last_stage_and_the_best_one(study):
         91.5
     )
     text = probes.tell(table)
-    assert "fine labels are read best at res1 (91.5 %)" in text
+    assert " Fine labels are read best in right at res1. The stages res1 (91.5 %) and " in text
     last = table[(table["side"] == "left") & (table["stage"] == "pool") & (table["level"] == "fine")]["accuracy_pct"]
     assert f"names {last.mean():.1f} % of fine labels from left and " in text
+
+
+def test_the_best_stage_is_named_only_if_it_is_shown():
+    def told(res1, pool):
+        lines = [
+            (seed, side, stage, "fine", value)
+            for side in ("left", "right")
+            for stage, own in (("res1", res1), ("pool", pool))
+            for seed, value in enumerate(own)
+        ]
+        text = probes.tell(pd.DataFrame(lines, columns=["seed", "side", "stage", "level", "accuracy_pct"]))
+        return text.partition("correctly. ")[2]
+
+    best = (
+        "Fine labels are read best in right at res1. The stages res1 (90.7 %) and pool (80.3 %) differ by +10.3 (n = "
+    )
+    assert told([90.0, 91.0, 91.0], [80.0, 80.0, 81.0]).startswith(best)
+    none = "No stage of right is shown to be the best to read fine labels from. The stages res1 (85.0 %) and pool "
+    assert told([90.0, 75.0, 90.0], [80.0, 80.0, 80.0]).startswith(none)
+    one = "In this one seed fine labels are read best in right at pool. The stages pool (80.0 %) and res1"
+    assert told([75.0], [80.0]) == f"{one} (75.0 %) differ by +5.0 (one seed)."

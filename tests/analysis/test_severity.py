@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 import torch
 
@@ -24,7 +25,7 @@ def test_shares_by_hand():
     }
     assert found["specialised"].tolist() == [100, 0, 0]
     text = severity.tell(table)
-    assert "50.0 %" in text and "the left" in text and "nan" not in text
+    assert text == "Of the mistakes of “the left”, 50.0 % stay within the right superclass."
     severity.draw(table)
 
 
@@ -52,3 +53,42 @@ def test_without_any_mistake():
     said["right"] = handmade.answers(labels, coarse=[0] * 6)
     text = severity.tell(severity.compute(handmade.study({0: said})))
     assert text and "nan" not in text
+
+
+def within(**shares: list[float]) -> pd.DataFrame:
+    """Of every row half of the answers are wrong; shares: of these, what stays within the superclass, by seed."""
+    lines = [
+        (row, f"the {row}", seed, outcome, value)
+        for row, own in shares.items()
+        for seed, share in enumerate(own)
+        for outcome, value in zip(severity.OUTCOMES, (50.0, share / 2, 50 - share / 2))
+    ]
+    return pd.DataFrame(lines, columns=["row", "title", "seed", "outcome", "share_pct"])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "first", "compared"),
+    [
+        (
+            [50.0, 51.0, 50.0],
+            [40.0, 41.2, 40.0],
+            "“the one” keeps the largest share of its mistakes within the right superclass",
+            "differ by +9.9 (n = 3, 95 % interval +9.6 to +10.2).",
+        ),
+        (
+            [50.0, 40.0, 60.0],
+            [40.0, 52.0, 55.0],
+            "No network is shown to keep more of its mistakes within the right superclass than all others",
+            "are not told apart, with a difference of +1.0 (n = 3, 95 % interval -27",
+        ),
+        (
+            [50.0],
+            [40.0],
+            "In this one seed “the one” keeps the largest share of its mistakes within the right superclass",
+            "differ by +10.0 (one seed).",
+        ),
+    ],
+)
+def test_the_largest_share_is_named_only_if_it_is_shown(one, other, first, compared):
+    text = severity.tell(within(other=other, one=one))
+    assert text.startswith(f"{first}. This share is 4") and compared in text

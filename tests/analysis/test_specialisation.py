@@ -100,3 +100,25 @@ def test_the_figure(table):
 def test_chance_is_that_of_the_number_of_labels(table):
     chance = table.groupby("level")["chance_pct"].unique()
     assert chance["fine"].tolist() == pytest.approx([100 / 6]) and chance["coarse"].tolist() == pytest.approx([100 / 3])
+
+
+@pytest.mark.parametrize(
+    ("indices", "first"),
+    [
+        ([0.5, 0.52, 0.5], "Left knows the fine labels better (laterality +0.51)."),
+        ([-0.3, -0.32, -0.3], "Right knows the fine labels better (laterality -0.31)."),
+        ([0.1, 0.12, 0.1], "Both hemispheres know the fine labels about equally well (laterality +0.11)."),
+        ([0.9, 0.1, 0.2], "Neither hemisphere is shown to know the fine labels better (laterality +0.40)."),
+        ([0.3, -0.3, 0.0], "Neither hemisphere is shown to know the fine labels better (laterality +0.00)."),
+        ([0.5], "In this one seed left knows the fine labels better (laterality +0.50)."),
+        ([0.1], "In this one seed both hemispheres know the fine labels about equally well (laterality +0.10)."),
+    ],
+)
+def test_who_knows_a_level_better_is_said_only_if_it_is_shown(indices, first):
+    lines = [
+        (seed, "fine", "readout", side, 10 * (1 + sign * index))
+        for seed, index in enumerate(indices)
+        for side, sign in (("left", 1), ("right", -1))
+    ]
+    text = tell(pd.DataFrame(lines, columns=["seed", "level", "measure", "side", "points"]))
+    assert text.startswith(f"{first} Laterality (1: all in left, -1: all in right), by readout above chance, fine ")

@@ -132,7 +132,7 @@ def test_the_evidence_has_the_figures():
     assert f"changes by -6.00 points (95 % interval {loss[0]:.2f} to {loss[1]:.2f}) when right's features" in text
     assert "the fine head gets 50.0 % right where right was correct, else 10.0 %" in text
     assert "networks of its size:" not in text
-    assert "Compared with the coarse head on two left hemispheres it is 4.00 points better (95 % interval 2.40" in text
+    assert "The coarse head is 4.00 points better than on two left hemispheres (95 % interval 2.40" in text
 
 
 def test_networks_of_the_same_size_are_another_question():
@@ -293,7 +293,11 @@ def test_words_for_intervals():
     one_seed = claims._difference(differences(seeds=1), "fine", "left")
     assert one_seed["n"] == 1 and claims.bounds(one_seed) == "one seed, no interval"
     assert claims.bounds(summarise([1.0])) == "one seed, no interval" and claims.points(-0.456) == "-0.46 points"
-    assert [claims.better(value) for value in (-0.456, 2.0)] == ["0.46 points worse", "2.00 points better"]
+    assert claims.better(one_seed, "than left") == "4.00 points better than left (one seed, no interval)"
+    worse = claims.better(summarise([-2.0, -2.1, -2.0]), "than left")
+    assert worse.startswith("2.03 points worse than left (95 % interval -2.18 to -1.89)")
+    open_ = claims.better(summarise([2.0, -2.1, 1.0]), "than left")
+    assert open_.startswith("not shown to be better or worse than left (+0.30 points; 95 % interval -5.0")
 
 
 def test_without_a_hemisphere_alone_nothing_is_decided():

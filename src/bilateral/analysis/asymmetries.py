@@ -8,9 +8,10 @@ both, it is also the interaction (see `global_local`). Two sides that nothing te
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..base.statistics import lead
 from . import global_local, specialisation
 from .study import Study
-from .style import INK, panels, row_style, seed_points, told
+from .style import INK, claim, panels, row_style, seed_points, sentence, told, told_lead
 
 MEASURES = {"specialisation": "specialisation, -1 to 1", "interaction": "interaction, points"}
 """What can be measured of a row, and its axis."""
@@ -77,7 +78,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def tell(table: pd.DataFrame) -> str:
-    """Say whose sides specialise most, how far the yardstick's do, and whether this goes with accuracy."""
+    """Say whose sides specialise most, if that is shown, how far all do, and whether this goes with accuracy."""
     from scipy.stats import spearmanr  # takes a second to import
 
     titles = dict(zip(table["row"], table["title"]))
@@ -89,18 +90,18 @@ def tell(table: pd.DataFrame) -> str:
     named = list(dict.fromkeys([means.idxmax(), *({YARDSTICK} & set(means.index)), means.idxmin()]))
     form = ".1f" if measure == "interaction" else ".2f"
     texts = [f"“{titles[row]}” {told(strengths[row], form)}" for row in named]
-    text = (
-        f"The two sides specialise most in “{titles[means.idxmax()]}” ({means.max():{form}}) and least in "
-        f"“{titles[means.idxmin()]}” ({means.min():{form}}). "
-        if len(means) > 1
-        else ""
-    )
+    text = ""
+    if len(means) > 1:
+        found = lead(pd.concat({f"“{titles[row]}”": strengths[row] for row in means.index}).to_dict())
+        not_shown = "no network's two sides are shown to specialise more than those of all others"
+        first = claim(found, f"the two sides specialise most in {found.first}", not_shown)
+        text = f"{sentence(first)} {sentence(told_lead(found, form))} "
     text += f"Strength of specialisation ({MEASURES[measure]}, whichever way): {', '.join(texts)}."
     accuracy = pd.Series({row: values(table, row, "fine_pct").mean() for row in means.index})
     if len(means) > 2 and min(means.nunique(), accuracy.nunique()) > 1:
-        found = spearmanr(means, accuracy)
+        related = spearmanr(means, accuracy)
         text += (
-            f" Over {len(means)} rows its correlation with fine accuracy is {found.statistic:+.2f} "
-            f"(Spearman; p {found.pvalue:.2g})."
+            f" Over {len(means)} rows its correlation with fine accuracy is {related.statistic:+.2f} "
+            f"(Spearman; p {related.pvalue:.2g})."
         )
     return text

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..base.statistics import lead
 from ..experiments.measures import CALIBRATION_BINS
 from ..runs.predictions import LEVELS
 from .study import Study
-from .style import COLOURS, own_rows, panels, row_style
+from .style import COLOURS, claim, own_rows, panels, row_style, sentence, told_lead
 
 FEWEST = 20
 """Images below which a bin is not drawn."""
@@ -64,14 +65,19 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def tell(table: pd.DataFrame) -> str:
-    """Name the best and the worst calibrated row of each level."""
-    means = calibration_error(table).groupby(["row", "level"]).mean()
+    """Name the best calibrated row of each level, if it is shown to be; and how large the errors are."""
+    errors = calibration_error(table)
     titles = table.drop_duplicates("row").set_index("row")["title"]
-    texts = []
-    for level in [level for level in LEVELS if level in means.index.get_level_values("level")]:
-        own = means.xs(level, level="level")
-        texts.append(
-            f"On {level} labels the probabilities of “{titles[own.idxmin()]}” fit best ({own.min():.1f} % from its "
-            f"accuracy, on average) and those of “{titles[own.idxmax()]}” worst ({own.max():.1f} %)."
-        )
-    return " ".join([*texts, "This mean gap is the expected calibration error."])
+    clauses, details = [], []
+    for level in [level for level in LEVELS if level in errors.index.get_level_values("level")]:
+        own = errors.xs(level, level="level").rename(lambda row: f"“{titles[row]}”", level="row")
+        means = own.groupby("row").mean()
+        details.append(f"{means.min():.1f} to {means.max():.1f} % on {level} labels")
+        if len(means) > 1:
+            found = lead(own.to_dict(), sign=-1)
+            best = f"{found.first} is calibrated best on {level} labels"
+            clauses.append(claim(found, best, f"no network is shown to be calibrated best on {level} labels"))
+            details[-1] += f", where {told_lead(found)}"
+    conclusion = f"{sentence('; '.join(clauses))} " if clauses else ""
+    errors_told = f"The expected calibration error, the mean gap of probability and accuracy, is {'; '.join(details)}."
+    return conclusion + errors_told

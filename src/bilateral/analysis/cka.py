@@ -15,10 +15,11 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ..base.statistics import side_of_zero
 from ..models.config import SIDES
 from .activations import BATCH, KINDS, TOGETHER, shuffled, spread, stage_activations
 from .study import NotApplicableError, Study
-from .style import COLOURS, SEQUENTIAL, panels
+from .style import COLOURS, SEQUENTIAL, panels, sentence, told
 
 RESTS_ON = SIDES
 
@@ -187,14 +188,34 @@ def tell(table: pd.DataFrame) -> str:
         if kind == TOGETHER
         else ""
     )
-    first, last = (at_end(table, kind, place) or 0.0 for place in (0, -1))
     return (
-        f"Left and right are {'less' if last < first else 'more'} alike at the last stage (debiased CKA {last:.2f}; 1: "
-        f"equal, 0: unrelated) than at the first ({first:.2f}). At the last stage it is "
-        f"{'; '.join(at_last(table))}. The Procrustes distance of left and right (0: alike but for a "
-        f"rotation) is {at_end(table, kind, -1, 'procrustes'):.2f} there (images in another order: "
-        f"{at_end(table, kind, -1, 'procrustes_chance'):.2f}).{alone}"
+        f"{sentence(_ends(table, kind))} In pairs of one seed the last stage differs from the first by "
+        f"{told(_rises(table), '+.2f')}. At the last stage it is {'; '.join(at_last(table))}. The Procrustes distance "
+        f"of left and right (0: alike but for a rotation) is {at_end(table, kind, -1, 'procrustes'):.2f} there (images "
+        f"in another order: {at_end(table, kind, -1, 'procrustes_chance'):.2f}).{alone}"
     )
+
+
+def _ends(table: pd.DataFrame, kind: str) -> str:
+    """Whether left and right are more alike at the last stage than at the first, if that is shown."""
+    first, last = (at_end(table, kind, place) or 0.0 for place in (0, -1))
+    rises = _rises(table)
+    word = "less" if last < first else "more"
+    shown = side_of_zero(rises) * (last - first) > 0
+    alike = f"are {word} alike" if shown or len(rises) == 1 else f"are not shown to be {word} alike"
+    return (
+        f"{'in this one seed ' if len(rises) == 1 else ''}left and right {alike} at the last stage (debiased CKA "
+        f"{last:.2f}; 1: equal, 0: unrelated) than at the first ({first:.2f})"
+    )
+
+
+def _rises(table: pd.DataFrame) -> list[float]:
+    """By seed, CKA of its left and right at the last stage less that at the first.
+
+    Pairs of two seeds share networks, so that an interval over them would be too narrow.
+    """
+    own = [each for _, each in table[table["kind"] == TOGETHER].groupby("first_seed")]
+    return [(at_end(each, TOGETHER, -1) or 0.0) - (at_end(each, TOGETHER, 0) or 0.0) for each in own]
 
 
 def at_last(table: pd.DataFrame) -> list[str]:

@@ -109,7 +109,9 @@ def tell(table: pd.DataFrame) -> str:
         first.append(f"{gain} of {len(own)} {level} classes gain and {lose} lose")
         texts.append(
             f"Compared with {alone} alone, {(own['gain_points'] > 0).sum()} {level} classes are better and "
-            f"{(own['gain_points'] < 0).sum()} worse, by chance or not. {best['class']} gains most "
-            f"({best['gain_points']:+.1f} points), {worst['class']} least ({worst['gain_points']:+.1f} points)."
+            f"{(own['gain_points'] < 0).sum()} worse, by chance or not."
         )
+        if best["gain_points"] > worst["gain_points"]:
+            ends = f"{best['class']} gains most ({best['gain_points']:+.1f} points), {worst['class']} least"
+            texts.append(f"On these images {ends} ({worst['gain_points']:+.1f} points); their order is not tested.")
     return " ".join([f"Beyond chance, {'; '.join(first)} (p below 0.05 after Holm's correction).", *texts])

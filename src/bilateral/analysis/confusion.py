@@ -95,6 +95,7 @@ def tell(table: pd.DataFrame) -> str:
         return "The fine head makes no mistake on the test images."
     worst = wrong.loc[wrong["share_pct"].idxmax()]
     return (
-        f"{own:.1f} % of the fine head's mistakes stay within the right superclass{compared}. Most often confused: "
-        f"{worst['true']}, taken for {worst['predicted']} ({worst['share_pct']:.0f} %)."
+        f"{own:.1f} % of the fine head's mistakes stay within the right superclass{compared}. Most often confused "
+        f"on these images, which is not tested: {worst['true']}, taken for {worst['predicted']} "
+        f"({worst['share_pct']:.0f} %)."
     )

@@ -4,8 +4,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ..base.statistics import lead
 from .study import NotApplicableError, Study
-from .style import panels, row_style
+from .style import claim, panels, row_style, sentence, told_lead
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -79,8 +80,8 @@ def _recovery(table: pd.DataFrame, row: str) -> list[str]:
 
 
 def tell(table: pd.DataFrame) -> str:
-    """Say when the subject's fine head was nearly at its best, and where each level's best network ends."""
-    texts, ends = [], []
+    """Say when the subject's fine head was nearly at its best, and which network ends best, if that is shown."""
+    texts = []
     own = accuracies(table, "fine").query("subject == 1")
     heads = own.groupby("epoch")["value"].mean()
     if not heads.empty:
@@ -90,7 +91,17 @@ def tell(table: pd.DataFrame) -> str:
         texts += _recovery(table, own["row"].iloc[0])
     for level in ("fine", "coarse"):
         last = accuracies(table, level).sort_values("epoch").groupby(["title", "seed"])["value"].last()
-        means = last.groupby("title").mean()
-        if not means.empty:
-            ends.append(f"on {level} labels “{means.idxmax()}” ({means.max():.1f} %)")
-    return " ".join([*texts, f"Of all networks, the most accurate at the end are {' and '.join(ends)}."])
+        last = last.rename(lambda title: f"“{title}”", level="title")
+        texts += [_ended(last, level)] if len(last) else []
+    return " ".join(texts)
+
+
+def _ended(last: pd.Series, level: str) -> str:
+    """Which network is the most accurate at the end; last: by title and seed."""
+    means = last.groupby("title").mean()
+    if len(means) == 1:
+        return f"On {level} labels {means.index[0]} ends at {means.iloc[0]:.1f} %."
+    found = lead(last.to_dict())
+    most = f"{found.first} is the most accurate at the end on {level} labels"
+    none = f"no network is shown to be the most accurate at the end on {level} labels"
+    return f"{sentence(claim(found, most, none))} {sentence(told_lead(found, unit=' %'))}"

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from ..base.statistics import Summary, summarise
+from ..base.statistics import Lead, Summary, lead, summarise
 from ..base.streams import derive_seed
 from ..models.config import SIDES
 from ..models.lesions.base import Lesion
@@ -22,7 +22,7 @@ from ..models.network import Network
 from ..runs.predictions import LEVELS
 from .heads import MEAN, accuracies
 from .study import Study, System
-from .style import COLOURS, INK, panels, seed_points, told
+from .style import COLOURS, INK, claim, panels, seed_points, sentence, told
 
 SHARES = (0.2, 0.5, 0.8)
 """Of the units of a side that are lost."""
@@ -83,8 +83,9 @@ def change(table: pd.DataFrame, level: str, at: str, lesion: str) -> Summary:
 
 
 def lost(table: pd.DataFrame, level: str, at: str, lesion: str) -> pd.Series:
-    """The points that a head loses by a lesion, a value a seed."""
-    return table.loc[(table["level"] == level) & (table["at"] == at) & (table["lesion"] == lesion), "points_lost"]
+    """The points that a head loses by a lesion, by seed."""
+    chosen = (table["level"] == level) & (table["at"] == at) & (table["lesion"] == lesion)
+    return table[chosen].set_index("seed")["points_lost"]
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -107,23 +108,33 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def tell(table: pd.DataFrame) -> str:
-    """Say how each head's accuracy changes without each side, and without each bridge."""
+    """Say which side each head loses more without, if that is shown, and how much without each bridge."""
     levels = [level for level in LEVELS if level in set(table["level"])]
 
     def changes(level: str, things: list[str], lesion: str) -> str:
         found = [f"{told(-lost(table, level, at, lesion))} without {at}" for at in things]
         return f"the {level} head {', '.join(found)}"
 
-    sides = "; ".join(changes(level, list(SIDES), "mean") for level in levels)
-    means = {(level, at): lost(table, level, at, "mean").mean() for level in levels for at in SIDES}
-    most = [
-        f"the {level} head needs {max(SIDES, key=lambda at: means[level, at])} most ({-means[level, 'left']:+.1f} "
-        f"points without left, {-means[level, 'right']:+.1f} without right)"
-        for level in levels
+    needed = {level: _needed(table, level) for level in levels}
+    clauses = [
+        claim(
+            found,
+            f"the {level} head loses more without {found.first} than without {found.second}",
+            f"the {level} head is not shown to need one side more",
+        )
+        for level, found in needed.items()
     ]
-    first = "; ".join(most)
-    text = f"{first[0].upper()}{first[1:]}. With a side's features replaced by their mean, accuracy changes: {sides}."
+    sides = "; ".join(
+        f"{changes(level, list(SIDES), 'mean')}, {found.second} less {found.first} {told(found.differences)}"
+        for level, found in needed.items()
+    )
+    text = f"{sentence('; '.join(clauses))} With a side's features replaced by their mean, accuracy changes: {sides}."
     bridges = [at for at in table["at"].unique() if at not in (*SIDES, "none") and not set(at) & {".", " "}]
     if bridges:
         text += f" With a bridge silenced: {'; '.join(changes(level, bridges, 'zeros') for level in levels)}."
     return text
+
+
+def _needed(table: pd.DataFrame, level: str) -> Lead:
+    """The side without which a head loses most: with its features replaced by their mean."""
+    return lead(pd.concat({side: lost(table, level, side, "mean") for side in SIDES}).to_dict())

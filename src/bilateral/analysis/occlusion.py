@@ -8,12 +8,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..base.statistics import Summary, summarise
+from ..base.statistics import Summary, side_of_zero, summarise
 from ..models.config import SIDES
 from .activations import native_precision, spread
 from .gradcam import chosen_stages, class_activation_maps, resized
 from .study import NotApplicableError, Study, System
-from .style import COLOURS, panels
+from .style import COLOURS, panels, told
 
 IMAGES = 200
 """Test images, at most, at even distances."""
@@ -139,8 +139,12 @@ def tell(table: pd.DataFrame) -> str:
     if not texts:
         return "No image has a Grad-CAM map to compare with."
     own, other = table["correlation"].mean(), table["correlation_other"].mean()
+    by_seed = (table["correlation"] - table["correlation_other"]).groupby(table["seed"]).mean().dropna().tolist()
+    confirms = {1: "confirms", 0: "is not shown to confirm", -1: "does not confirm"}[side_of_zero(by_seed)]
+    if len(by_seed) == 1:
+        confirms = "confirms, in this one seed," if own > other else "does not confirm"
     return (
-        f"Covering parts of an image {'confirms' if own > other else 'does not confirm'} its Grad-CAM map: both rank "
-        f"the places with a correlation of {own:.2f}, and of {other:.2f} with the map of another image. "
+        f"Covering parts of an image {confirms} its Grad-CAM map: their rank correlation is {own:.2f}, with another "
+        f"image's map {other:.2f}. The first is {told(by_seed, '+.2f')} above the second. "
         f"By head and side: {', '.join(texts)}."
     )

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..base.statistics import lead
 from ..data.images import HierarchicalImages
 from ..models.config import SIDES
 from ..runs.predictions import LEVELS
 from .activations import spread, stage_means
 from .study import NotApplicableError, Study
-from .style import COLOURS, panels
+from .style import COLOURS, claim, panels, sentence, told_lead
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,7 +104,10 @@ def tell(table: pd.DataFrame) -> str:
             else f"{left:.1f} % of {level} labels from left and {right:.1f} % from right"
         )
     text = f"A linear classifier on the last stage names {', '.join(texts)} correctly."
-    if "fine" in set(table["level"]):
-        in_right = means["right", "fine"].loc[table.loc[table["side"] == "right", "stage"].unique()]
-        text += f" In right, fine labels are read best at {in_right.idxmax()} ({in_right.max():.1f} %)."
+    in_right = table[(table["side"] == "right") & (table["level"] == "fine")]
+    if in_right["stage"].nunique() > 1:
+        found = lead(in_right.set_index(["stage", "seed"])["accuracy_pct"].to_dict())
+        best = f"fine labels are read best in right at {found.first}"
+        first = claim(found, best, "no stage of right is shown to be the best to read fine labels from")
+        text += f" {sentence(first)} The stages {told_lead(found, unit=' %')}."
     return text

@@ -5,8 +5,9 @@ from textwrap import fill
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..base.statistics import lead
 from .study import NotApplicableError, Study
-from .style import COLOURS, panels, short
+from .style import COLOURS, claim, panels, sentence, short, told_lead
 
 RESTS_ON = ("fine",)
 
@@ -53,14 +54,23 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def tell(table: pd.DataFrame) -> str:
     """Compare the shares of mistakes that stay within the superclass."""
-    means = table.groupby(["row", "outcome"])["share_pct"].mean().unstack()
-    wrong = 100 - means["right"]
-    within = (100 * means["wrong class, right superclass"] / wrong)[wrong > 0]
-    if within.empty:
-        return "No network has a wrong fine prediction."
     titles = table.drop_duplicates("row").set_index("row")["title"]
-    best, worst = within.idxmax(), within.idxmin()
-    return (
-        f"The share of mistakes that stay within the right superclass is largest for “{titles[best]}” "
-        f"({within[best]:.1f} %) and smallest for “{titles[worst]}” ({within[worst]:.1f} %)."
+    shares = (
+        table.set_index(["row", "seed", "outcome"])["share_pct"]
+        .unstack()
+        .rename(lambda row: f"“{titles[row]}”", level="row")
     )
+    wrong = 100 - shares["right"]
+    within = (100 * shares["wrong class, right superclass"] / wrong)[wrong > 0]
+    means = within.groupby("row").mean()
+    if means.empty:
+        return "No network has a wrong fine prediction."
+    if len(means) == 1:
+        return f"Of the mistakes of {means.index[0]}, {means.iloc[0]:.1f} % stay within the right superclass."
+    found = lead(within.to_dict())
+    most = claim(
+        found,
+        f"{found.first} keeps the largest share of its mistakes within the right superclass",
+        "no network is shown to keep more of its mistakes within the right superclass than all others",
+    )
+    return f"{sentence(most)} This share is {means.min():.1f} to {means.max():.1f} %; {told_lead(found, unit=' %')}."

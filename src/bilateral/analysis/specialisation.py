@@ -12,6 +12,7 @@ import math
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..base.statistics import side_of_zero, summarise
 from ..models.config import SIDES
 from ..models.lesions.silence import Silence
 from ..runs.predictions import LEVELS
@@ -19,7 +20,7 @@ from ..training.evaluation import Evaluation
 from .heads import SILENCED, accuracies
 from .probes import learnable, probe
 from .study import Study
-from .style import COLOURS, INK, panels, seed_points, told
+from .style import COLOURS, INK, panels, seed_points, sentence, told
 
 LATERALISED = 0.2
 FORM = "+.2f"
@@ -104,18 +105,16 @@ def draw(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _readouts(table: pd.DataFrame) -> dict[str, float]:
-    """Laterality of each level by readout, mean over seeds."""
-    found = {level: laterality(table, "readout", level).dropna() for level in LEVELS}
-    return {level: float(values.mean()) for level, values in found.items() if len(values)}
-
-
-def _led(level: str, index: float) -> str:
-    """Which hemisphere knows a level better."""
-    if abs(index) < LATERALISED:
-        return f"both hemispheres know the {level} labels about equally well (laterality {index:{FORM}})"
-    side = "left" if index > 0 else "right"
-    return f"{side} knows the {level} labels better (laterality {index:{FORM}})"
+def _led(level: str, indices: list[float]) -> str:
+    """Which hemisphere knows a level better, by readouts, if that is shown; or that neither is lateralised."""
+    found = summarise(indices)
+    index, seeds = f"laterality {found['mean']:{FORM}}", "in this one seed " if len(indices) == 1 else ""
+    low, high = found["ci95"] or (found["mean"],) * 2
+    if low > -LATERALISED and high < LATERALISED:
+        return f"{seeds}both hemispheres know the {level} labels about equally well ({index})"
+    if not seeds and not side_of_zero(indices):
+        return f"neither hemisphere is shown to know the {level} labels better ({index})"
+    return f"{seeds}{'left' if found['mean'] > 0 else 'right'} knows the {level} labels better ({index})"
 
 
 def tell(table: pd.DataFrame) -> str:
@@ -131,8 +130,9 @@ def tell(table: pd.DataFrame) -> str:
             texts.append(text)
     if not texts:
         return "Neither side is worth anything above chance."
-    begin = "; ".join(_led(level, found) for level, found in _readouts(table).items())
-    text = f"{begin[0].upper()}{begin[1:]}. " if begin else ""
+    known = {level: laterality(table, "readout", level).dropna().tolist() for level in LEVELS}
+    begin = "; ".join(_led(level, found) for level, found in known.items() if found)
+    text = f"{sentence(begin)} " if begin else ""
     text += f"Laterality (1: all in left, -1: all in right), {'. And '.join(texts)}."
     heard = table[table["measure"] == "crosstalk"].groupby(["side", "level"], sort=False)["points"]
     said = [f"{side} {told(points)} points on {level} labels" for (side, level), points in heard]

@@ -1,6 +1,6 @@
 """Statistics over seeds and over images. The tests are scipy's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TypedDict
@@ -53,6 +53,22 @@ class CrossedDifference:
     p_equivalent: float | None
 
 
+@dataclass(frozen=True)
+class Lead:
+    """The first of several by a value a seed, and the one that comes nearest; see `lead`.
+
+    means: of both, each over its own seeds. differences: first minus second, a value for each seed that both have.
+    one_seed: all have the same seed alone, and first is ahead in it.
+    """
+
+    first: str
+    second: str
+    means: tuple[float, float]
+    differences: list[float]
+    told_apart: bool
+    one_seed: bool
+
+
 def summarise(values: Sequence[float]) -> Summary:
     """Summarise one value a seed; at least one."""
     mean = fmean(values)
@@ -80,6 +96,45 @@ def paired_difference(values: Sequence[float], reference: Sequence[float]) -> Di
     few = f"fewer than {FEWEST_FOR_P} pairs" if len(differences) < FEWEST_FOR_P else ""
     p = None if few else float(test.pvalue)
     return Difference(len(differences), summary["mean"], (float(interval.low), float(interval.high)), p, few)
+
+
+def side_of_zero(values: Sequence[float]) -> int:
+    """On which side of 0 the 95 % interval of the mean lies: 1 above, -1 below, 0 if on both or if there is none.
+
+    >>> side_of_zero([1.0, 2.0, 1.5]), side_of_zero([-1.0, 2.0, 1.5]), side_of_zero([1.0])
+    (1, 0, 0)
+    """
+    low, high = (summarise(values)["ci95"] if values else None) or (0.0, 0.0)
+    return int(low > 0) - int(high < 0)
+
+
+def lead(values: Mapping[tuple[str, int], float], sign: int = 1, first: str = "") -> Lead:
+    """Find the highest (sign -1: the lowest) of at least two by their means, and whether it is told apart from all.
+
+    values: by name and seed. first: take this one instead. told_apart: against every other the 95 % interval of the
+    difference, paired by seed, lies on its side of 0. Since all must, their number needs no correction. second: of
+    those that it is not told apart from, else of all, the highest.
+
+    >>> found = lead({("a", 0): 9, ("a", 1): 8, ("a", 2): 9, ("b", 0): 5, ("b", 1): 3, ("b", 2): 5})
+    >>> found.first, found.second, found.differences, found.told_apart
+    ('a', 'b', [4, 5, 4], True)
+    """
+    by_name: dict[str, dict[int, float]] = {}
+    for (name, seed), value in values.items():
+        by_name.setdefault(name, {})[seed] = value
+    means = {name: fmean(own.values()) for name, own in by_name.items()}
+    order = sorted(means, key=lambda name: -sign * means[name])
+    first = first or order[0]
+    others = {
+        name: [value - by_name[name][seed] for seed, value in by_name[first].items() if seed in by_name[name]]
+        for name in order
+        if name != first
+    }
+    near = [name for name, differences in others.items() if side_of_zero(differences) != sign]
+    second = [*near, *others][0]
+    seeds = {seed for _, seed in values}
+    in_one = len(seeds) == 1 and sign * others[second][0] > 0
+    return Lead(first, second, (means[first], means[second]), others[second], not near, in_one)
 
 
 def crossed_difference(differences: np.ndarray, margin: float) -> CrossedDifference:

@@ -72,7 +72,7 @@ def complementary(differences: pd.DataFrame, silenced: pd.DataFrame, cells: pd.D
         if gain is None:
             return Finding(COMPLEMENTARY, OPEN, [f"There is no row of {own} alone to compare with."])
         evidence.append(
-            f"The {level} head is {better(gain['mean'])} than {own} alone ({bounds(gain)}), and changes by "
+            f"The {level} head is {better(gain, f'than {own} alone')}, and changes by "
             f"{points(loss['mean'])} ({bounds(loss)}) when {other}'s features are replaced by their mean."
         )
         signs = [sign(gain), sign(loss, wanted=-1)]
@@ -82,8 +82,7 @@ def complementary(differences: pd.DataFrame, silenced: pd.DataFrame, cells: pd.D
                 missing[row] = f"There is no row of {title} ({row}): what the heads gain may be due to size."
                 signs.append(None)
             else:
-                found = f"{better(beyond['mean'])} ({bounds(beyond)})"
-                evidence.append(f"Compared with the {level} head on {title} it is {found}.")
+                evidence.append(f"The {level} head is {better(beyond, f'than on {title}')}.")
                 signs.append(sign(beyond))
         heads.append(signs)
         evidence.append(_rescued(cells, level, own, other))
@@ -187,9 +186,18 @@ def points(value: float) -> str:
     return f"{value:+.2f} points"
 
 
-def better(value: float) -> str:
-    """How much better or worse a difference of percents is."""
-    return f"{abs(value):.2f} points {'worse' if value < 0 else 'better'}"
+def better(found: Summary, than: str) -> str:
+    """How much better or worse a difference of percents is, or, where its interval has 0, that neither is shown.
+
+    >>> better(Summary(n=3, mean=2.0, std=None, ci95=(1.0, 3.0)), "than left alone")
+    '2.00 points better than left alone (95 % interval 1.00 to 3.00)'
+    >>> better(Summary(n=3, mean=2.0, std=None, ci95=(-1.0, 5.0)), "than left alone")
+    'not shown to be better or worse than left alone (+2.00 points; 95 % interval -1.00 to 5.00)'
+    """
+    if found["ci95"] and found["ci95"][0] <= 0 <= found["ci95"][1]:
+        return f"not shown to be better or worse {than} ({points(found['mean'])}; {bounds(found)})"
+    word = "worse" if found["mean"] < 0 else "better"
+    return f"{abs(found['mean']):.2f} points {word} {than} ({bounds(found)})"
 
 
 def bounds(summary: Summary) -> str:
