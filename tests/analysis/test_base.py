@@ -50,7 +50,7 @@ def test_one_of_ones_own_is_found(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ckaa", "unknown analysis 'ckaa'; allowed: contrasts, "),
+        ("ckaa", "unknown analysis 'ckaa'; did you mean cka\\? allowed: contrasts, "),
         ("study", "unknown analysis 'study'"),
         ("", "unknown analysis ''"),
         ("nowhere:MINE", "the analysis: cannot import 'nowhere:MINE': ModuleNotFoundError: No module named 'nowhere'$"),

@@ -133,7 +133,10 @@ def test_analyses_are_not_written_where_a_link_leads(place, monkeypatch):
     [
         (["analyse"], "give the folder of an experiment"),
         (["report", "file"], "file is no folder"),
-        (["analyse", "runs/quick-experiment", "--only", "ckaa"], "unknown analysis 'ckaa'; allowed: contrasts"),
+        (
+            ["analyse", "runs/quick-experiment", "--only", "ckaa"],
+            "unknown analysis 'ckaa'; did you mean cka? allowed: contrasts",
+        ),
         (["report", "runs/quick-experiment", "--own", "my_module:OTHER"], "--own: cannot import 'my_module:OTHER'"),
         (["analyse", "runs/quick-experiment", "--row", "middle"], "no row 'middle'"),
         (["report", "runs/quick-experiment", "-o", "runs"], "--output: runs is a folder"),

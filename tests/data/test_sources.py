@@ -83,7 +83,7 @@ def test_own_code_that_gives_no_data_set_is_one_sentence(own, name, error, messa
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("cifar", f"unknown source 'cifar'; allowed: {REGISTRY}"),
+        ("cifar", f"unknown source 'cifar'; did you mean cifar100\\? allowed: {REGISTRY}"),
         ("no_such_module:read", "cannot import 'no_such_module:read'"),
         ("bilateral.data.sources:no_such_function", "cannot import 'bilateral.data.sources:no_such_function'"),
     ],

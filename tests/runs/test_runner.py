@@ -237,7 +237,11 @@ def test_ensembles_are_tested_only(tiny, tmp_path):
     [
         ({"left": {"width": 0.0625, "freeze": True}}, {}, r"model\.left: it is frozen but has no trained weights"),
         ({"mode_out": "feature"}, {}, r"model\.mode_out"),
-        ({"right": {"arch": "resnet7"}}, {}, r"model\.right\.arch: unknown backbone 'resnet7'; allowed: resnet9"),
+        (
+            {"right": {"arch": "resnet7"}},
+            {},
+            r"model\.right\.arch: unknown backbone 'resnet7'; did you mean resnet9\? allowed: resnet9",
+        ),
         ({"right": {"sparsity": {"k": 0.5, "per_k": 0.5}}}, {}, r"model\.right\.sparsity: .*use sparse_resnet9"),
         ({}, {"checkpoints": {"monitor": "val_accuracy"}}, r"no metric 'val_accuracy'; it has .*val_acc_fine"),
         ({}, {"training": TRAINING | {"crop_padding": 16}}, r"crop_padding: .* 16x16"),
