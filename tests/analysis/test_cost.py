@@ -113,6 +113,12 @@ def test_more_accurate_than_all_that_cost_no_more_is_said_only_if_it_is_shown():
     )
 
 
+def test_a_level_of_which_nothing_is_shown_says_so():
+    coarse = {"cheap": [40.0, 41.0, 40.0], "good": [45.0, 36.0, 45.0]}
+    text = cost.tell(made(FINE, coarse, **FLOPS))
+    assert ": on fine labels “good”; on coarse labels no network. From" in text
+
+
 def test_of_one_seed_and_of_seeds_that_nobody_shares():
     text = cost.tell(made({row: values[:1] for row, values in FINE.items()}, **FLOPS))
     assert text.startswith(
@@ -123,11 +129,8 @@ def test_of_one_seed_and_of_seeds_that_nobody_shares():
     table = made({"cheap": [1.0, 2.0], "good": [3.0, 4.0]}, cheap=1.0, good=2.0).drop(columns=list_ahead())
     table = table.join(cost.ahead(table, "fine", {("cheap", 0): 1.0, ("cheap", 1): 2.0, ("good", 2): 3.5}))
     text = cost.tell(table)
-    assert (
-        ": on fine labels no network. " in text
-        and "“good” (no seed in common with “cheap”)" in text
-        and "nan" not in text
-    )
+    assert text.startswith("No network is shown to be more accurate than all networks that cost no more in training. ")
+    assert "“good” (no seed in common with “cheap”)" in text and "nan" not in text
 
 
 def list_ahead():

@@ -116,7 +116,7 @@ def draw(table: pd.DataFrame) -> Figure:
 def tell(table: pd.DataFrame) -> str:
     """Name the rows that are shown to be more accurate than all that cost no more, then all that are on average."""
     one_seed = table["seeds"].max() == 1
-    clauses, details = [], []
+    clauses, details, named = [], [], False
     for level in LEVELS:
         front = _front(table, level)
         if front.empty:
@@ -124,15 +124,17 @@ def tell(table: pd.DataFrame) -> str:
         dearer = front.iloc[1:]
         best = dearer if one_seed else front[front[f"{level}_ahead_low"] > 0]
         titles = ", ".join(f"“{title}”" for title in best["title"])
+        named = named or bool(titles)
         clauses.append(f"on {level} labels {titles or 'no network'}")
         cheapest = front.iloc[0]
         told_ahead = [f"then “{each['title']}” {_told_ahead(each, level)}" for _, each in dearer.iterrows()]
         begin = f"on {level} labels “{cheapest['title']}” ({cheapest[f'{level}_pct']:.1f} %)"
         details.append(", ".join([begin, *told_ahead]))
     what = "training" if _cost(table) == "training_pflops" else "an image's pass"
-    which = "in this one seed" if one_seed else "shown to be"
+    rivals = f"more accurate than all networks that cost no more in {what}"
+    conclusion = f"{'in this one seed' if one_seed else 'shown to be'} {rivals}: {'; '.join(clauses)}"
     return (
-        f"{sentence(f'{which} more accurate than all networks that cost no more in {what}: ' + '; '.join(clauses))} "
+        f"{sentence(conclusion if named else f'no network is shown to be {rivals}')} "
         f"From the cheapest, each more accurate on average than all before it: {'; '.join(details)} (points beyond the "
         "nearest of those; 95 % intervals, paired by seed, not corrected for the number of networks)."
     )
