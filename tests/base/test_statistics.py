@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bilateral.base.statistics import crossed_difference, holm, lead, paired_difference, side_of_zero, summarise
+from bilateral.base.statistics import crossed_difference, first_place, holm, paired_difference, side_of_zero, summarise
 
 
 def test_by_hand():
@@ -166,29 +166,29 @@ def by_seed(**values):
 
 def test_the_first_is_told_apart_only_if_it_is_from_every_other():
     high, near, wild = [9.0, 8.0, 9.0], [5.0, 3.0, 5.0], [12.0, 0.0, 1.0]
-    found = lead(by_seed(near=near, high=high))
+    found = first_place(by_seed(near=near, high=high))
     assert (found.first, found.second, found.differences, found.told_apart) == ("high", "near", [4, 5, 4], True)
     assert found.means == pytest.approx((26 / 3, 13 / 3))
     # The mean of `wild` is lower than that of `near`, yet it may be first.
-    found = lead(by_seed(near=near, wild=[11.0, 0.0, 1.0], high=high))
+    found = first_place(by_seed(near=near, wild=[11.0, 0.0, 1.0], high=high))
     assert (found.first, found.second, found.told_apart) == ("high", "wild", False)
-    found = lead(by_seed(near=near, wild=wild, high=high), sign=-1)
+    found = first_place(by_seed(near=near, wild=wild, high=high), sign=-1)
     assert (found.first, found.second, found.told_apart) == ("near", "wild", False)
-    found = lead(by_seed(near=near, high=high), sign=-1)
+    found = first_place(by_seed(near=near, high=high), sign=-1)
     assert (found.first, found.differences, found.told_apart) == ("near", [-4, -5, -4], True)
-    assert not lead(by_seed(near=near, high=high), first="near").told_apart
+    assert not first_place(by_seed(near=near, high=high), first="near").told_apart
 
 
 def test_seeds_are_paired_and_one_seed_tells_nothing_apart():
     # 20 points between seeds, 1 between the two.
-    assert lead(by_seed(a=[50.0, 60.0, 70.0], b=[49.1, 59.0, 68.9])).told_apart
-    one = lead(by_seed(a=[2.0], b=[1.0]))
+    assert first_place(by_seed(a=[50.0, 60.0, 70.0], b=[49.1, 59.0, 68.9])).told_apart
+    one = first_place(by_seed(a=[2.0], b=[1.0]))
     assert (one.told_apart, one.one_seed, one.differences) == (False, True, [1.0])
-    assert not lead(by_seed(a=[2.0], b=[2.0])).one_seed
+    assert not first_place(by_seed(a=[2.0], b=[2.0])).one_seed
     # In the seed that both have, a is behind.
-    behind = lead(by_seed(a=[1.0, 9.0], b=[2.0]))
+    behind = first_place(by_seed(a=[1.0, 9.0], b=[2.0]))
     assert (behind.first, behind.differences, behind.told_apart, behind.one_seed) == ("a", [-1.0], False, False)
-    apart = lead(by_seed(a=[2.0, None], b=[None, 1.0]))
+    apart = first_place(by_seed(a=[2.0, None], b=[None, 1.0]))
     assert (apart.differences, apart.told_apart, apart.one_seed) == ([], False, False)
 
 

@@ -8,10 +8,10 @@ both, it is also the interaction (see `global_local`). Two sides that nothing te
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..base.statistics import lead
+from ..base.statistics import first_place
 from . import global_local, specialisation
 from .study import Study
-from .style import INK, claim, panels, row_style, seed_points, sentence, told, told_lead
+from .style import INK, claim, panels, row_style, seed_points, sentence, told, told_first_place
 
 MEASURES = {"specialisation": "specialisation, -1 to 1", "interaction": "interaction, points"}
 """What can be measured of a row, and its axis."""
@@ -92,10 +92,10 @@ def tell(table: pd.DataFrame) -> str:
     texts = [f"“{titles[row]}” {told(strengths[row], form)}" for row in named]
     text = ""
     if len(means) > 1:
-        found = lead(pd.concat({f"“{titles[row]}”": strengths[row] for row in means.index}).to_dict())
+        found = first_place(pd.concat({f"“{titles[row]}”": strengths[row] for row in means.index}).to_dict())
         not_shown = "no network's two sides are shown to specialise more than those of all others"
         first = claim(found, f"the two sides specialise most in {found.first}", not_shown)
-        text = f"{sentence(first)} {sentence(told_lead(found, form))} "
+        text = f"{sentence(first)} {sentence(told_first_place(found, form))} "
     text += f"Strength of specialisation ({MEASURES[measure]}, whichever way): {', '.join(texts)}."
     accuracy = pd.Series({row: values(table, row, "fine_pct").mean() for row in means.index})
     if len(means) > 2 and min(means.nunique(), accuracy.nunique()) > 1:

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..base.statistics import lead
+from ..base.statistics import first_place
 from ..experiments.measures import CALIBRATION_BINS
 from ..runs.predictions import LEVELS
 from .study import Study
-from .style import COLOURS, claim, own_rows, panels, row_style, sentence, told_lead
+from .style import COLOURS, claim, own_rows, panels, row_style, sentence, told_first_place
 
 FEWEST = 20
 """Images below which a bin is not drawn."""
@@ -74,10 +74,10 @@ def tell(table: pd.DataFrame) -> str:
         means = own.groupby("row").mean()
         details.append(f"{means.min():.1f} to {means.max():.1f} % on {level} labels")
         if len(means) > 1:
-            found = lead(own.to_dict(), sign=-1)
+            found = first_place(own.to_dict(), sign=-1)
             best = f"{found.first} is calibrated best on {level} labels"
             clauses.append(claim(found, best, f"no network is shown to be calibrated best on {level} labels"))
-            details[-1] += f", where {told_lead(found)}"
+            details[-1] += f", where {told_first_place(found)}"
     conclusion = f"{sentence('; '.join(clauses))} " if clauses else ""
     errors_told = f"The expected calibration error, the mean gap of probability and accuracy, is {'; '.join(details)}."
     return conclusion + errors_told

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..base.statistics import lead, summarise
+from ..base.statistics import first_place, summarise
 from ..models.cost import network_cost
 from ..runs.estimate import training_seconds
 from ..runs.predictions import LEVELS
@@ -54,8 +54,9 @@ def compute(study: Study) -> pd.DataFrame:
 def ahead(table: pd.DataFrame, level: str, reached: Mapping[tuple[str, int], float]) -> pd.DataFrame:
     """By how many points each row is more accurate than the nearest of those that cost no more.
 
-    reached: accuracy (%) by row and seed. nearest: that one's title, absent of the cheapest (see `base.statistics.lead`
-    for which it is). ahead: the points, paired by seed, with low and high, their 95 % interval, absent for one seed.
+    reached: accuracy (%) by row and seed. nearest: that one's title, absent of the cheapest (which it is:
+    see `base.statistics.first_place`). ahead: the points, paired by seed, with low and high, their 95 % interval,
+    absent for one seed.
     """
     spent = table.set_index("row")[_cost(table)]
     spent = spent[spent.index.isin([row for row, _ in reached])]
@@ -65,7 +66,7 @@ def ahead(table: pd.DataFrame, level: str, reached: Mapping[tuple[str, int], flo
         rivals = set(spent.index[spent <= spent[row]]) if row in spent else set()
         line: dict[str, object] = dict.fromkeys(("nearest", "ahead", "ahead_low", "ahead_high"))
         if len(rivals) > 1:
-            found = lead({key: value for key, value in reached.items() if key[0] in rivals}, first=row)
+            found = first_place({key: value for key, value in reached.items() if key[0] in rivals}, first=row)
             line["nearest"] = titles[found.second]
             if found.differences:
                 summary = summarise(found.differences)

@@ -4,9 +4,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..base.statistics import lead
+from ..base.statistics import first_place
 from .study import NotApplicableError, Study
-from .style import claim, panels, row_style, sentence, told_lead
+from .style import claim, panels, row_style, sentence, told_first_place
 
 
 def compute(study: Study) -> pd.DataFrame:
@@ -101,7 +101,7 @@ def _ended(last: pd.Series, level: str) -> str:
     means = last.groupby("title").mean()
     if len(means) == 1:
         return f"On {level} labels {means.index[0]} ends at {means.iloc[0]:.1f} %."
-    found = lead(last.to_dict())
+    found = first_place(last.to_dict())
     most = f"{found.first} is the most accurate at the end on {level} labels"
     none = f"no network is shown to be the most accurate at the end on {level} labels"
-    return f"{sentence(claim(found, most, none))} {sentence(told_lead(found, unit=' %'))}"
+    return f"{sentence(claim(found, most, none))} {sentence(told_first_place(found, unit=' %'))}"

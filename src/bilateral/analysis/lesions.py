@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from ..base.statistics import Lead, Summary, lead, summarise
+from ..base.statistics import FirstPlace, Summary, first_place, summarise
 from ..base.streams import derive_seed
 from ..models.config import SIDES
 from ..models.lesions.base import Lesion
@@ -135,6 +135,6 @@ def tell(table: pd.DataFrame) -> str:
     return text
 
 
-def _needed(table: pd.DataFrame, level: str) -> Lead:
+def _needed(table: pd.DataFrame, level: str) -> FirstPlace:
     """The side without which a head loses most: with its features replaced by their mean."""
-    return lead(pd.concat({side: lost(table, level, side, "mean") for side in SIDES}).to_dict())
+    return first_place(pd.concat({side: lost(table, level, side, "mean") for side in SIDES}).to_dict())

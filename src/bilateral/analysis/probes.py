@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..base.statistics import lead
+from ..base.statistics import first_place
 from ..data.images import HierarchicalImages
 from ..models.config import SIDES
 from ..runs.predictions import LEVELS
 from .activations import spread, stage_means
 from .study import NotApplicableError, Study
-from .style import COLOURS, claim, panels, sentence, told_lead
+from .style import COLOURS, claim, panels, sentence, told_first_place
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,8 +106,8 @@ def tell(table: pd.DataFrame) -> str:
     text = f"A linear classifier on the last stage names {', '.join(texts)} correctly."
     in_right = table[(table["side"] == "right") & (table["level"] == "fine")]
     if in_right["stage"].nunique() > 1:
-        found = lead(in_right.set_index(["stage", "seed"])["accuracy_pct"].to_dict())
+        found = first_place(in_right.set_index(["stage", "seed"])["accuracy_pct"].to_dict())
         best = f"fine labels are read best in right at {found.first}"
         first = claim(found, best, "no stage of right is shown to be the best to read fine labels from")
-        text += f" {sentence(first)} The stages {told_lead(found, unit=' %')}."
+        text += f" {sentence(first)} The stages {told_first_place(found, unit=' %')}."
     return text

@@ -5,9 +5,9 @@ from textwrap import fill
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..base.statistics import lead
+from ..base.statistics import first_place
 from .study import NotApplicableError, Study
-from .style import COLOURS, claim, panels, sentence, short, told_lead
+from .style import COLOURS, claim, panels, sentence, short, told_first_place
 
 RESTS_ON = ("fine",)
 
@@ -67,10 +67,11 @@ def tell(table: pd.DataFrame) -> str:
         return "No network has a wrong fine prediction."
     if len(means) == 1:
         return f"Of the mistakes of {means.index[0]}, {means.iloc[0]:.1f} % stay within the right superclass."
-    found = lead(within.to_dict())
+    found = first_place(within.to_dict())
     most = claim(
         found,
         f"{found.first} keeps the largest share of its mistakes within the right superclass",
         "no network is shown to keep more of its mistakes within the right superclass than all others",
     )
-    return f"{sentence(most)} This share is {means.min():.1f} to {means.max():.1f} %; {told_lead(found, unit=' %')}."
+    shares_told = f"This share is {means.min():.1f} to {means.max():.1f} %; {told_first_place(found, unit=' %')}."
+    return f"{sentence(most)} {shares_told}"

@@ -26,7 +26,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter, LogFormatterMathtext, LogFormatterSciNotation
 
-from ..base.statistics import Lead, summarise
+from ..base.statistics import FirstPlace, summarise
 from ..base.text import shown
 from ..experiments.published import find
 
@@ -255,15 +255,15 @@ def told(values: Iterable[float], form: str = "+.1f") -> str:
     return f"{found['mean']:{form}} (n = {found['n']}, 95 % interval {low:{form}} to {high:{form}})"
 
 
-def claim(found: Lead, shown: str, not_shown: str) -> str:
+def claim(found: FirstPlace, shown: str, not_shown: str) -> str:
     """What may be said of the first: that it is first, that it is in this one seed, or that this is not shown."""
     return shown if found.told_apart else f"in this one seed {shown}" if found.one_seed else not_shown
 
 
-def told_lead(found: Lead, form: str = ".1f", unit: str = "") -> str:
+def told_first_place(found: FirstPlace, form: str = ".1f", unit: str = "") -> str:
     """The first and the nearest, by how much they differ, and whether they are told apart, in words.
 
-    >>> told_lead(Lead("left", "right", (3.0, 1.0), [1.0, 2.0, 3.0], told_apart=False, one_seed=False))
+    >>> told_first_place(FirstPlace("left", "right", (3.0, 1.0), [1.0, 2.0, 3.0], told_apart=False, one_seed=False))
     'left (3.0) and right (1.0) are not told apart, with a difference of +2.0 (n = 3, 95 % interval -0.5 to +4.5)'
     """
     pair = " and ".join(f"{name} ({mean:{form}}{unit})" for name, mean in zip((found.first, found.second), found.means))

@@ -54,8 +54,8 @@ class CrossedDifference:
 
 
 @dataclass(frozen=True)
-class Lead:
-    """The first of several by a value a seed, and the one that comes nearest; see `lead`.
+class FirstPlace:
+    """The first of several by a value a seed, and the one that comes nearest; see `first_place`.
 
     means: of both, each over its own seeds. differences: first minus second, a value for each seed that both have.
     one_seed: all have the same seed alone, and first is ahead in it.
@@ -108,14 +108,14 @@ def side_of_zero(values: Sequence[float]) -> int:
     return int(low > 0) - int(high < 0)
 
 
-def lead(values: Mapping[tuple[str, int], float], sign: int = 1, first: str = "") -> Lead:
+def first_place(values: Mapping[tuple[str, int], float], sign: int = 1, first: str = "") -> FirstPlace:
     """Find the highest (sign -1: the lowest) of at least two by their means, and whether it is told apart from all.
 
     values: by name and seed. first: take this one instead. told_apart: against every other the 95 % interval of the
     difference, paired by seed, lies on its side of 0. Since all must, their number needs no correction. second: of
     those that it is not told apart from, else of all, the highest.
 
-    >>> found = lead({("a", 0): 9, ("a", 1): 8, ("a", 2): 9, ("b", 0): 5, ("b", 1): 3, ("b", 2): 5})
+    >>> found = first_place({("a", 0): 9, ("a", 1): 8, ("a", 2): 9, ("b", 0): 5, ("b", 1): 3, ("b", 2): 5})
     >>> found.first, found.second, found.differences, found.told_apart
     ('a', 'b', [4, 5, 4], True)
     """
@@ -134,7 +134,7 @@ def lead(values: Mapping[tuple[str, int], float], sign: int = 1, first: str = ""
     second = [*near, *others][0]
     seeds = {seed for _, seed in values}
     in_one = len(seeds) == 1 and sign * others[second][0] > 0
-    return Lead(first, second, (means[first], means[second]), others[second], not near, in_one)
+    return FirstPlace(first, second, (means[first], means[second]), others[second], not near, in_one)
 
 
 def crossed_difference(differences: np.ndarray, margin: float) -> CrossedDifference:
