@@ -92,6 +92,25 @@ def test_the_row_is_that_of_the_contrasts_or_the_one_that_is_named_a_variant_too
     assert all(run.config.training.epochs == 1 for row in work.rows for run in row.runs[0])
 
 
+@pytest.mark.parametrize(
+    ("entry", "key", "values"),
+    [
+        ("parts.noise={after: conv2, std: 0.5}", f"{NOISE}.std", [0.1, 0.3]),
+        ("connections={kernel: 5}", "model.left.connections.kernel", [3, 5]),
+    ],
+)
+def test_what_a_variant_alone_has_can_be_swept(entry, key, values):
+    variant = ["experiment.variants.mine.from=left", f"experiment.variants.mine.set.model.left.{entry}"]
+    work = planned(*variant, f"{key}={values}", row="mine").work
+
+    def value(run):
+        left = run.config.model.left
+        return left.parts["noise"].options["std"] if left.parts else left.connections.kernel
+
+    assert [row.name for row in work.rows] == ["setting_1", "setting_2"]
+    assert [value(row.runs[0][0]) for row in work.rows] == values
+
+
 def test_draws_are_planned_as_a_grid_is():
     found = planned("pretraining.left.epochs=randint(1, 9)", samples=3, row="left")
     epochs = [str(row.runs[0][0].config.training.epochs) for row in found.work.rows]

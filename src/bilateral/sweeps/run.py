@@ -16,6 +16,7 @@ from ..experiments.experiment import Experiment
 from ..experiments.joint_inference import UNFITTED
 from ..experiments.measures import measure
 from ..experiments.networks import settings_of
+from ..experiments.published import find
 from ..experiments.results import SeedResult, Table
 from ..experiments.rows import Row, plan_rows
 from ..experiments.run import finish
@@ -99,9 +100,10 @@ def plan_sweep(
 ) -> PlannedSweep:
     """Read and check a sweep, as `sweep` does; nothing is run."""
     search = read_search(list(filter(is_swept, arguments)), samples, search_seed)
-    # The first setting stands in the config itself, which without it may lack what others need.
     overrides = [argument for argument in arguments if not is_swept(argument)]
-    overrides += [f"{key}={value}" for key, value in search.settings[0].items()]
+    # The first setting stands in the config itself, which without it may lack what others need; a variant brings that.
+    of_variant = row is not None and find(row) is None
+    overrides += [] if of_variant else [f"{key}={value}" for key, value in search.settings[0].items()]
     own = settings_of(read_config(config, overrides))
     row = row or own.contrasts.row
     hidden = list(dict.fromkeys([row, *own.variants]))
@@ -131,7 +133,7 @@ def plan_sweep(
         raise ConfigError("\n".join(dict.fromkeys(said))) from None
     for number, setting in enumerate(search.settings, 1):
         values = ", ".join(f"{key}={value}" for key, value in setting.items())
-        log.info("%s%d%s: %s", _PREFIX, number, f" (its runs: {row})" if number == 1 else "", values)
+        log.info("%s%d%s: %s", _PREFIX, number, f" (its runs: {row})" if number == 1 and not of_variant else "", values)
     tell_stage_epochs(settled, arguments, search.keys)
     if not settled.evaluate:
         raise ConfigError("evaluate: a sweep compares tested networks; it must be true")
