@@ -97,6 +97,14 @@ def test_a_sample_picture_is_one_click_away(opened):
     assert opened.inner_text("#name") == name
 
 
+def test_without_the_data_set_the_page_says_how_test_images_come(opened):
+    assert not opened.is_visible("#no-samples")
+    opened.route("**/samples", lambda route: route.fulfill(json=[]))
+    opened.reload()
+    opened.wait_for_selector("#no-samples:not([hidden])")
+    assert "data.root=FOLDER" in opened.inner_text("#no-samples") and not opened.is_visible("#samples")
+
+
 def test_switching_a_hemisphere_off_changes_the_numbers_and_back(opened, runs, server):
     opened.set_input_files("#file", runs.picture)
     intact = settle(opened, "Fine: ")

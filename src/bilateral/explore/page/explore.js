@@ -49,7 +49,9 @@ async function describe() {
 }
 
 async function offerSamples() {
-  for (const { name, png } of await json(await fetch("samples"))) {
+  const offered = await json(await fetch("samples"));
+  part("no-samples").hidden = offered.length > 0;
+  for (const { name, png } of offered) {
     const bytes = Uint8Array.from(atob(png), (character) => character.charCodeAt(0));
     const picture = Object.assign(new Image(), { src: `data:image/png;base64,${png}`, alt: name });
     const button = Object.assign(document.createElement("button"), { type: "button", title: name });
