@@ -97,8 +97,8 @@ def test_a_row_that_is_missing_leaves_its_contrasts_out():
         ((0.6, 0.5, 0.5), "Yes against “a wide one” (joint fine +, joint coarse + points), “a long one” (joint fine +"),
         ((0.6, 0.7, 0.7), "No against “a wide one” (joint fine -, joint coarse - points), “a long one” (joint fine -"),
         ((0.6, 0.7, 0.5), "Yes against “a long one” (joint fine +, joint coarse + points); no against “a wide one” ("),
-        ((0.6, 0.5, 0.6), "Yes against “a wide one” (joint fine +, joint coarse + points); as good as “a long one” (3"),
-        ((0.6, 0.6, 0.6), "As good as “a wide one”, “a long one” (3"),
+        ((0.6, 0.5, 0.6), "Yes against “a wide one” (joint fine +, joint coarse + points); as good as “a long one” (95 "),
+        ((0.6, 0.6, 0.6), "As good as “a wide one”, “a long one” (95 % intervals within -0."),
     ],
 )
 def test_the_answer_in_a_sentence(shares, begin):
@@ -117,8 +117,14 @@ def test_the_verdicts_of_one_network_in_a_word():
 def test_the_answer_of_nothing_and_of_what_is_open():
     assert answer([], TITLES).startswith("No verdict: the table lacks the rows")
     rows = {"specialised": row(0.5, noise=0.45), "wide": row(0.5, base=1, noise=0.45)}
-    told = answer(contrast_rows(rows, family()), TITLES)
-    assert told == "Is “the pair” better? Not shown against “a wide one” (3 seeds, Holm-corrected)."
+    found = contrast_rows(rows, family())
+    lows, highs = zip(*(each.difference.ci95 for each in found))
+    within = f"95 % intervals within {min(lows):.1f} to {max(highs):.1f} points"
+    assert min(lows) < -0.5 and max(highs) > 0.5
+    told = answer(found, TITLES)
+    assert told == f"Is “the pair” better? Not shown against “a wide one” ({within}). 3 seeds, Holm-corrected."
+    told = answer(contrast_rows(rows, family(measures=["joint_fine_pct"])), TITLES)
+    assert re.search(r"“a wide one” \(95 % interval -?\d\.\d to \d\.\d points\)\. 3 seeds", told)
 
 
 def test_each_row_in_a_sentence():

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..experiments.contrasts import UNDECIDED, against
+from ..experiments.contrasts import UNDECIDED, Compared, against
 from ..experiments.measures import MEASURES
 from .study import NotApplicableError, Study
 from .style import forest
@@ -53,9 +53,10 @@ def tell(table: pd.DataFrame) -> str:
     """Say against which networks the row is better, by the verdicts of the experiment's files."""
     if (table["verdict"] == UNDECIDED).any():
         return str(table["answer"].iloc[0])
-    measures = table["measure"].map(MEASURES)
+    intervals = zip(table["ci95_low"], table["ci95_high"])
+    columns = (table["title"], table["measure"].map(MEASURES), table["difference"], intervals, table["verdict"])
     return (
-        f"{against(zip(table['title'], measures, table['difference'], table['verdict']))}. “{table['row'].iloc[0]}” is "
+        f"{against(map(Compared, *columns))}. “{table['row'].iloc[0]}” is "
         f"compared in {len(table)} ways that the config declares, over {table['n'].min()} seeds; p is corrected for "
         "their number (Holm)."
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -73,31 +74,58 @@ def answer(contrasts: Sequence[Contrast], titles: Mapping[str, str]) -> str:
     if any(contrast.verdict == UNDECIDED for contrast in contrasts):
         return f"No verdict from {fewest} seed{'s' * (fewest > 1)}: it takes at least {FEWEST_FOR_P}."
     told = against(
-        (titles.get(each.other, each.other), MEASURES[each.measure], each.difference.mean, each.verdict)
+        Compared(
+            titles.get(each.other, each.other),
+            MEASURES[each.measure],
+            each.difference.mean,
+            each.difference.ci95,
+            each.verdict,
+        )
         for each in contrasts
     )
-    return f"Is “{title}” better? {told} ({fewest} seeds, Holm-corrected)."
+    return f"Is “{title}” better? {told}. {fewest} seeds, Holm-corrected."
 
 
-def against(compared: Iterable[tuple[str, str, float, str]]) -> str:
-    """Say against which networks one is better. compared: title, measure, points and verdict of each comparison.
+class Compared(NamedTuple):
+    """What is said of a comparison. title: of the other network. points: the difference, with its interval."""
 
-    >>> against([("one", "fine", 2.94, "better"), ("two", "fine", 0.1, "not told apart"), ("six", "fine", -2, "worse")])
-    'Yes against “one” (fine +2.9 points); no against “six” (fine -2.0 points); not shown against “two”'
+    title: str
+    measure: str
+    points: float
+    ci95: tuple[float, float]
+    verdict: str
+
+
+def against(compared: Iterable[Compared]) -> str:
+    """Say against which networks one is better, and of the others, how large the difference may be.
+
+    >>> one, two = ("one", "fine", 2.94, (1.9, 4.0), "better"), ("two", "fine", 0.1, (-0.9, 1.1), "not told apart")
+    >>> against([Compared(*one), Compared(*two)])
+    'Yes against “one” (fine +2.9 points); not shown against “two” (95 % interval -0.9 to 1.1 points)'
     """
     found = list(compared)
     groups: dict[str, list[str]] = {word: [] for word in ("yes", "in part", "mixed", "no", "as good", "not shown")}
-    for title in dict.fromkeys(each[0] for each in found):
-        own = [each[1:] for each in found if each[0] == title]
-        points = ", ".join(f"{name} {mean:+.1f}" for name, mean, verdict in own if verdict in (BETTER, WORSE))
-        name = f"“{title}”{f' ({points} points)' if points else ''}"
-        groups[whether_better([verdict for *_, verdict in own])].append(name)
+    open_intervals: dict[str, list[tuple[float, float]]] = {"as good": [], "not shown": []}
+    for title in dict.fromkeys(each.title for each in found):
+        own = [each for each in found if each.title == title]
+        points = ", ".join(f"{each.measure} {each.points:+.1f}" for each in own if each.verdict in (BETTER, WORSE))
+        word = whether_better([each.verdict for each in own])
+        groups[word].append(f"“{title}”{f' ({points} points)' if points else ''}")
+        if word in open_intervals:
+            open_intervals[word] += [each.ci95 for each in own]
     clauses = [
-        f"{word} {'as' if word == 'as good' else 'against'} {', '.join(names)}"
+        f"{word} {'as' if word == 'as good' else 'against'} {', '.join(names)}{_within(open_intervals.get(word, []))}"
         for word, names in groups.items()
         if names
     ]
     return f"{clauses[0][0].upper()}{'; '.join(clauses)[1:]}"
+
+
+def _within(intervals: Sequence[tuple[float, float]]) -> str:
+    if not intervals:
+        return ""
+    ends = f"{min(low for low, _ in intervals):.1f} to {max(high for _, high in intervals):.1f} points"
+    return f" (95 % interval{'s within' * (len(intervals) > 1)} {ends})"
 
 
 def whether_better(verdicts: Collection[str]) -> str:
