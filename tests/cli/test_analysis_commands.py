@@ -91,7 +91,7 @@ def test_some_analyses_of_bilateral_runs_elsewhere_as_json(command, place):
 )
 def test_bad_input_is_told_in_a_sentence(command, place, arguments, message):
     assert_refused(command(*arguments), message)
-    assert not (place / "report.html").exists()
+    assert not list(place.rglob("report*.html"))
 
 
 def test_an_analysis_that_fails_is_named_on_the_page_and_ends_with_1(command, place):
@@ -149,7 +149,7 @@ def test_more_bad_input(place, arguments, message, monkeypatch):
     with pytest.raises(BilateralError) as caught:
         app(arguments, exit_on_error=False, result_action="return_none")
     assert message in str(caught.value) and caught.value.exit_code == 2
-    assert not (place / "report.html").exists()
+    assert not list(place.rglob("report*.html"))
 
 
 def test_other_data_end_a_report_which_stays_as_it_was(place, monkeypatch):
@@ -180,7 +180,15 @@ def test_a_report_without_images_has_none_and_needs_no_gallery(command, place):
         path.unlink()
     done = command("report", "bare/quick-experiment", "--no-images")
     assert done.returncode == 0, done.stderr
-    page = (place / "report.html").read_text()
-    (place / "report.html").unlink()
+    page = (place / "bare/quick-experiment/report.html").read_text()
+    (place / "bare/quick-experiment/report.html").unlink()
     assert "--no-images" in page and not list((place / "bare").rglob("gallery.*"))
     assert IMAGE not in page and IMAGE in (place / "deep/page.html").read_text()
+
+
+def test_a_row_that_is_asked_for_has_files_of_its_own(command, place):
+    before = (place / "runs/quick-experiment/analysis/cka.json").read_bytes()
+    done = command("analyse", "runs/quick-experiment", "--row", "specialised", "--only", "cka")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (place / "runs/quick-experiment/analysis-specialised").glob("*.json")} == {"cka.json"}
+    assert (place / "runs/quick-experiment/analysis/cka.json").read_bytes() == before

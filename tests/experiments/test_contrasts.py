@@ -97,7 +97,10 @@ def test_a_row_that_is_missing_leaves_its_contrasts_out():
         ((0.6, 0.5, 0.5), "Yes against “a wide one” (joint fine +, joint coarse + points), “a long one” (joint fine +"),
         ((0.6, 0.7, 0.7), "No against “a wide one” (joint fine -, joint coarse - points), “a long one” (joint fine -"),
         ((0.6, 0.7, 0.5), "Yes against “a long one” (joint fine +, joint coarse + points); no against “a wide one” ("),
-        ((0.6, 0.5, 0.6), "Yes against “a wide one” (joint fine +, joint coarse + points); as good as “a long one” (95 "),
+        (
+            (0.6, 0.5, 0.6),
+            "Yes against “a wide one” (joint fine +, joint coarse + points); as good as “a long one” (95 ",
+        ),
         ((0.6, 0.6, 0.6), "As good as “a wide one”, “a long one” (95 % intervals within -0."),
     ],
 )

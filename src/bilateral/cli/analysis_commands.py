@@ -6,10 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .. import networks
-from ..analysis.base import ANALYSES, find_analysis, own_analyses
+from ..analysis.base import ANALYSES, Analysis, find_analysis, own_analyses
 from ..analysis.opening import open_study
-from ..analysis.running import AnalysisResult, check_none_failed
 from ..analysis.running import analyse as run_analyses
+from ..analysis.running import check_none_failed
 from ..analysis.study import Study
 from ..base.errors import ConfigError, OutputError
 from ..base.files import check_place, to_json, write_text, writing
@@ -23,7 +23,10 @@ def analyse(
     *runs: str, only: list[str] | None, row: str | None, output: Path | None, own_code: list[str] | None, json: bool
 ) -> None:
     """Do `bilateral analyse`."""
-    _, folder, results = _look_into(runs, row, only or ANALYSES, own_code or [], output)
+    study, analyses = _open(runs, row, only or ANALYSES, own_code or [])
+    folder = output or _folder_of(study, row)
+    check_place(folder / "analysis.json")
+    results = run_analyses(study, analyses, folder)
     if json:
         echo(to_json([asdict(result) for result in results], indent=1))
     else:
@@ -33,34 +36,51 @@ def analyse(
     check_none_failed(results, folder)
 
 
-def report(*runs: str, output: Path, images: bool, row: str | None, own_code: list[str] | None) -> None:
+def report(*runs: str, output: Path | None, images: bool, row: str | None, own_code: list[str] | None) -> None:
     """Do `bilateral report`."""
     from ..report.contents import contents  # with pandas, which takes a second to import
     from ..report.page import render
 
-    with writing(output):
-        is_folder = output.is_dir()
-    if is_folder:
-        raise ConfigError(f"--output: {output} is a folder; give a file, such as {output / 'report.html'}")
-    check_place(output)
+    if output is not None:
+        _check_page(output)
     names = [name for name in ANALYSES if images or name != "gallery"]
-    study, folder, results = _look_into(runs, row, names, own_code or [], None, is_whole=True)
-    write_text(output, render(contents(study, results, folder, images)))
-    echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
+    study, analyses = _open(runs, row, names, own_code or [], is_whole=True)
+    page, folder = output or study.folder / f"report{_of_row(row)}.html", _folder_of(study, row)
+    _check_page(page)
+    check_place(folder / "analysis.json")
+    results = run_analyses(study, analyses, folder)
+    write_text(page, render(contents(study, results, folder, images)))
+    echo(f"{page} ({page.stat().st_size / 1e6:.1f} MB)")
     check_none_failed(results, folder)
 
 
-def _look_into(
-    arguments: tuple[str, ...],
-    row: str | None,
-    names: Sequence[str],
-    own_code: list[str],
-    output: Path | None,
-    is_whole: bool = False,
-) -> tuple[Study, Path, list[AnalysisResult]]:
-    """Do the analyses of these names, then the user's own; give also the study, and where their files are.
+def _check_page(page: Path) -> None:
+    with writing(page):
+        is_folder = page.is_dir()
+    if is_folder:
+        raise ConfigError(f"--output: {page} is a folder; give a file, such as {page / 'report.html'}")
+    check_place(page)
 
-    is_whole: own code that any run names must be given. Raises OutputError for a place that cannot be written.
+
+def _of_row(row: str | None) -> str:
+    """What ends the names of files about another row than the first, so that those of one do not replace another's."""
+    return "" if row is None else f"-{row}"
+
+
+def _folder_of(study: Study, row: str | None) -> Path:
+    """The folder of the analyses' files, beside the runs."""
+    folder = study.folder / f"analysis{_of_row(row)}"
+    if folder.is_symlink():
+        raise OutputError(f"{folder} is a link that leads elsewhere; remove it, or make it a folder")
+    return folder
+
+
+def _open(
+    arguments: tuple[str, ...], row: str | None, names: Sequence[str], own_code: list[str], is_whole: bool = False
+) -> tuple[Study, list[Analysis]]:
+    """Open the runs, and give with them the analyses of these names, then the user's own.
+
+    is_whole: own code that any run names must be given.
     """
     own = own_analyses(own_code)
     chosen = [name for name in names if name not in {analysis.name for analysis in own}]
@@ -78,8 +98,4 @@ def _look_into(
     study = open_study(paths, overrides, row, own_code)
     for run in [run for row in study.rows.values() for group in row.runs.values() for run in group if is_whole]:
         refuse_strange(run.config.named_code, own_code, str(run.folder), ConfigError)
-    folder = output or study.folder / "analysis"
-    if output is None and folder.is_symlink():
-        raise OutputError(f"{folder} is a link that leads elsewhere; remove it, or make it a folder")
-    check_place(folder / "analysis.json")
-    return study, folder, run_analyses(study, list(found.values()), folder)
+    return study, list(found.values())

@@ -163,7 +163,10 @@ def analyse(
     only: Annotated[list[str] | None, Parameter(help="Do this analysis alone; may be given several times.")] = None,
     row: Row = None,
     output: Annotated[
-        Path | None, Parameter(alias="-o", help="Folder for tables and figures, in place of RUNS/analysis.")
+        Path | None,
+        Parameter(
+            alias="-o", help="Folder for tables and figures, in place of RUNS/analysis, with --row analysis-ROW."
+        ),
     ] = None,
     own_code: OwnCode = None,
     json: Annotated[bool, Parameter(help="Print JSON.")] = False,
@@ -177,7 +180,10 @@ def analyse(
 @_command("analysis_commands", 2.6)
 def report(
     *runs: Annotated[str, _several("As for `analyse`, which is done first where it was not done before.")],
-    output: Annotated[Path, Parameter(alias="-o", help="The file to write.")] = Path("report.html"),
+    output: Annotated[
+        Path | None,
+        Parameter(alias="-o", help="The file to write, in place of RUNS/report.html, with --row report-ROW.html."),
+    ] = None,
     images: Annotated[
         bool, Parameter(negative="--no-images", help="Show test images; without, the page holds no data.")
     ] = True,
