@@ -244,3 +244,22 @@ def test_weights_of_the_sides_are_written_and_shown(tmp_path, monkeypatch, capsy
     weights = json.loads(capsys.readouterr().out)[0]["weights"]
     do(["predict", str(run), "a.png"])
     assert f"  weights left {100 * weights['left']:.1f}%  right " in capsys.readouterr().out
+
+
+def test_lesions_that_act_are_told(tmp_path, monkeypatch, capsys, caplog):
+    monkeypatch.chdir(tmp_path)
+    do = partial(app, exit_on_error=False, result_action="return_none")
+    do(["train", *TINY_DATA, *NETWORK, "model.lesions.silence.at=right", "training.epochs=1", "name=cut"])
+    (run,) = tmp_path.glob("runs/cut-*/*-seed0-*")
+    capsys.readouterr()
+    do(["evaluate", str(run)])
+    told = capsys.readouterr().out
+    assert told.startswith("with lesions: silence at right\n")
+    do(["evaluate", str(run), "model.lesions.deaf={kind: silence, at: left}"])
+    assert capsys.readouterr().out.startswith("with lesions: deaf at left\n")
+    do(["evaluate", str(run), "--json"])
+    assert json.loads(capsys.readouterr().out)["lesions"] == {"silence": "right"}
+    Image.new("RGB", (32, 32), "red").save("a.png")
+    with caplog.at_level("INFO"):
+        do(["predict", str(run), "a.png"])
+    assert "with lesions: silence at right" in caplog.text

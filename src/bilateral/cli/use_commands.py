@@ -3,6 +3,7 @@
 import logging
 import platform
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from ..base.yaml_files import to_yaml
 from ..data import sources
 from ..data.cifar100.prepare import prepare_cifar100
 from ..models.backbones import BACKBONES
+from ..models.lesions.base import Lesion
+from ..models.network import Network
 from ..runs.answers import images_in, predictions, read_pixels, side_length
 from ..runs.checks import check_labels
 from ..runs.config import PRESETS, Config, dump_config, read_config
@@ -74,9 +77,13 @@ def evaluate(path: Path, *arguments: str, features: Path | None, own_code: list[
         groups |= {"weights": evaluation.weights, "labels": evaluation.labels}
         arrays = {f"{kind}_{of}": each.numpy() for kind, group in groups.items() for of, each in group.items()}
         save_arrays(features, arrays)
+    acting = _acting(network)
     if json:
-        echo(to_json({"checkpoint": str(path), "data": dataset.name, "images": len(dataset.test), **metrics}))
+        about = {"checkpoint": str(path), "data": dataset.name, "images": len(dataset.test), "lesions": acting}
+        echo(to_json({**about, **metrics}))
     else:
+        if acting:
+            echo(_told(acting))
         echo_metrics(metrics)
 
 
@@ -89,6 +96,8 @@ def predict(path: Path, *images: Path, top: int, own_code: list[str] | None, jso
     path = named_run(path)
     read = read_and_tell(path)
     network = checkpoint.build(read, path, own_code=own_code or [])
+    if _acting(network):
+        log.info(_told(_acting(network)))
     answers: list[dict[str, Any]] = []
     every = images_in(images)
     batch = max(1, min(PREDICTION_BATCH, PREDICTION_PIXELS // side_length(read.description) ** 2))
@@ -107,6 +116,15 @@ def predict(path: Path, *images: Path, top: int, own_code: list[str] | None, jso
             echo(f"  {level:7}" + "  ".join(f"{entry['label']} {100 * entry['probability']:.1f}%" for entry in labels))
         if weights:
             echo("  weights " + "  ".join(f"{side} {100 * weight:.1f}%" for side, weight in weights.items()))
+
+
+def _acting(network: Network) -> dict[str, str]:
+    """What the lesions that act are at, by their names."""
+    return {name: lesion.at for name, lesion in network.lesions.items() if isinstance(lesion, Lesion) and lesion.acts}
+
+
+def _told(lesions: Mapping[str, str]) -> str:
+    return f"with lesions: {', '.join(f'{name} at {at}' for name, at in lesions.items())}"
 
 
 def prepare(raw: Path, target: Path, *, download: bool) -> None:
