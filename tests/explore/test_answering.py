@@ -15,6 +15,7 @@ from bilateral.base.errors import CheckpointError, ConfigError, DataError
 from bilateral.data.image_files import read_image
 from bilateral.explore.about import describe, run_name
 from bilateral.explore.answering import Explorer
+from bilateral.models.config import LesionConfig
 from bilateral.models.network import Network
 from bilateral.training import checkpoint
 
@@ -88,6 +89,17 @@ def test_a_silenced_hemisphere_gives_zeros(explorer, content, normalised, silenc
         assert found["left_share"] == {("left",): 0, ("right",): 1}.get(silenced)
         for side, own in found["maps"].items():
             assert side not in silenced or not values(own).any()
+
+
+def test_a_side_that_a_lesion_silences_is_not_heard(runs, content):
+    read = checkpoint.read(runs.bilateral)
+    lesions = {"cut": LesionConfig(kind="silence", at="left")}
+    explorer = Explorer(checkpoint.build(read, runs.bilateral, lesions=lesions), read.description)
+    lesioned, healed = explorer.answer(content), explorer.answer(content, ["lesions.cut"])
+    assert lesioned["heard"] == ["right"] and healed["heard"] == ["left", "right"]
+    assert lesioned["levels"]["fine"]["left_share"] == 0 and 0 < healed["levels"]["fine"]["left_share"] < 1
+    nothing = explorer.answer(content, ["right"])
+    assert nothing["heard"] == [] and nothing["levels"]["fine"]["left_share"] is None
 
 
 def test_answering_with_a_silenced_hemisphere_leaves_no_trace(explorer, content):

@@ -245,4 +245,6 @@ def test_everybody_can_use_it(chromium, request, runs, scheme, width, which):
     page.wait_for_timeout(400)  # until nothing fades any more
     assert axe.run(page).response["violations"] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    tops = [page.locator(place).bounding_box()["y"] for place in ("#seen", "#switches", "#results")]
+    assert tops == sorted(tops) if width == 360 else tops[2] < tops[0], "on a phone what changes is below its switch"
     page.close()

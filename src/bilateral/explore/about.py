@@ -21,7 +21,6 @@ def describe(explorer: Explorer, path: Path, name: str = "") -> dict[str, Any]:
         "title": f"{name or run_name(path)}: {hemispheres}, {_labels(description)}",
         "run": run_name(path),
         "architecture": _architecture(description),
-        "sides": explorer.sides,
         "levels": explorer.levels,
         "silenceable": [{"name": name, "kind": kind} for name, kind in explorer.silenceable.items()],
         "has_maps": explorer.has_maps,

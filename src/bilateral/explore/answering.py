@@ -58,11 +58,12 @@ class Explorer:
 
         silenced: names of `silenceable`. A lesion of the network's own that is switched off does no damage.
 
-        picture: as the network sees it. weights: by side, where the join weighs the sides, or None. belongs: the coarse
-        label of the best fine one, where the coarse head says another, or None. levels: by level,
-        `predictions`, `changes` against the network with nothing silenced (None where so it is), `left_share` in what
-        the head hears (None without two hemispheres that speak), and `maps` by side. merged: the original's one map of
-        both heads, or None. what: names the picture in errors.
+        picture: as the network sees it. heard: the sides of which the heads hear anything but zeros. weights: by side,
+        where the join weighs the sides, or None. belongs: the coarse label of the best fine one, where the coarse head
+        says another, or None. levels: by level, `predictions`, `changes` against the network with nothing silenced
+        (None where so it is), `left_share` in what the head hears (None without two hemispheres, or if neither is
+        heard), and `maps` by side. merged: the original's one map of both heads, or None. what: names the picture in
+        errors.
 
         Raises DataError for what is no image, ConfigError for what cannot be silenced.
         """
@@ -73,13 +74,14 @@ class Explorer:
         with self._one_at_a_time:
             pixels = decode_pixels(content, what, self.description)
             images = self.description.normalise(pixels[None])
-            levels, weights = self._levels(images, silenced)
+            levels, heard, weights = self._levels(images, silenced)
             maps = self._maps(images, silenced)
         for level in self.levels:
             levels[level]["maps"] = {side: packed(found) for side, found in maps.get(level, {}).items()}
         return {
             "picture": {"height": pixels.shape[1], "width": pixels.shape[2], "png": encoded(pixels)},
             "silenced": [name for name in self.silenceable if name in silenced],
+            "heard": heard,
             "weights": weights,
             "belongs": self._belongs(levels),
             "levels": levels,
@@ -89,22 +91,23 @@ class Explorer:
     @torch.no_grad()
     def _levels(
         self, images: Tensor, silenced: Collection[str]
-    ) -> tuple[dict[str, dict[str, Any]], dict[str, float] | None]:
-        """What is said of each level, and the weights of the sides."""
+    ) -> tuple[dict[str, dict[str, Any]], list[str], dict[str, float] | None]:
+        """What is said of each level, the sides that are heard, and their weights."""
         with self._without(silenced):
             said = self.network(images)
         [predictions] = named(said.logits, self.description, TOP)
         found: dict[str, dict[str, Any]] = {level: {"predictions": predictions[level]} for level in self.levels}
         with self._without(()):
             before = self.network(images).logits if silenced else None
+        heard = [side for side in self.sides if said.features[side].any()]
         for level, values in found.items():
             values["changes"] = before and self._changes(level, before[level][0], said.logits[level][0])
             values["left_share"] = None
-            if set(self.sides) - set(silenced):
+            if heard:
                 with suppress(NotApplicableError):
                     share = contributions(self.network, level, said.features).share
                     values["left_share"] = round(share.item(), 6)
-        return found, shares(said.weights) or None
+        return found, heard, shares(said.weights) or None
 
     def _belongs(self, levels: dict[str, dict[str, Any]]) -> str | None:
         if len(levels) < 2 or self.description.hierarchy is None:

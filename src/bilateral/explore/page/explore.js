@@ -109,7 +109,7 @@ async function show(answer, name) {
   part("shares").hidden = Object.values(answer.levels).every(({ left_share: share }) => share === null);
   part("marks").hidden = !answer.silenced.length;
   showWeights(part("weights"), answer);
-  showPredictions(part("predictions"), answer, state.about);
+  showPredictions(part("predictions"), answer);
   drawMaps();
 }
 

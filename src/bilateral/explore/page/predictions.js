@@ -26,17 +26,16 @@ export function showWeights(place, { weights }) {
   place.replaceChildren(...(weights ? [share(weights.left, "Weight of each hemisphere: how much the heads hear of it")] : []));
 }
 
-export function showPredictions(place, { levels, silenced }, { sides }) {
-  const speaking = sides.filter((side) => !silenced.includes(side));
-  // The colour says who speaks: both hemispheres, one, or none.
-  const speaker = speaking.length === 2 ? "bilateral" : speaking[0] ?? "none";
+export function showPredictions(place, { levels, heard }) {
+  // The colour says who is heard: both hemispheres, one, or none.
+  const speaker = heard.length === 2 ? "bilateral" : heard[0] ?? "none";
   place.replaceChildren(
     ...Object.entries(levels).map(([level, said]) => {
       const parts = [made("h3", { textContent: `${sentence(level)} label` })];
       if (said.changes) parts.push(change(said));
       parts.push(made("ol", {}, ...said.predictions.map((entry, rank) => bar(entry, said.changes?.before[rank]))));
       if (said.left_share !== null) parts.push(share(said.left_share));
-      if (!speaking.length) parts.push(made("p", { className: "hint" }, "Both are off: this is the head's bias alone."));
+      if (!heard.length) parts.push(made("p", { className: "hint" }, "No hemisphere is heard: this is the head's bias alone."));
       return made("div", { className: `level ${speaker}` }, ...parts);
     }),
   );
@@ -58,7 +57,7 @@ function bar({ label, probability }, before) {
 
 function change({ changes: { best_before: best, probability_now: now, same }, predictions: [first] }) {
   const moved = `${percent(best.probability)} → ${percent(now)}`;
-  const text = made("p", { className: "change" });
+  const text = made("p", { className: "changes" });
   const strong = ({ label }) => made("strong", { textContent: label });
   if (same) text.append("Still ", strong(best), `: ${moved}.`);
   else text.append("No longer ", strong(best), ` (${moved}), but `, strong(first), ".");
