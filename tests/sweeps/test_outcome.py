@@ -35,10 +35,10 @@ def test_the_setting_is_chosen_by_held_out_images_and_what_test_images_would_cho
         },
     )
     assert tell(found, "fine_pct") == (
-        f"Chosen by the held-out images, the best of 3 settings is {NOISE}=0.1: fine 63.00 ± 1.00 % (n = 3, 95 % "
-        f"interval 60.52 to 65.48). The next one is {NOISE}=0.2 (difference -1.00, 95 % interval -1.00 to -1.00, "
-        f"paired by seed). The test images would choose {NOISE}=0.2, 64.00 ± 1.00 %; a figure of the images that "
-        "chose it is biased."
+        f"Chosen by the held-out images, the best of 3 settings by its mean is {NOISE}=0.1: fine 63.00 ± 1.00 % "
+        "(n = 3, 95 % interval 60.52 to 65.48). "
+        f"It is not shown to be ahead of {NOISE}=0.2 (difference -1.00, 95 % interval -1.00 to -1.00, paired by seed). "
+        f"The test images would choose {NOISE}=0.2, 64.00 ± 1.00 %; a figure of the images that chose it is biased."
     )
     assert "Report that of the test images." in tell(found, "held_out_fine_pct")
 
@@ -46,16 +46,31 @@ def test_the_setting_is_chosen_by_held_out_images_and_what_test_images_would_cho
 def test_without_held_out_images_the_choice_is_called_biased():
     found = made_up([f"{NOISE}=[0, 0.5]"], lambda setting, seed: {"fine_pct": 50 - float(setting[NOISE])}, seeds=[7])
     assert tell(found, "fine_pct") == (
-        f"The best of 2 settings is {NOISE}=0: fine 50.00 % (n = 1). The next one is {NOISE}=0.5 (difference +0.50). "
-        "It was chosen by the same images, so its figure is biased: it looks better than it is. `protocol: clean` "
-        "holds out images to choose by."
+        f"The best of 2 settings by its mean is {NOISE}=0: fine 50.00 % (n = 1). "
+        f"The next one is {NOISE}=0.5 (difference +0.50); one seed shows no order. "
+        "It was chosen by the same images, so its figure is biased: it looks better than it is. "
+        "`protocol: clean` holds out images to choose by."
     )
 
 
 @pytest.mark.parametrize(("measure", "best"), [("nll_fine", "0"), ("ece_fine_pct", "0"), ("fine_pct", "0.5")])
 def test_errors_are_best_where_they_are_low(measure, best):
     found = made_up([f"{NOISE}=[0, 0.5]"], lambda setting, seed: {measure: 3 + float(setting[NOISE])})
-    assert f"settings is {NOISE}={best}: " in tell(found, measure)
+    assert f"by its mean is {NOISE}={best}: " in tell(found, measure)
+
+
+@pytest.mark.parametrize(
+    ("spread", "said"), [(0.1, "is ahead of every other one; the nearest is"), (3, "is not shown to")]
+)
+def test_a_setting_is_ahead_only_where_the_interval_of_the_difference_says_so(spread, said):
+    scatter = {("0", 0): 1, ("0", 1): -1, ("0.5", 2): 1}
+    found = made_up(
+        [f"{NOISE}=[0, 0.5]"],
+        lambda setting, seed: {
+            "fine_pct": 51 - 2 * float(setting[NOISE]) + spread * scatter.get((setting[NOISE], seed), 0)
+        },
+    )
+    assert f"It {said}" in tell(found, "fine_pct")
 
 
 def test_cost_is_told_without_a_word_on_images():

@@ -43,7 +43,7 @@ def test_two_settings_with_two_seeds_from_the_command_to_the_files(tmp_path, mon
 
     told = do("--measure", "fine_pct", "--measure", "held_out_fine_pct").out
     words = " ".join(told.split())
-    assert "the best of 2 settings" in words and "Report that of the test images." in words
+    assert "the best of 2 settings by its mean" in words and "Report that of the test images." in words
     assert max(map(len, told.splitlines())) <= 80
     for name in ("fine_pct", "held_out_fine_pct"):
         assert f"Figure: runs/quick-sweep/{name}.svg" in told and (tmp_path / f"runs/quick-sweep/{name}.svg").exists()

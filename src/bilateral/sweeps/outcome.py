@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ..base.files import whole_file, write_text
-from ..base.statistics import Summary, paired_difference, summarise
+from ..base.statistics import Summary, first_place, summarise
 from ..experiments.measures import MEASURES
 from ..experiments.tables import COSTS, Block, interval_text, render, summary_text
 from .search import Search
@@ -72,20 +72,20 @@ def block(found: SweepOutcome, measure: str) -> Block:
 
 
 def tell(found: SweepOutcome, measure: str) -> str:
-    """Say which setting is best in a measure, by how much, by which images it was chosen, and what that means."""
+    """Say which setting has the best mean of a measure, by which images, and whether it is shown to be ahead."""
     told, held_out = found.summary(measure), found.summary(HELD_OUT + measure)
     by = held_out or told
     name = measure.removeprefix(HELD_OUT)
     is_high = name.endswith("_pct") and not name.startswith("ece_")
-    first, *rest = sorted(by, key=lambda setting: by[setting]["mean"], reverse=is_high)
+    first, *others = sorted(by, key=lambda setting: by[setting]["mean"], reverse=is_high)
     best = told[first]
     interval = f", 95 % interval {interval_text(best['ci95'])}" if best["ci95"] else ""
     sentences = [
-        f"{'Chosen by the held-out images, the' if held_out else 'The'} best of {len(by)} settings is "
+        f"{'Chosen by the held-out images, the' if held_out else 'The'} best of {len(by)} settings by its mean is "
         f"{_named(found, first)}: {_called(measure)} {_valued(measure, best)} (n = {best['n']}{interval})."
     ]
-    if rest:
-        sentences.append(_against(found, measure, first, rest[0]))
+    if others:
+        sentences.append(_ahead(found, measure, str(first), 1 if is_high else -1))
     if held_out:
         top = (max if is_high else min)(told, key=lambda setting: told[setting]["mean"])
         same = "the same one" if top == first else f"{_named(found, top)}, {_valued(measure, told[top])}"
@@ -102,14 +102,19 @@ def tell(found: SweepOutcome, measure: str) -> str:
     return " ".join(sentences)
 
 
-def _against(found: SweepOutcome, measure: str, first: Hashable, second: Hashable) -> str:
-    """The difference of two settings, paired by seed."""
-    pairs = found.lines.pivot(index="seed", columns="setting", values=measure)[[first, second]].dropna()
-    if pairs.empty:
-        return f"The next one is {_named(found, second)}."
-    difference = paired_difference(pairs[first].tolist(), pairs[second].tolist())
-    interval = f", 95 % interval {interval_text(difference.ci95)}, paired by seed" if difference.ci95 else ""
-    return f"The next one is {_named(found, second)} (difference {difference.mean + 0.0:+.2f}{interval})."
+def _ahead(found: SweepOutcome, measure: str, first: str, sign: int) -> str:
+    """Whether a setting is shown to be ahead of all others, and its difference from the nearest one, paired by seed."""
+    told = found.lines.dropna(subset=[measure])
+    place = first_place(dict(zip(zip(told["setting"], told["seed"]), told[measure])), sign, first)
+    second = _named(found, place.second)
+    if not place.differences:
+        return f"The next one is {second}; no seed has both."
+    difference = summarise(place.differences)
+    by = f"difference {difference['mean'] + 0.0:+.2f}"
+    if difference["ci95"] is None:
+        return f"The next one is {second} ({by}); one seed shows no order."
+    shown = "is ahead of every other one; the nearest is" if place.told_apart else "is not shown to be ahead of"
+    return f"It {shown} {second} ({by}, 95 % interval {interval_text(difference['ci95'])}, paired by seed)."
 
 
 def _valued(measure: str, summary: Summary) -> str:
