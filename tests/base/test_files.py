@@ -10,6 +10,7 @@ import pytest
 
 from bilateral.base.errors import OutputError
 from bilateral.base.files import (
+    nearest,
     read_bytes,
     read_json_lines,
     sole_writer,
@@ -18,6 +19,16 @@ from bilateral.base.files import (
     write_text,
     writing,
 )
+
+
+def test_the_nearest_name_in_the_first_folder_that_is_there(tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/labels.csv").touch()
+    assert nearest(tmp_path / "runs/label.csv") == f"; did you mean {tmp_path}/runs/labels.csv?"
+    assert nearest(tmp_path / "run/labels.csv") == f"; did you mean {tmp_path}/runs/labels.csv?"
+    assert nearest(tmp_path / "run/of/mine") == f"; did you mean {tmp_path}/runs?"
+    for path in ("runs/labels.csv", "other.png", "\0", "x" * 300):
+        assert nearest(tmp_path / path) == ""
 
 
 def test_a_whole_file_replaces_the_old_one(tmp_path):

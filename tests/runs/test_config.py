@@ -154,10 +154,11 @@ def test_a_missing_file_and_a_bad_override_are_errors(tmp_path):
 def test_a_preset_is_found_in_the_package_where_the_folder_has_no_such_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert read_config("configs/table.yaml") == read_config(CONFIGS / "table.yaml")
-    with pytest.raises(ConfigError, match=r"config configs/tables\.yaml: No such file.*`bilateral info` lists the pre"):
-        read_config("configs/tables.yaml")
-    with pytest.raises(ConfigError, match=r"config table\.yaml: No such file or directory$"):
-        read_config("table.yaml")
+    with pytest.raises(ConfigError, match=r"config configs/foo\.yaml: No such file.*`bilateral info` lists the preset"):
+        read_config("configs/foo.yaml")
+    for name in ("configs/tables.yaml", "table.yaml"):
+        with pytest.raises(ConfigError, match=r"No such file or directory; did you mean configs/table\.yaml\?"):
+            read_config(name)
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "table.yaml").write_text("name: my_own")
     assert read_config("configs/table.yaml").name == "my_own"

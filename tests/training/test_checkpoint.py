@@ -119,8 +119,12 @@ def test_foreign_safetensors_and_other_formats_are_refused(tmp_path):
         load(tmp_path / "newer.safetensors")
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
         load(tmp_path / "missing.safetensors")
-    with pytest.raises(CheckpointError, match="holds no checkpoints"):
+    with pytest.raises(CheckpointError, match=r"holds no checkpoints/best.safetensors or last.safetensors$"):
         load(tmp_path)
+    (tmp_path / "runs/mine/first-seed0").mkdir(parents=True)
+    (tmp_path / "runs/mine/first-seed0/run.yaml").touch()
+    with pytest.raises(CheckpointError, match=r"; give a run below it, such as .*runs/mine/first-seed0$"):
+        load(tmp_path / "runs")
 
 
 def test_an_ensemble_is_the_mean_of_its_members(tmp_path):

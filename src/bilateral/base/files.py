@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,36 @@ def writing(place: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {place}: {reason}; choose a folder that can be written") from error
 
 
+def nearest(path: Path) -> str:
+    """Give the end of a sentence on a path that is not there, "; did you mean NAME?"; "" where no name is near.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     (Path(folder) / "labels.csv").touch()
+    ...     nearest(Path(folder) / "label.csv").endswith("labels.csv?")
+    True
+    """
+    try:
+        missing = [each for each in (path, *path.parents) if not os.path.lexists(each)]
+        there = [each.name for each in missing[-1].parent.iterdir()] if missing else []
+        near = get_close_matches(missing[-1].name, there, n=1) if there else []
+    except (OSError, ValueError):  # a folder that cannot be listed, a name that no file can have
+        return ""
+    if not near:
+        return ""
+    folder = missing[-1].with_name(near[0])
+    whole = folder / path.relative_to(missing[-1])
+    return f"; did you mean {whole if whole.exists() else folder}?"
+
+
 @contextmanager
 def reading(place: Path, kind: type[BilateralError]) -> Iterator[None]:
     """Turn the system's refusal to read `place` into an error of this kind."""
     try:
         yield
     except OSError as error:
-        raise kind(f"cannot read {error.filename or place}: {error.strerror or error}") from error
+        hint = nearest(place)
+        raise kind(f"cannot read {error.filename or place}: {error.strerror or error}{hint}") from error
 
 
 @contextmanager

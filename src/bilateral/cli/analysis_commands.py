@@ -12,7 +12,7 @@ from ..analysis.running import analyse as run_analyses
 from ..analysis.running import check_none_failed
 from ..analysis.study import Study
 from ..base.errors import ConfigError, OutputError
-from ..base.files import check_place, to_json, write_text, writing
+from ..base.files import check_place, nearest, to_json, write_text, writing
 from ..base.own_code import refuse_strange
 from .terminal import echo
 
@@ -94,7 +94,8 @@ def _open(
         raise ConfigError("give the folder of an experiment ({name}-experiment), a system ({name}-system) or a run")
     for path in paths:
         if not path.is_dir() and networks.find(path) is None:
-            raise ConfigError(f"{path} is no folder; give that of an experiment, a system or a bilateral run")
+            hint = nearest(path) or "; give that of an experiment, a system or a bilateral run"
+            raise ConfigError(f"{path} is no folder{hint}")
     study = open_study(paths, overrides, row, own_code)
     for run in [run for row in study.rows.values() for group in row.runs.values() for run in group if is_whole]:
         refuse_strange(run.config.named_code, own_code, str(run.folder), ConfigError)

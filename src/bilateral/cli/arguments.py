@@ -5,11 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from ..base.errors import ConfigError
 
-Seeds = Annotated[int | None, Parameter(help="Do seeds 0 to N-1, whatever the config lists.")]
+
+def _count(_: object, tokens: Sequence[Token]) -> int:
+    text = tokens[0].value
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"--seeds: must be 1 or more, to do so many from 0 on, not {text}; for others: seeds=[3,5]")
+    return int(text)
+
+
+Seeds = Annotated[int | None, Parameter(help="Do seeds 0 to N-1, whatever the config lists.", converter=_count)]
 
 
 @Parameter(name="*")
@@ -40,9 +48,7 @@ class RunOptions:
 
 
 def of_seeds(count: int | None) -> list[str]:
-    """The override that `--seeds COUNT` stands for. Raises ConfigError."""
-    if count is not None and count < 1:
-        raise ConfigError(f"--seeds: must be 1 or more, not {count}")
+    """The override that `--seeds COUNT` stands for."""
     return [] if count is None else [f"seeds={list(range(count))}"]
 
 

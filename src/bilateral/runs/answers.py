@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..base.errors import CheckpointError, ConfigError, DataError
+from ..base.files import nearest
 from ..data.folders.class_folders import is_image, list_folder
 from ..data.image_files import decode_image, read_image
 from ..training.checkpoint import Description
@@ -32,7 +33,7 @@ def images_in(places: Sequence[Path]) -> list[Path]:
     strange: list[Path] = []
     for place in places:
         if not os.path.lexists(place):
-            raise ConfigError(f"there is no image {place}")
+            raise ConfigError(f"there is no image {place}{nearest(place)}")
         if not place.is_dir():
             found.append(place)
             continue
@@ -69,7 +70,7 @@ def read_pixels(file: Path, description: Description) -> Tensor:
     Raises ConfigError where there is no such file, DataError for no image, CheckpointError as `side_length` does.
     """
     if not os.path.lexists(file):
-        raise ConfigError(f"there is no image {file}")
+        raise ConfigError(f"there is no image {file}{nearest(file)}")
     return _as_pixels(read_image(file, side_length(description)))
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from ..base.errors import CheckpointError, ConfigError
+from ..base.files import nearest
 from ..base.own_code import is_own, refuse_strange
 from ..base.section import Section, Seed, Text, UserPath, Whole
 from ..base.yaml_files import YamlError, read_yaml, to_yaml
@@ -237,6 +238,16 @@ def _optimizer(training: dict[str, Any], inherited: dict[str, Any] | None = None
     return training.get("optimizer") or (inherited or {}).get("optimizer") or by_recipe
 
 
+def _hint(path: Path) -> str:
+    """What a config's path that cannot be read may have meant, as the end of a sentence."""
+    if path.exists():
+        return ""
+    presets = {preset.stem: preset.relative_to(PRESETS.parent).as_posix() for preset in PRESETS.rglob("*.yaml")}
+    near = difflib.get_close_matches(path.stem, presets, n=1)
+    others = "; `bilateral info` lists the presets" if path.parts[:1] == (PRESETS.name,) else ""
+    return nearest(path) or (f"; did you mean {presets[near[0]]}?" if near else others)
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     is_preset = path.parts[:1] == (PRESETS.name,)
     try:
@@ -247,8 +258,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
                 raise
             raw = read_yaml(PRESETS.parent / path)
     except OSError as error:
-        hint = "; `bilateral info` lists the presets" if is_preset else ""
-        raise ConfigError(f"cannot read the config {path}: {error.strerror or error}{hint}") from error
+        raise ConfigError(f"cannot read the config {path}: {error.strerror or error}{_hint(path)}") from error
     except YamlError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     if raw is None:

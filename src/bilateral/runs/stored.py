@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..base.errors import ConfigError, OutputError
-from ..base.files import read_json_lines
+from ..base.files import nearest, read_json_lines
 from ..base.own_code import refuse_strange
 from ..base.run_folders import beside
 from ..models.network import Network
@@ -33,7 +33,8 @@ class StoredRun:
         """Open a run's folder. Raises OutputError where there is none, or the run is not finished."""
         record = read_record(folder)
         if record is None:
-            raise OutputError(f"{folder} is no finished run (it has no {FILE}); run its command again")
+            hint = nearest(folder) or "; run its command again"
+            raise OutputError(f"{folder} is no finished run (it has no {FILE}){hint}")
         return cls(folder, record, own_code)
 
     @property

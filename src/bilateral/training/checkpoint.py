@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import torch
@@ -13,10 +14,10 @@ from torch import Tensor
 
 from .. import networks
 from ..base.errors import CheckpointError, ConfigError, DataError, OutputError
-from ..base.files import open_plain, whole_file
+from ..base.files import nearest, open_plain, whole_file
 from ..base.memory import check_memory
 from ..base.own_code import is_own, refuse_strange
-from ..base.run_folders import named_run
+from ..base.run_folders import named_run, runs_in
 from ..base.section import user_path
 from ..base.text import shown
 from ..data.augment import Normalisation
@@ -122,8 +123,11 @@ def find(path: Path) -> Path:
         if not path.is_dir():
             if path.exists():
                 return path
-            there = ", ".join(networks.names())
-            raise CheckpointError(f"there is no checkpoint {path}; networks that come with the package: {there}")
+            there = networks.names()
+            near = get_close_matches(path.as_posix(), there, n=1)
+            hint = f"; did you mean {near[0]}?" if near else nearest(path)
+            listed = f"; networks that come with the package: {', '.join(there)}"
+            raise CheckpointError(f"there is no checkpoint {path}{hint or listed}")
         record = read_record(path)
         # Under protocol: original the tested one is not the best.
         names = ("best", "last") if record is None else (record.checkpoint,)
@@ -134,7 +138,9 @@ def find(path: Path) -> Path:
     if found is not None:
         return found
     if record is None:
-        raise CheckpointError(f"the folder {path} holds no {CHECKPOINTS}/best.safetensors or last.safetensors")
+        below = next((run for folder in sorted(path.iterdir()) if folder.is_dir() for run in runs_in(folder)), None)
+        hint = f"; give a run below it, such as {below}" if below else ""
+        raise CheckpointError(f"the folder {path} holds no {CHECKPOINTS}/best.safetensors or last.safetensors{hint}")
     if record.checkpoint is None:
         raise CheckpointError(
             f"the run in {path} has no weights of its own: it tested given ones, such as an ensemble's; give these"

@@ -141,6 +141,14 @@ def test_what_is_wrong_is_named_with_its_row(tmp_path, lines, options, error, me
     assert "\n" not in str(caught.value)
 
 
+def test_a_name_that_is_nearly_right_and_a_folder_get_a_hint(tmp_path):
+    path = write(tmp_path, csv(ROWS))
+    with pytest.raises(DataError, match=rf"labels\.cvs: No such file or directory; did you mean {path}\?"):
+        open_table(tmp_path / "labels.cvs")
+    with pytest.raises(DataError, match=r"it is a folder; give a table's file, or data\.name=folders"):
+        open_table(tmp_path)
+
+
 def test_a_table_that_is_no_text(tmp_path):
     path = write(tmp_path, csv(ROWS))
     path.write_bytes(b"image,fine,coarse\n\xff\xfe,a,b\n")

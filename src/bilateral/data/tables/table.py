@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...base.errors import ConfigError, DataError
 from ...base.extras import need
-from ...base.files import read_bytes
+from ...base.files import nearest, read_bytes
 from ...base.memory import check_memory
 from ...base.section import Text, UserPath
 from ..config import DataConfig
@@ -92,7 +92,8 @@ def read_table(path: Path) -> "DataFrame":
                 index_col=False,
             )
     except OSError as error:
-        raise DataError(f"cannot read the table {path}: {error.strerror or error}") from None
+        hint = "; give a table's file, or data.name=folders for images in folders" if path.is_dir() else nearest(path)
+        raise DataError(f"cannot read the table {path}: {error.strerror or error}{hint}") from None
     except Exception as error:  # damaged bytes make readers raise errors of any kind
         raise DataError(f"cannot read the table {path}: {' '.join(str(error).split())}") from None
     if table.empty:
