@@ -16,6 +16,7 @@ from PIL import Image
 
 from bilateral import load
 from bilateral.cli.main import app
+from bilateral.cli.terminal import suggest
 from conftest import TINY_DATA
 
 pytestmark = pytest.mark.slow
@@ -95,7 +96,8 @@ def test_system_with_two_seeds_prints_the_table(bilateral, tmp_path):
         assert "n: 2" in (tmp_path / "runs" / f"quickstart-{group}" / "result_all.yaml").read_text()
     assert "verdict" not in result.stdout and "verdict" not in (folder / "table.md").read_text()
     next_one = re.search(
-        r"Next:\n  bilateral explore (runs/\S+)\n  bilateral report runs/quickstart-system\n"
+        r"Next:\n  bilateral explore (runs/\S+)\n  bilateral predict \1 PICTURE\n"
+        r"  bilateral report runs/quickstart-system\n"
         r"  tensorboard --logdir runs\n",
         result.stdout,
     )
@@ -263,3 +265,17 @@ def test_lesions_that_act_are_told(tmp_path, monkeypatch, capsys, caplog):
     with caplog.at_level("INFO"):
         do(["predict", str(run), "a.png"])
     assert "with lesions: silence at right" in caplog.text
+
+
+def test_what_comes_next_can_be_pasted_where_no_environment_is_active(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my env/bin").mkdir(parents=True)
+    (tmp_path / "my env/bin/bilateral").touch(0o755)
+    monkeypatch.setattr("sys.argv", ["my env/bin/bilateral", "system"])
+    monkeypatch.setenv("PATH", str(tmp_path / "my env/bin"))
+    suggest("bilateral explore runs/x")
+    monkeypatch.setenv("PATH", "/nowhere")
+    suggest("bilateral explore runs/x", "tensorboard --logdir runs")
+    active, by_path = capsys.readouterr().out.split("Next:\n")[1:]
+    assert active == "  bilateral explore runs/x\n"
+    assert by_path == "  'my env/bin/bilateral' explore runs/x\n  tensorboard --logdir runs\n"

@@ -14,6 +14,9 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from shlex import quote
+from shutil import which
 from typing import NoReturn
 
 from cyclopts import CycloptsError, UnknownOptionError
@@ -51,7 +54,14 @@ def echo_metrics(metrics: Mapping[str, float], indent: str = "") -> None:
 
 def suggest(*commands: str) -> None:
     """Print what one may do next, as commands that can be pasted."""
-    echo("\n".join(["Next:", *(f"  {command}" for command in commands)]))
+    echo("\n".join(["Next:", *(f"  {_called(command)}" for command in commands)]))
+
+
+def _called(command: str) -> str:
+    """The command as this shell finds it: by its path where the environment of this program is not active."""
+    name, _, rest = command.partition(" ")
+    beside = Path(sys.argv[0]).with_name(name)
+    return f"{quote(str(beside))} {rest}" if which(name) is None and beside.is_file() else command
 
 
 def wide() -> Console:

@@ -48,7 +48,7 @@ def _print_runs(runs: Sequence[StoredRun], config: Config) -> None:
         echo(f"seed {each.seed}: {each.folder}")
         echo_metrics(each.metrics, "  ")
     folder = runs[0].folder
-    suggest(f"bilateral explore {quote(str(folder))}{own_options(config)}", *_curves(config, folder.parent))
+    suggest(*_use(str(folder), config), *_curves(config, folder.parent))
 
 
 def _print_runs_json(runs: Sequence[StoredRun]) -> None:
@@ -67,10 +67,16 @@ def system(*arguments: str, seeds: int | None, join: bool, json: bool) -> None:
             (folder,) = next(iter(row.seeds.values())).folders
             page = quote(str(config.save_dir / f"{config.name}-system"))
             suggest(
-                f"bilateral explore {quote(folder)}{own_options(config)}",
+                *_use(folder, config),
                 f"bilateral report {page}{own_options(config)}",
                 *_curves(config, config.save_dir),
             )
+
+
+def _use(run: str, config: Config) -> list[str]:
+    """The commands that give a trained network pictures."""
+    own = own_options(config)
+    return [f"bilateral explore {quote(run)}{own}", f"bilateral predict {quote(run)} PICTURE{own}"]
 
 
 def _curves(config: Config, folder: Path) -> list[str]:

@@ -27,9 +27,8 @@ ACCURACY_NOTE = (
     "distribution, in which each fine class is weighted by its superclass, with an exponent that is fitted on held-out "
     "images."
 )
-FURTHER_NOTE = (
-    "Roll-up: the superclass of the fine prediction. Restriction: the best fine class within the predicted superclass."
-)
+_ROLL_UP = "Roll-up: the coarse label to which the fine answer belongs"
+FURTHER_NOTE = f"{_ROLL_UP}. Restriction: the best fine class within the predicted superclass."
 """Of accuracies that the report's first table does not have."""
 QUALITY_NOTE = (
     "Severity: height of the lowest common ancestor over wrong fine predictions (1 to 2). Distance at k: the same over "
@@ -84,7 +83,7 @@ def short_block(table: Table, name: str) -> Block:
     measured = _measured(
         table,
         f"{name}: accuracy on the test images, % (mean±deviation over n seeds)",
-        "Joint: both labels are read from one distribution." if table.asks else "",
+        "Joint: both labels are read from one distribution." if table.asks else f"{_ROLL_UP}.",
         ("fine_pct", "coarse_pct", *joint),
         lambda name, summary: summary_text(name, summary, digits).replace(" ± ", "±"),
     )
