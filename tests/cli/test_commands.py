@@ -96,7 +96,7 @@ def test_system_with_two_seeds_prints_the_table(bilateral, tmp_path):
         assert "n: 2" in (tmp_path / "runs" / f"quickstart-{group}" / "result_all.yaml").read_text()
     assert "verdict" not in result.stdout and "verdict" not in (folder / "table.md").read_text()
     next_one = re.search(
-        r"Next:\n  bilateral explore (runs/\S+)\n  bilateral predict \1 PICTURE\n"
+        r"Next:\n  bilateral explore (runs/\S+)\n  bilateral predict \1 IMAGE\n"
         r"  bilateral report runs/quickstart-system\n"
         r"  tensorboard --logdir runs\n",
         result.stdout,

@@ -76,7 +76,7 @@ def system(*arguments: str, seeds: int | None, join: bool, json: bool) -> None:
 def _use(run: str, config: Config) -> list[str]:
     """The commands that give a trained network pictures."""
     own = own_options(config)
-    return [f"bilateral explore {quote(run)}{own}", f"bilateral predict {quote(run)} PICTURE{own}"]
+    return [f"bilateral explore {quote(run)}{own}", f"bilateral predict {quote(run)} IMAGE{own}"]
 
 
 def _curves(config: Config, folder: Path) -> list[str]:
