@@ -193,6 +193,10 @@ SWITCHES = {
 def test_all_that_can_be_switched_off_has_a_name(bridged, explorer, runs):
     assert bridged.silenceable == SWITCHES
     about = describe(bridged, runs.bilateral)
+    assert about["architecture"] == (
+        "bilateral, left and right resnet9 at width 0.0625, with left.few, callosum, late, join gate, "
+        "lesion loss at right, lesion shake at left"
+    )
     assert about["silenceable"] == [{"name": name, "kind": kind} for name, kind in SWITCHES.items()]
     assert list(explorer.silenceable) == ["left", "right"]
 

@@ -57,6 +57,7 @@ def test_the_answer_comes_first_and_every_analysis_once(page, results, study):
         assert result.skipped or ("<svg" in section.figure_svg and result.finished in section.provenance)
     assert page.title.startswith("quick") and page.question.endswith("?")
     assert page.facts["Data"] == "shapes, 40 fine and 8 coarse labels" and page.facts["Seeds"] == "2"
+    assert "With" not in page.facts  # anything beside plain hemispheres
     assert page.main_table.rows[page.main_table.marked][0].text == study.rows["specialised"].title
 
 

@@ -53,7 +53,9 @@ def _architecture(description: Description) -> str:
         backbones[side] = f"{hemisphere.arch}{width}"
     if len(backbones) == 2 and len(set(backbones.values())) == 1:
         backbones = {"left and right": backbones["left"]}
-    return f"{description.model.mode_hemis}, {', '.join(f'{side} {name}' for side, name in backbones.items())}"
+    additions = description.model.additions
+    named = ", ".join(f"{side} {name}" for side, name in backbones.items())
+    return f"{description.model.mode_hemis}, {named}{', with ' if additions else ''}{', '.join(additions)}"
 
 
 def _kinds(description: Description) -> list[dict[str, Any]] | None:

@@ -270,6 +270,23 @@ class ModelConfig(Section):
         return [*parts, *self.bridges.values(), self.join, *self.lesions.values()]
 
     @property
+    def additions(self) -> list[str]:
+        """What it has beside plain hemispheres and heads, by the config's names, for people.
+
+        >>> parts = {"noise": {"after": "conv2", "std": 0.1}}
+        >>> lesion = {"kind": "silence", "at": "right"}
+        >>> ModelConfig(left={"parts": parts}, join={"kind": "gate"}, lesions={"loss": lesion}).additions
+        ['left.noise', 'join gate', 'lesion loss at right']
+        """
+        own = [
+            f"{side}.{name}"
+            for side, hemisphere in self.hemispheres.items()
+            for name in (*_asymmetries(hemisphere), *hemisphere.parts)
+        ]
+        join = [] if self.join.kind == "concat" else [f"join {self.join.kind}"]
+        return [*own, *self.bridges, *join, *(f"lesion {name} at {each.at}" for name, each in self.lesions.items())]
+
+    @property
     def lesions_in_training(self) -> dict[str, LesionConfig]:
         """Those that act in training, from an epoch on; the others are for tests alone."""
         return {name: lesion for name, lesion in self.lesions.items() if lesion.from_epoch is not None}
@@ -305,6 +322,12 @@ class ModelConfig(Section):
     def levels(self) -> tuple[str, ...]:
         """The label levels that have a head."""
         return ("fine", "coarse") if self.mode_heads == "both" else (self.mode_heads,)
+
+
+def _asymmetries(hemisphere: HemisphereConfig) -> list[str]:
+    """The settings that a hemisphere has and another one may lack."""
+    names = ("sparsity", "connections", "plasticity", "own_head")
+    return [name for name in names if getattr(hemisphere, name) is not None]
 
 
 def _epochs(key: str, options: dict[str, Any]) -> dict[str, int]:

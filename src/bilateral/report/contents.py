@@ -308,10 +308,12 @@ def _facts(study: Study) -> dict[str, str]:
         *(f"{side} {count}" for side, count in trained.items()),
         f"{'then heads ' * bool(trained)}{whole.config.training.epochs}",
     ]
+    additions = whole.config.model.additions
     return {
         "Data": f"{whole.record.data.name}, {counts}",
         "Architecture": " + ".join(model.arch for model in models.values()),
         "Width": " + ".join(dict.fromkeys(f"{model.width:g}" for model in models.values())),
+        **({"With": ", ".join(additions)} if additions else {}),
         "Epochs": ", ".join(epochs),
         "Seeds": str(len(study.rows[study.subject].runs)),
     }
