@@ -123,7 +123,7 @@ def test_a_kind_of_ones_own_without_forward_is_refused_when_the_network_is_built
         "join": {"join": name},
         "lesion": {"lesions": {"idle": {"kind": name, "at": "left"}}},
     }
-    with pytest.raises(ConfigError, match=rf"'{name}' failed: TypeError: .*abstract.* forward"):
+    with pytest.raises(ConfigError, match=rf"'{name}' failed: TypeError: .*abstract.*forward"):
         build(**given[kind])
 
 
