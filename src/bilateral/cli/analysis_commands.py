@@ -63,7 +63,7 @@ def _check_page(page: Path) -> None:
 
 
 def _of_row(row: str | None) -> str:
-    """What ends the names of files about another row than the first, so that those of one do not replace another's."""
+    """What ends the names of files about a row that is asked for, so that they replace no other row's."""
     return "" if row is None else f"-{row}"
 
 
