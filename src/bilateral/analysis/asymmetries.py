@@ -64,7 +64,8 @@ def draw(table: pd.DataFrame) -> Figure:
         for place, row in enumerate(rows):
             seed_points(panel, place, values(table, row, measure).tolist(), row_style(row)[0])
         if measure == "specialisation":  # an index: with few seeds, an interval may go beyond what it can be
-            panel.set_xlim(-1.05, 1.05)
+            low, high = panel.get_xlim()
+            panel.set_xlim(max(low, -1.05), min(high, 1.05))
         panel.set(xlabel=label, ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)))
         panel.set_yticklabels([f"{number}: {title}" for number, title in enumerate(titles, 1)], fontsize=7)
     for number, row in enumerate(rows, 1):
