@@ -66,9 +66,9 @@ def test_strength_has_no_sign_and_the_sentence_names_the_extremes_and_the_yardst
     assert strength(table, "one").to_dict() == {0: 0.5, 1: 0.5}
     text = tell(table)
     assert text.startswith(
-        "The two sides specialise most in “the one”. “the one” (0.50) and “the nonspecialised” (0.20) "
+        "The two sides specialise most in “the one”. “the one” (0.500) and “the nonspecialised” (0.200) "
     )
-    assert "“the one” 0.50 (n = 2" in text and "“the nonspecialised” 0.20" in text and "“the other” 0.10" in text
+    assert "“the one” 0.500 (n = 2" in text and "“the nonspecialised” 0.200" in text and "“the other” 0.100" in text
     assert "Over 3 rows its correlation with fine accuracy is -1.00" in text
     assert "correlation" not in tell(made(one=(0.5, 60), other=(0.1, 80)))
     assert tell(made()) == "No row's sides know anything above chance."
@@ -91,19 +91,19 @@ def test_the_figure(table):
         (
             [0.5, 0.52, 0.5],
             [0.1, 0.1, -0.1],
-            "The two sides specialise most in “the one”. “the one” (0.51) and “the other” (0.10) differ by +0.41 (n = ",
+            "The two sides specialise most in “the one”. “the one” (0.507) and “the other” (0.100) differ by +0.407 (",
         ),
         (
             [0.03, -0.05, 0.01],
             [0.01, 0.0, 0.02],
-            "No network's two sides are shown to specialise more than those of all others. “the one” (0.03) and “the "
-            "other” (0.01) are not told apart, with a difference of +0.02 (n = 3, 95 % interval -0.0",
+            "No network's two sides are shown to specialise more than those of all others. “the one” (0.030) and “the "
+            "other” (0.010) are not told apart, with a difference of +0.020 (n = 3, 95 % interval -0.0",
         ),
         (
             [-0.5],
             [0.1],
-            "In this one seed the two sides specialise most in “the one”. “the one” (0.50) and “the other” (0.10) "
-            "differ by +0.40 (one seed).",
+            "In this one seed the two sides specialise most in “the one”. “the one” (0.500) and “the other” (0.100) "
+            "differ by +0.400 (one seed).",
         ),
     ],
 )

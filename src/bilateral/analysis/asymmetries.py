@@ -89,7 +89,7 @@ def tell(table: pd.DataFrame) -> str:
         return "No row's sides know anything above chance."
     measure = list(_measures(table))[-1]
     named = list(dict.fromkeys([means.idxmax(), *({YARDSTICK} & set(means.index)), means.idxmin()]))
-    form = ".1f" if measure == "interaction" else ".2f"
+    form = ".1f" if measure == "interaction" else ".3f"
     texts = [f"“{titles[row]}” {told(strengths[row], form)}" for row in named]
     text = ""
     if len(means) > 1:
