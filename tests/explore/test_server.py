@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.parse
 import urllib.request
 
@@ -139,6 +141,26 @@ def test_a_place_that_cannot_be_served_at_is_told(server, runs):
         explore_command.explore(runs.bilateral, host="127.0.0.1", port=server.server_port, open=False, own_code=None)
     with pytest.raises(ConfigError, match=r"--port 70000: .*0-65535"):
         ExploreServer(server.explorer, {}, "127.0.0.1", 70000)
+
+
+def test_closing_waits_for_the_answer_that_is_being_made(server):
+    begun, ended = threading.Event(), threading.Event()
+
+    def slow():
+        begun.set()
+        time.sleep(0.3)
+        ended.set()
+        return []
+
+    other = ExploreServer(server.explorer, {}, "127.0.0.1", 0, slow)
+    threading.Thread(target=other.serve_forever, daemon=True).start()
+    asking = threading.Thread(target=lambda: urllib.request.urlopen(f"{other.url}/samples", timeout=30).read())
+    asking.start()
+    assert begun.wait(10)
+    other.shutdown()
+    other.server_close()
+    assert ended.is_set()
+    asking.join()
 
 
 def test_the_command_serves_until_it_is_interrupted(runs):

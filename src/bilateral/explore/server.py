@@ -76,6 +76,7 @@ class ExploreServer(ThreadingHTTPServer):
         self.about = {**about, "max_upload": MAX_UPLOAD}
         self.host = host
         self.room = threading.Semaphore(MOST_HELD // PART)
+        self._at_work: set[threading.Thread] = set()
         page = files("bilateral.explore") / "page"
         self.files = {file.name: file.read_bytes() for file in page.iterdir()}
         if ":" in host:
@@ -95,6 +96,21 @@ class ExploreServer(ThreadingHTTPServer):
         """Bind, without the look-up of the host's full name, which can take long."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.host, self.server_address[1]
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer a request in a thread of its own."""
+        self._at_work.add(threading.current_thread())
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._at_work.discard(threading.current_thread())
+
+    def server_close(self) -> None:
+        """Listen no more. Threads at work get a moment: those that live when the interpreter ends may abort it."""
+        super().server_close()
+        end = time.monotonic() + 2 * LINGER
+        for thread in list(self._at_work):
+            thread.join(max(0.0, end - time.monotonic()))
 
     @property
     def url(self) -> str:
