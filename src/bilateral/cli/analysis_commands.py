@@ -46,7 +46,7 @@ def report(*runs: str, output: Path | None, images: bool, row: str | None, own_c
     names = [name for name in ANALYSES if images or name != "gallery"]
     study, analyses = _open(runs, row, names, own_code or [], is_whole=True)
     page, folder = output or study.folder / f"report{_of_row(row)}.html", _folder_of(study, row)
-    _check_page(page)
+    check_place(page)
     check_place(folder / "analysis.json")
     results = run_analyses(study, analyses, folder)
     write_text(page, render(contents(study, results, folder, images)))

@@ -96,8 +96,8 @@ def predict(path: Path, *images: Path, top: int, own_code: list[str] | None, jso
     path = named_run(path)
     read = read_and_tell(path)
     network = checkpoint.build(read, path, own_code=own_code or [])
-    if _acting(network):
-        log.info(_told(_acting(network)))
+    if acting := _acting(network):
+        log.info(_told(acting))
     answers: list[dict[str, Any]] = []
     every = images_in(images)
     batch = max(1, min(PREDICTION_BATCH, PREDICTION_PIXELS // side_length(read.description) ** 2))
@@ -124,6 +124,7 @@ def _acting(network: Network) -> dict[str, str]:
 
 
 def _told(lesions: Mapping[str, str]) -> str:
+    """Say in words what `_acting` gives."""
     return f"with lesions: {', '.join(f'{name} at {at}' for name, at in lesions.items())}"
 
 
