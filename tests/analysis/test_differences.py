@@ -78,6 +78,18 @@ def test_one_seed_has_no_verdict():
     differences.draw(table)
 
 
+def test_one_seed_is_too_few_for_a_verdict_and_is_not_called_close():
+    own = pd.DataFrame(sized(OPEN, OPEN)).assign(difference=[-0.3, 1.2], ci95_low=None, ci95_high=None, n=1)
+    text = differences.tell(own)
+    assert text.endswith(
+        "Its differences from networks of about its own size lie between -0.3 and +1.2 points; "
+        "one seed has no interval, so none is decided."
+    )
+    # Beside rows of several seeds, those of one are left out of the count.
+    both = differences.tell(pd.concat([own, pd.DataFrame(sized(BETTER))], ignore_index=True))
+    assert "In 1 comparison with networks of about its own size it is better" in both
+
+
 def test_with_no_other_row_there_is_nothing_to_compare():
     study = handmade.study({0: {"bilateral": scored(50, 50)}})
     rows = {"specialised": study.rows["specialised"]}

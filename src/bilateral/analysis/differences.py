@@ -68,15 +68,27 @@ def tell(table: pd.DataFrame) -> str:
     clauses += [f"{whether_better([*own['verdict']])} against {what}" for what, own in compared.items()]
     sentences = [f"{clauses[0][0].upper()}{'; '.join(clauses)[1:]}."] if clauses else []
     sentences += [f"Against “{title}”: {texts(own)}." for title, own in single.groupby("title", sort=False)]
-    for what, own in compared.items():
-        better, worse, unclear = (int((own["verdict"] == verdict).sum()) for verdict in (BETTER, WORSE, OPEN))
-        sentences.append(
-            f"In {len(own)} comparisons with {what} it is better in {better}, worse in {worse}, and "
-            f"too close to call in {unclear} (by 95 % intervals, not corrected for their number)."
-        )
+    sentences += [_count(own, what) for what, own in compared.items()]
     if not compared:
         sentences.append("There is no network of its size to compare it with.")
     return " ".join(sentences)
+
+
+def _count(own: pd.DataFrame, what: str) -> str:
+    """In how many comparisons of a group is it better, and in how many worse?"""
+    decidable = own.dropna(subset="ci95_low")
+    if decidable.empty:
+        least, most = own["difference"].min(), own["difference"].max()
+        return (
+            f"Its differences from {what} lie between {least:+.1f} and {most:+.1f} points; "
+            "one seed has no interval, so none is decided."
+        )
+    better, worse, unclear = (int((decidable["verdict"] == verdict).sum()) for verdict in (BETTER, WORSE, OPEN))
+    comparisons = f"comparison{'s' if len(decidable) > 1 else ''}"
+    return (
+        f"In {len(decidable)} {comparisons} with {what} it is better in {better}, worse in {worse}, and "
+        f"too close to call in {unclear} (by 95 % intervals, not corrected for their number)."
+    )
 
 
 def _single(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
