@@ -118,6 +118,18 @@ def network(left: dict | None = None, right: dict | None = None, seed: int = 0) 
     return made.eval().requires_grad_(False)
 
 
+def fit_heads(network: Network, features: Mapping[str, Tensor], images: HierarchicalImages) -> None:
+    """Make the heads name these images by their labels: least squares from the joined features."""
+    joined = torch.cat(list(features.values()), 1).double()
+    # Of the least norm: a lost unit is a column of zeros, for which another solver takes any weight.
+    inverse = torch.linalg.pinv(torch.cat([joined, torch.ones(len(joined), 1)], 1))
+    for level, labels in (("fine", images.fine), ("coarse", images.coarse)):
+        solved = (inverse @ torch.eye(COUNTS[level])[labels].double()).T.float()
+        with torch.no_grad():
+            network.heads[level][1].weight.copy_(solved[:, :-1])
+            network.heads[level][1].bias.copy_(solved[:, -1])
+
+
 class Corner(nn.Module):
     """A hemisphere that sees a quarter of the image alone; its maps are the image in blocks of 4x4."""
 

@@ -28,16 +28,10 @@ def accuracy(network: Network, images, features) -> dict[str, float]:
 
 
 def fitted(networks: dict[int, Network]):
-    """A study of networks that know something: their heads are fitted by least squares."""
+    """A study of networks that know something: their heads are fitted."""
     study = handmade.study({seed: {} for seed in networks}, networks, images=handmade.make_images(10, 1))
     for system in study.systems:
-        joined = torch.cat(list(study.evaluation(system).features.values()), 1)
-        inputs = torch.cat([joined, torch.ones(len(joined), 1)], 1)
-        for level, labels in (("fine", study.images.fine), ("coarse", study.images.coarse)):
-            target = torch.eye(handmade.COUNTS[level])[labels]
-            solved = torch.linalg.lstsq(inputs, target).solution.T
-            system.network.heads[level][1].weight[:] = solved[:, :-1]
-            system.network.heads[level][1].bias[:] = solved[:, -1]
+        handmade.fit_heads(system.network, study.evaluation(system).features, study.images)
     study._evaluations.clear()
     return study
 

@@ -26,12 +26,7 @@ def run_of(name: str, seed: int, asked: list[tuple[str, bool]]):
     network = handmade.network(seed=10 * seed + len(name))
     with torch.no_grad():
         normalised = handmade.stored_run(seed).description.normalise(IMAGES.images)
-        joined = network.join(network.features(normalised))
-        inputs = torch.cat([joined, torch.ones(len(joined), 1)], 1)
-        for level, labels in (("fine", IMAGES.fine), ("coarse", IMAGES.coarse)):
-            solved = torch.linalg.lstsq(inputs, torch.eye(handmade.COUNTS[level])[labels] * 9).solution.T
-            network.heads[level][1].weight.copy_(solved[:, :-1])
-            network.heads[level][1].bias.copy_(solved[:, -1])
+        handmade.fit_heads(network, network.features(normalised), IMAGES)
     network.train().register_forward_pre_hook(lambda module, _: asked.append((f"{name}{seed}", module.training)))
     made = replace(handmade.stored_run(seed), folder=Path("runs") / name / str(seed))
     made.__dict__.update(network=lambda: network, description=handmade.stored_run(seed).description)

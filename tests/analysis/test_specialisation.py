@@ -52,13 +52,7 @@ def table():
     lesion = Units(Units.Options(share=31 / 32))
     with networks[0].lesioned({"right": lesion}), networks[1].lesioned({"right": lesion}):
         for system in study.systems:
-            joined = torch.cat(list(study.evaluation(system).features.values()), 1)
-            inputs = torch.cat([joined, torch.ones(len(joined), 1)], 1)
-            for level, labels in (("fine", study.images.fine), ("coarse", study.images.coarse)):
-                # Of the least norm: lost units are columns of zeros, for which another solver takes any weight.
-                solved = (torch.linalg.pinv(inputs.double()) @ torch.eye(handmade.COUNTS[level])[labels].double()).T
-                system.network.heads[level][1].weight[:] = solved[:, :-1]
-                system.network.heads[level][1].bias[:] = solved[:, -1]
+            handmade.fit_heads(system.network, study.evaluation(system).features, study.images)
         study._evaluations.clear()
         return specialisation.compute(study)
 
