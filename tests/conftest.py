@@ -17,6 +17,7 @@ import bilateral.base.openmp
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
+from filelock import FileLock
 
 from bilateral.data.hierarchy import LabelHierarchy
 from bilateral.data.images import HierarchicalDataset, HierarchicalImages
@@ -88,14 +89,30 @@ INAPPLICABLE = {"global_local", "weights"}
 """Analyses that have nothing to say of it: its images are no compound figures, its join does not weigh the sides."""
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that the first of the processes that test side by side makes; no test may change it."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    done = folder / "made"
+    with FileLock(f"{folder}.lock"):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a small experiment has been done: `runs/quick-experiment`, two seeds, a few rows."""
-    folder = tmp_path_factory.mktemp("experiment")
-    rows = "experiment.rows=[left, right, side_by_side, specialised, unilateral_wide]"
-    done = run_bilateral(folder, "experiment", str(QUICK), *TINY_EXPERIMENT, rows, "--workers", "1")
-    assert done.returncode == 0, done.stderr
-    return folder
+
+    def make(folder: Path) -> None:
+        rows = "experiment.rows=[left, right, side_by_side, specialised, unilateral_wide]"
+        done = run_bilateral(folder, "experiment", str(QUICK), *TINY_EXPERIMENT, rows, "--workers", "1")
+        assert done.returncode == 0, done.stderr
+
+    return made_once(tmp_path_factory, "experiment", make)
 
 
 @pytest.fixture
@@ -110,8 +127,12 @@ def bilateral_runs(runs: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def tiny_analysed(tiny_experiment: Path) -> Path:
-    """The folder of that experiment, with all analyses in it."""
-    done = run_bilateral(tiny_experiment, "analyse", "runs/quick-experiment")
-    assert done.returncode == 0, done.stderr
-    return tiny_experiment / "runs" / "quick-experiment"
+def tiny_analysed(tiny_experiment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of that experiment at another place, with all analyses in it."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(tiny_experiment / "runs", folder / "runs")
+        done = run_bilateral(folder, "analyse", "runs/quick-experiment")
+        assert done.returncode == 0, done.stderr
+
+    return made_once(tmp_path_factory, "analysed", make) / "runs" / "quick-experiment"

@@ -22,7 +22,7 @@ from bilateral.explore.server import ExploreServer
 from bilateral.models.build import build_network
 from bilateral.models.config import ModelConfig
 from bilateral.training import checkpoint
-from conftest import TINY_DATA
+from conftest import TINY_DATA, made_once
 
 TINY = [
     *TINY_DATA,
@@ -72,16 +72,23 @@ def explorer_of(run: Path) -> Explorer:
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    folder = tmp_path_factory.mktemp("explore")
-    command(folder, "system", *TINY)
-    data = DataConfig.model_validate({"shapes": {"train_per_class": 2, "test_per_class": 2}})
-    images = sources.load(data).test.images
-    picture = folder / "my picture.png"
-    # A part of the picture is cut off, and the rest made smaller.
-    Image.fromarray(images[20].permute(1, 2, 0).numpy()).resize((150, 120)).save(picture)
-    bilateral, left = (next(folder.glob(f"runs/quickstart-{kind}/*-seed0-*")) for kind in ("bilateral-*", "*-fine"))
-    said = json.loads(command(folder, "predict", str(bilateral), str(picture), "--top", "5", "--json"))[0]
-    return Runs(bilateral, left, picture, {level: said[level] for level in ("fine", "coarse")})
+    def run(folder: Path, kind: str) -> Path:
+        return next(folder.glob(f"runs/quickstart-{kind}/*-seed0-*"))
+
+    def make(folder: Path) -> None:
+        command(folder, "system", *TINY)
+        data = DataConfig.model_validate({"shapes": {"train_per_class": 2, "test_per_class": 2}})
+        images = sources.load(data).test.images
+        # A part of the picture is cut off, and the rest made smaller.
+        picture = folder / "my picture.png"
+        Image.fromarray(images[20].permute(1, 2, 0).numpy()).resize((150, 120)).save(picture)
+        said = command(folder, "predict", str(run(folder, "bilateral-*")), str(picture), "--top", "5", "--json")
+        (folder / "said.json").write_text(said)
+
+    folder = made_once(tmp_path_factory, "explore", make)
+    (said,) = json.loads((folder / "said.json").read_text())
+    predicted = {level: said[level] for level in ("fine", "coarse")}
+    return Runs(run(folder, "bilateral-*"), run(folder, "*-fine"), folder / "my picture.png", predicted)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 import pytest
 
 from bilateral.models.config import ModelConfig
-from bilateral.models.cost import network_cost
+from bilateral.models.cost import network_cost, network_parameters
 
 
 def resnet9_multiply_adds(width: float) -> int:
@@ -23,5 +23,6 @@ def test_flops_are_those_counted_by_hand(width):
 def test_parameters_are_those_of_the_reference():
     cost = network_cost(ModelConfig(left={"freeze": True}, right={"freeze": True}), 100, 20, (32, 32))
     assert (cost.parameters, cost.trainable_parameters) == (13_259_000, 123_000)
+    assert network_parameters(ModelConfig(), 100, 20, (32, 32)) == 13_259_000
     whole = network_cost(ModelConfig(mode_hemis="unilateral"), 100, 20, (32, 32))
     assert whole.parameters == whole.trainable_parameters == 6_629_560

@@ -4,7 +4,7 @@ from functools import cached_property
 
 from ..data.images import HierarchicalDataset
 from ..models.config import ModelConfig
-from ..models.cost import NetworkCost, network_cost
+from ..models.cost import NetworkCost, network_cost, network_parameters
 from ..runs.config import Config
 from ..runs.execution import resolve, split
 from ..runs.plan import Run
@@ -39,10 +39,12 @@ class Costs:
     def network(self, model: ModelConfig) -> NetworkCost:
         """Count what a network costs with the data set's classes and images."""
         if model not in self._networks:
-            hierarchy, (channels, *size) = self.dataset.hierarchy, self.dataset.train.images.shape[1:]
-            counts = hierarchy.fine_count, hierarchy.coarse_count
-            self._networks[model] = network_cost(model, *counts, (size[0], size[1]), channels)
+            self._networks[model] = network_cost(model, *self._shape, self.dataset.train.images.shape[1])
         return self._networks[model]
+
+    def parameters(self, model: ModelConfig) -> int:
+        """Count a network's parameters alone, which is quicker."""
+        return network_parameters(model, *self._shape)
 
     def training(self, run: Run) -> int:
         """Count the FLOPs of a run's own training, without those of its parents."""
@@ -52,6 +54,11 @@ class Costs:
         count, validating = self._sizes
         used = round(config.training.data_share * count)
         return training_flops(self.network(config.model), config.model, config.training, used, validating)
+
+    @property
+    def _shape(self) -> tuple[int, int, tuple[int, int]]:
+        hierarchy, (height, width) = self.dataset.hierarchy, self.dataset.train.images.shape[2:]
+        return hierarchy.fine_count, hierarchy.coarse_count, (height, width)
 
     @cached_property
     def _sizes(self) -> list[int]:

@@ -129,9 +129,9 @@ class Networks:
 
         def parameters(width: float) -> int:
             hemisphere = model.hemispheres[side].model_copy(update={"width": width})
-            return self.costs.network(model.model_copy(update={side: hemisphere})).parameters
+            return self.costs.parameters(model.model_copy(update={side: hemisphere}))
 
-        wanted = self.costs.network(self.config.model).parameters
+        wanted = self.costs.parameters(self.config.model)
         narrow = model.hemispheres[side].width
         low, high = round(narrow * 256), round(narrow * 4 * 256)
         try:
