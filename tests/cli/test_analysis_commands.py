@@ -66,6 +66,7 @@ def test_analyses_are_printed_and_what_is_there_is_reused(command, place):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.slow
 def test_some_analyses_of_bilateral_runs_elsewhere_as_json(command, place):
     runs = sorted((place / "runs").glob("quick-bilateral-*/*-seed*"))
     arguments = ["--only", "outcomes", "--only", "cosine", "--own", "my_module:MINE", "--output", "out/deep", "--json"]
@@ -94,6 +95,7 @@ def test_bad_input_is_told_in_a_sentence(command, place, arguments, message):
     assert not list(place.rglob("report*.html"))
 
 
+@pytest.mark.slow
 def test_an_analysis_that_fails_is_named_on_the_page_and_ends_with_1(command, place):
     (place / "broken.py").write_text(MINE.replace("len(study.systems)", "study.nothing").replace('"mine"', '"broken"'))
     done = command("report", "runs/quick-experiment", "--own", "broken:MINE", "-o", "broken.html")
@@ -174,6 +176,7 @@ def test_a_report_is_one_page(command, place):
     assert IMAGE in page and page.rstrip().endswith("</html>")
 
 
+@pytest.mark.slow
 def test_a_report_without_images_has_none_and_needs_no_gallery(command, place):
     shutil.copytree(place / "runs", place / "bare", dirs_exist_ok=True)
     for path in (place / "bare/quick-experiment/analysis").glob("gallery.*"):

@@ -28,6 +28,7 @@ def table(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_from_a_table_to_a_prediction(bilateral, table):
     shown = bilateral("data", str(CONFIG), "--sheet", "sheet.png")
     assert shown.returncode == 0, shown.stderr

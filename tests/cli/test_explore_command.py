@@ -25,6 +25,7 @@ def offered(folder, *overrides):
         server.wait(timeout=60)
 
 
+@pytest.mark.slow
 def test_the_images_to_try_are_those_of_the_data_that_are_given(tmp_path):
     own, other = offered(tmp_path), offered(tmp_path, "data.shapes.seed=5")
     assert own.keys() == other.keys() and not own.items() & other.items()

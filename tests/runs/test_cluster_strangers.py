@@ -50,6 +50,7 @@ STRANGE = {
 strangers = pytest.mark.parametrize(("environment", "told"), STRANGE.values(), ids=STRANGE)
 
 
+@pytest.mark.slow
 @strangers
 def test_a_worker_that_is_a_stranger_is_refused_at_the_start(tmp_path, environment, told):
     runner, plan = plan_of(tmp_path)

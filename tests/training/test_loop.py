@@ -154,6 +154,7 @@ def test_only_validated_epochs_have_validation_metrics(tiny, tmp_path):
     assert TrainingConfig(epochs=5).validate_every_epochs == 1
 
 
+@pytest.mark.slow
 def test_a_compiled_network_learns_as_the_eager_one(tiny, tmp_path, monkeypatch):
     # All of the capture, but not the C++ compiler, which takes half a minute.
     monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="aot_eager"))
@@ -165,6 +166,7 @@ def test_a_compiled_network_learns_as_the_eager_one(tiny, tmp_path, monkeypatch)
     assert weights(tmp_path / "eager").keys() == weights(tmp_path / "compiled").keys()
 
 
+@pytest.mark.slow
 def test_a_network_that_does_not_compile_is_an_error_that_names_the_setting(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
     monkeypatch.setattr(torch._inductor.config, "force_disable_caches", True)

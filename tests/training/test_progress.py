@@ -66,6 +66,7 @@ def test_a_long_epoch_is_told_of_before_its_end(unwatched, caplog):
     assert TerminalProgress(watched=False).logged is False
 
 
+@pytest.mark.slow
 def test_a_log_file_of_a_command_has_lines_and_its_json_none(tmp_path):
     code = """import sys
 from bilateral.training import progress
