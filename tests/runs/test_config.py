@@ -211,3 +211,14 @@ def test_a_setting_that_is_missing_is_told_with_what_to_write():
         check_config({"model": {"left": {"sparsity": {"k": 0.2}}}}, "test")
     told = "test: model.left.sparsity.per_k: is missing; write model.left.sparsity: {k: 0.2, per_k: VALUE}"
     assert str(caught.value) == told
+    part = {"kind": "filter", "below": 8}
+    with pytest.raises(ConfigError) as caught:
+        check_config({"model": {"right": {"parts": {"blur": part}}}}, "test")
+    written = "model.right.parts.blur: {kind: filter, below: 8.0, match_contrast: false, after: VALUE}"
+    assert str(caught.value) == f"test: model.right.parts.blur.after: is missing; write {written}"
+    # What is told can be read as it stands.
+    asked = yaml.safe_load(written.split(": ", 1)[1].replace("VALUE", "input"))
+    assert (
+        check_config({"model": {"right": {"parts": {"blur": asked}}}}, "test").model.right.parts["blur"].after
+        == "input"
+    )

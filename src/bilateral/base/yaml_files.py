@@ -55,12 +55,13 @@ def in_one_line(values: Any) -> str:
     return yaml.dump(values, Dumper=_PlainDumper, sort_keys=False, default_flow_style=True, width=10**6).strip()
 
 
-def to_yaml(values: Any) -> str:
-    """Give plain values as YAML that `parse_yaml` reads back to the same."""
-    text = yaml.dump(values, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
+def to_yaml(values: Any, in_line: bool = False) -> str:
+    """Give plain values as YAML that `parse_yaml` reads back to the same; in_line: as `{key: value}`."""
+    style: dict[str, Any] = {"default_flow_style": True, "width": 10**6} if in_line else {}
+    text = yaml.dump(values, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, **style)
     if _ODD_LINE_ENDS.isdisjoint(text):
         return text
-    return yaml.dump(values, Dumper=_PlainDumper, sort_keys=False)  # with escapes, which is what keeps these whole
+    return yaml.dump(values, Dumper=_PlainDumper, sort_keys=False, **style)  # with escapes, which keep these whole
 
 
 class _StrictLoader(yaml.SafeLoader):

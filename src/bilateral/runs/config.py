@@ -291,8 +291,11 @@ def _explain(problem: Any) -> str:
             hint = f"allowed {'in ' + section if section else 'here'}: {', '.join(known)}"
         return f"{key}: unknown key; {hint}"
     if problem["type"] == "missing" and isinstance(problem["input"], dict):
-        section = ", ".join(f"{name}: {value}" for name, value in {**problem["input"], path[-1]: "VALUE"}.items())
-        return f"{key}: is missing; write {'.'.join(path[:-1])}: {{{section}}}"
+        written = dict(problem["input"])
+        if "kind" in written:  # whose options have been read, and stand among its own keys in a config
+            written |= {name: value for name, value in written.pop("options", {}).items() if value is not None}
+        section = to_yaml({**written, path[-1]: "VALUE"}, in_line=True).strip()
+        return f"{key}: is missing; write {'.'.join(path[:-1])}: {section}"
     if problem["type"] == "list_type":
         is_range = key == "seeds" and not str(problem["input"]).isdecimal()
         example = "seeds=[0, 1, 2], or --seeds 3 for the first three" if is_range else f"{key}=[{problem['input']}]"
