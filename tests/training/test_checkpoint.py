@@ -3,6 +3,7 @@ import os
 import random
 import sys
 import time
+import warnings
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from bilateral import load
+from bilateral.base import used_code
 from bilateral.base.errors import CheckpointError, OutputError
 from bilateral.data.augment import Normalisation
 from bilateral.data.hierarchy import LabelHierarchy
@@ -158,6 +160,33 @@ def test_a_file_alone_never_decides_what_code_is_run(tmp_path, monkeypatch):
     images = torch.randn(2, 3, 32, 32)
     trusted = load(tmp_path / "a.safetensors", own_code=["stranger:Net"])
     assert torch.equal(trusted(images).fine, network(images).fine)
+
+
+def test_own_code_that_has_changed_since_the_training_is_told(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    text = "from bilateral.models.backbones.resnet9 import ResNet9\nFACTOR = 1\n"
+    text += "class Own(ResNet9):\n    factor = FACTOR\n"
+    (tmp_path / "changing.py").write_text(text)
+    saved(tmp_path / "a.safetensors", arch="changing:Own")
+
+    def warned(text):
+        (tmp_path / "changing.py").write_text(text)
+        used_code._read.cache_clear()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            again = load(tmp_path / "a.safetensors", own_code=["changing:Own"])
+        assert again(torch.zeros(1, 3, 32, 32)).fine.isfinite().all()
+        return [str(each.message) for each in caught]
+
+    assert warned(text) == warned(f"# a comment\n{text}") == []
+    (told,) = warned(text.replace("FACTOR = 1", "FACTOR = 2"))
+    assert told.startswith(f"the code of changing:Own has changed since {tmp_path / 'a.safetensors'} was trained")
+    # What is written from it still has the code that it was trained with.
+    first = checkpoint.read(tmp_path / "a.safetensors")
+    with pytest.warns(UserWarning, match="has changed"):
+        network = checkpoint.build(first, tmp_path / "a.safetensors", own_code=["changing:Own"])
+    checkpoint.save(tmp_path / "b.safetensors", network, first.description)
+    assert checkpoint.read(tmp_path / "b.safetensors").description == first.description
 
 
 def resaved(source, target, change=None, tensors=None):

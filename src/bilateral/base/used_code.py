@@ -46,6 +46,14 @@ def code_digest(roots: Iterable[type | str], apart: Collection[str] = ()) -> str
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+def own_digest(name: str) -> str | None:
+    """Digest what own code, `package.module:Object`, uses beside this package; None where its source is not at hand."""
+    try:
+        return code_digest([name], [_PACKAGE])
+    except ConfigError:
+        return None
+
+
 def used_code(roots: Iterable[type | str], apart: Collection[str] = ()) -> dict[Place, str]:
     """Give the definitions that the roots use, themselves included, each with what of it counts.
 

@@ -2,8 +2,9 @@
 
 import os
 import re
+import warnings
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from ..base.own_code import is_own, refuse_strange
 from ..base.run_folders import named_run, runs_in
 from ..base.section import user_path
 from ..base.text import shown
+from ..base.used_code import own_digest
 from ..data.augment import Normalisation
 from ..data.cifar100 import source as cifar100
 from ..models.build import State, build_network, check_state, hemisphere_state, load_state, not_finite, try_out
@@ -76,6 +78,9 @@ def save(
     for index, state in (optimizer_state or {}).items():
         tensors |= {f"{_OPTIMIZER}{index}.{name}": value for name, value in state.items() if value is not None}
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    if description.own_code is None:
+        named = {kind: own_digest(kind) for kind in description.model.kinds if is_own(kind)}
+        description = replace(description, own_code={kind: digest for kind, digest in named.items() if digest})
     header = headers.write(description, training, contiguous)
     with whole_file(path) as temporary:
         try:
@@ -166,6 +171,13 @@ def build(
         raise ConfigError(f"mode_out: {mode_out!r} is not allowed; allowed: pred, feature")
     description = checkpoint.description
     refuse_strange(description.model.kinds, own_code, f"the checkpoint {source}", CheckpointError)
+    changed = [kind for kind, digest in (description.own_code or {}).items() if own_digest(kind) != digest]
+    if changed:
+        warnings.warn(
+            f"the code of {' and '.join(changed)} has changed since {source} was trained with it: "
+            "what the network says now may be something else",
+            stacklevel=2,
+        )
     if lesions is not None:
         trained_with = description.model.lesions_in_training
         begins = {name: each.from_epoch for name, each in trained_with.items()}

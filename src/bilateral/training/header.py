@@ -24,6 +24,7 @@ MOST_PIXELS = 2**11
 """Of a side of the images that a network may be trained on."""
 Pixels = Annotated[int, Field(strict=True, ge=1, le=MOST_PIXELS)]
 Number = Annotated[int, Field(strict=True, ge=0, le=2**31)]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Score = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 _STRICT = ConfigDict(extra="forbid")
 
@@ -34,6 +35,7 @@ class Description:
 
     hierarchy: None where the file does not name its labels (the original's format).
     image_size: (H, W) that the network was trained on. notes: what was changed on reading.
+    own_code: digests of the own code that it was trained with, by name; None in what is not from a file of ours.
     """
 
     __pydantic_config__ = _STRICT
@@ -45,6 +47,7 @@ class Description:
     normalise: Normalisation
     image_size: tuple[Pixels, Pixels]
     notes: tuple[str, ...] = ()
+    own_code: dict[str, Digest] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,10 @@ _HEADER = TypeAdapter(Header)
 
 def write(description: Description, training: TrainingState | None, tensors: Mapping[str, Tensor]) -> str:
     """Give the JSON for a file with these tensors, which are contiguous and on the CPU, its digest last."""
-    text = _HEADER.dump_json(Header(FORMAT, description, training), exclude={"sha256"}).decode()
+    unsaid: dict[str, bool | set[str]] = {"sha256": True}
+    if not description.own_code:
+        unsaid["description"] = {"own_code"}
+    text = _HEADER.dump_json(Header(FORMAT, description, training), exclude=unsaid).decode()
     return _with_digest(text, _digest(text, tensors))
 
 
