@@ -54,6 +54,18 @@ def test_a_system_names_its_network_of_both_and_without_it_all(tmp_path):
     assert runs_in(record(tmp_path / "apart-system", {"left": rows["left"], "right": rows["left"]})) == [left, left]
 
 
+def test_a_row_of_an_experiment_is_taken_by_its_name(tmp_path, caplog):
+    plain, mine = make_run(tmp_path / "g" / "1-seed0-a"), make_run(tmp_path / "g" / "1-mine-seed0-b")
+    rows = {"nonspecialised": {"0": ["runs/g/1-seed0-a"]}, "mine": {"0": ["runs/g/1-mine-seed0-b"]}}
+    folder = record(tmp_path / "my-experiment", rows)
+    assert (named_run(folder, "nonspecialised"), named_run(folder, "mine")) == (plain, mine) and not caplog.messages
+    assert named_run(folder) == plain and "give --row, or the folder of another one, to take that" in caplog.text
+    with pytest.raises(OutputError, match="has no row 'mien'; it has: nonspecialised, mine"):
+        named_run(folder, "mien")
+    with pytest.raises(OutputError, match=r"--row mine: .*g is not the folder of an experiment"):
+        named_run(tmp_path / "g", "mine")
+
+
 def test_a_record_that_leads_elsewhere_is_refused(tmp_path):
     with pytest.raises(OutputError, match="names a run wrongly"):
         named_run(record(tmp_path / "my-system", {"left": {"0": ["../.."]}}))

@@ -24,6 +24,11 @@ DETERMINISTIC = [
     *("per_seed.csv", "contrasts.csv"),
 ]
 ROWS = 15
+NEXT = """Next:
+  bilateral report runs/quick-experiment
+  bilateral explore runs/quick-experiment --row specialised
+  tensorboard --logdir runs
+"""
 
 
 def command(*arguments: str) -> list[str]:
@@ -70,7 +75,7 @@ def test_the_table_has_all_rows_and_their_costs(whole):
     for row in rows.values():
         assert row["title"] in words
     assert max(map(len, printed.splitlines())) <= 80
-    assert printed.endswith("Next:\n  bilateral report runs/quick-experiment\n  tensorboard --logdir runs\n")
+    assert printed.endswith(NEXT)
     assert "No verdict from 2 seeds: it takes at least 3." in printed
     assert rows["unilateral_long"]["training_pflops"] == pytest.approx(rows["specialised"]["training_pflops"], rel=0.1)
 

@@ -138,7 +138,9 @@ def test_whose_names_are_our_own():
 
 def test_a_place_that_cannot_be_served_at_is_told(server, runs):
     with pytest.raises(OutputError, match=rf"cannot serve at port {server.server_port} of 127\.0\.0\.1: .*--port 0"):
-        explore_command.explore(runs.bilateral, host="127.0.0.1", port=server.server_port, open=False, own_code=None)
+        explore_command.explore(
+            runs.bilateral, host="127.0.0.1", port=server.server_port, open=False, row=None, own_code=None
+        )
     with pytest.raises(ConfigError, match=r"--port 70000: .*0-65535"):
         ExploreServer(server.explorer, {}, "127.0.0.1", 70000)
 

@@ -48,37 +48,35 @@ def beside(save_dir: Path, recorded: str, source: Path) -> Path:
         raise OutputError(f"{source} names a run wrongly: {error}; run the command that made it again") from None
 
 
-def runs_in(folder: Path) -> list[Path]:
+def runs_in(folder: Path, row: str | None = None) -> list[Path]:
     """Give the finished runs in a folder, or those that an experiment or a system wrote of itself in it.
 
-    Of the latter, those of the specialised network, where it has one.
+    row: of the latter, whose; if not given, those of the specialised network, where it has one. Raises OutputError for
+    a row that is not there.
     """
     source = folder / "provenance.json"
     if not source.is_file():
+        if row is not None:
+            raise OutputError(f"--row {row}: {folder} is not the folder of an experiment, such as runs/NAME-experiment")
         return sorted(record.parent for record in folder.glob(f"*/{FILE}"))
     rows = Provenance.read(folder).runs
-    groups = [
-        group
-        for name, seeds in rows.items()
-        if name == "specialised" or not rows.get("specialised")
-        for group in seeds.values()
-    ]
+    if row is not None and row not in rows:
+        raise OutputError(f"{folder} has no row {row!r}; it has: {', '.join(rows)}")
+    taken = row or ("specialised" if rows.get("specialised") else None)
+    groups = [group for name, seeds in rows.items() if taken in (name, None) for group in seeds.values()]
     return [beside(folder.parent, each, source) for group in groups for each in group]
 
 
-def named_run(path: Path) -> Path:
+def named_run(path: Path, row: str | None = None) -> Path:
     """Give the run that a path names to what looks into one network: itself, or the newest one in its folder.
 
-    Where there are several, the log says which one that is.
+    row: of an experiment's folder, whose run. Where there are several, the log says which one that is.
     """
-    runs = _runs_of(path)
+    runs = runs_in(path, row) if row is not None else _runs_of(path)
     if len(runs) > 1:
-        log.warning(
-            "%s has %d runs; the newest is taken, %s; give the folder of another one to take that",
-            path,
-            len(runs),
-            runs[-1],
-        )
+        experiment = (path / "provenance.json").is_file()
+        other = "--row, or the folder of another one," if experiment and row is None else "the folder of another one"
+        log.warning("%s has %d runs; the newest is taken, %s; give %s to take that", path, len(runs), runs[-1], other)
     return runs[-1] if runs else path
 
 

@@ -40,9 +40,11 @@ def _config(path: Path, overrides: Sequence[str], own_code: list[str]) -> Config
     return config.model_copy(update={"name": exported.name}) if config and exported else config
 
 
-def explore(path: Path, *overrides: str, host: str, port: int, open: bool, own_code: list[str] | None) -> None:
+def explore(
+    path: Path, *overrides: str, host: str, port: int, open: bool, row: str | None, own_code: list[str] | None
+) -> None:
     """Do `bilateral explore`."""
-    path = named_run(path)
+    path = named_run(path, row)
     read = read_and_tell(path)
     explorer = Explorer(checkpoint.build(read, path, own_code=own_code or []), read.description)
     config = _config(path, overrides, own_code or [])

@@ -78,6 +78,9 @@ OwnCode = Annotated[
 ]
 JSON_SHARES = "Print JSON. Accuracies in it are shares; test_acc is the sum of both heads'."
 Row = Annotated[str | None, Parameter(help="The experiment's row to look into; `specialised` if not given.")]
+RowOfExperiment = Annotated[
+    str | None, Parameter(name="--row", help="Of an experiment's folder, the row whose newest run is taken.")
+]
 
 
 @_command("train_commands", 1)
@@ -238,6 +241,7 @@ def evaluate(
     features: Annotated[
         Path | None, Parameter(help="Also write logits, features and labels to this .npz file.")
     ] = None,
+    row: RowOfExperiment = None,
     own_code: OwnCode = None,
     json: Annotated[bool, Parameter(help=JSON_SHARES)] = False,
 ) -> None:
@@ -250,6 +254,7 @@ def predict(
     /,
     *images: Annotated[Path, Parameter(help="Image files of any size, and folders of them.")],
     top: Annotated[int, Parameter(help="How many labels of each level.")] = 3,
+    row: RowOfExperiment = None,
     own_code: OwnCode = None,
     json: Annotated[bool, Parameter(help="Print JSON.")] = False,
 ) -> None:
@@ -285,6 +290,7 @@ def explore(
     ] = "127.0.0.1",
     port: Annotated[int, Parameter(help="0 takes any that is free.")] = 8765,
     open: Annotated[bool, Parameter(negative="--no-open", help="Open the page in the browser.")] = False,
+    row: RowOfExperiment = None,
     own_code: OwnCode = None,
 ) -> None:
     """Show a trained network your own pictures in the browser, see where it looks, and silence its hemispheres.

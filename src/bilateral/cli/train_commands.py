@@ -10,6 +10,7 @@ from shlex import quote
 
 from ..base.errors import ConfigError, DataError
 from ..base.files import to_json
+from ..base.run_folders import Provenance
 from ..base.text import duration
 from ..experiments import run
 from ..experiments.experiment import Experiment
@@ -125,7 +126,11 @@ def experiment(*arguments: str, options: RunOptions, seeds_from: Path | None, tw
         if distributed.is_first() and not json:
             folder = config.save_dir / f"{config.name}-experiment"
             echo(f"All tables: {folder / 'table.txt'} (.md, .tex, .json), *.csv")
-            suggest(f"bilateral report {quote(str(folder))}{own_options(config)}", *_curves(config, config.save_dir))
+            page, own = quote(str(folder)), own_options(config)
+            asked = config.experiment.contrasts.row if config.experiment else "specialised"
+            rows = Provenance.read(folder).runs
+            looked = [f"bilateral explore {page} --row {asked}{own}"] if rows.get(asked) else []
+            suggest(f"bilateral report {page}{own}", *looked, *_curves(config, config.save_dir))
 
 
 def elsewhere_of(options: RunOptions) -> Executor | None:

@@ -49,9 +49,11 @@ def export(folder: Path, output: Path, *, own_code: list[str] | None) -> None:
     echo(f"{output} ({size / 1e6:.2f} MB); its card is {card}")
 
 
-def evaluate(path: Path, *arguments: str, features: Path | None, own_code: list[str] | None, json: bool) -> None:
+def evaluate(
+    path: Path, *arguments: str, features: Path | None, row: str | None, own_code: list[str] | None, json: bool
+) -> None:
     """Do `bilateral evaluate`."""
-    path = named_run(path)
+    path = named_run(path, row)
     read = read_and_tell(path)
     lesions = read_config(None, [text for text in arguments if text.startswith(LESIONS)]).model.lesions
     overrides = [text for text in arguments if not text.startswith(LESIONS)]
@@ -87,13 +89,13 @@ def evaluate(path: Path, *arguments: str, features: Path | None, own_code: list[
         echo_metrics(metrics)
 
 
-def predict(path: Path, *images: Path, top: int, own_code: list[str] | None, json: bool) -> None:
+def predict(path: Path, *images: Path, top: int, row: str | None, own_code: list[str] | None, json: bool) -> None:
     """Do `bilateral predict`."""
     if top < 1:
         raise ConfigError(f"--top: must be 1 or more, not {top}")
     if not images:
         raise ConfigError("give the images, or folders of them")
-    path = named_run(path)
+    path = named_run(path, row)
     read = read_and_tell(path)
     network = checkpoint.build(read, path, own_code=own_code or [])
     if acting := _acting(network):
