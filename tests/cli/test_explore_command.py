@@ -34,4 +34,6 @@ def test_the_images_to_try_are_those_of_the_data_that_are_given(tmp_path):
 def test_data_that_cannot_be_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"data\.shapes\.sed"):
-        explore(Path("shapes-small"), "data.shapes.sed=5", host="127.0.0.1", port=0, open=False, row=None, own_code=None)
+        explore(
+            Path("shapes-small"), "data.shapes.sed=5", host="127.0.0.1", port=0, open=False, row=None, own_code=None
+        )

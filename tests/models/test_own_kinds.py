@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from bilateral.base.errors import ConfigError
-from bilateral.models.build import build_network
+from bilateral.models.build import build_network, try_out
 from bilateral.models.config import ModelConfig
 
 PAGE = (Path(__file__).parents[2] / "docs" / "parts.md").read_text()
@@ -135,3 +135,39 @@ def test_a_bridge_and_a_lesion_of_ones_own(images):
     damaged = build(bridges={"callosum": callosum}, lesions={"cut": {"kind": "my_kinds:Loss", "at": "left"}})
     left = damaged.features(images)["left"]
     assert not left[:, :16].any() and torch.equal(left[:, 16:], heard["left"][:, 16:])
+
+
+MISTAKEN = """
+from bilateral.models.parts.base import Part
+
+
+class Flat(Part):
+    def forward(self, values):
+        return values.mean(1)
+
+
+class Nothing(Part):
+    def forward(self, values):
+        values * 2
+
+
+class Broken(Part):
+    def forward(self, values):
+        return values + values.nothing
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("Flat", r"model\.right\.parts\.x: what it gives does not fit into the stage right\.\w+: RuntimeError"),
+        ("Nothing", r"model\.right\.parts\.x: Nothing must give a tensor of floats, not NoneType"),
+        ("Broken", r"model\.right\.parts\.x: Broken failed: AttributeError: .* \(.*mistaken\.py, line 17\)"),
+    ],
+)
+def test_a_part_with_a_mistake_is_named(tmp_path, kind, told):
+    (tmp_path / "mistaken.py").write_text(MISTAKEN)
+    part = {"kind": f"mistaken:{kind}", "after": "conv1"}
+    config = ModelConfig.model_validate({"right": {"width": 1 / 16, "parts": {"x": part}}, "left": {"width": 1 / 16}})
+    with pytest.raises(ConfigError, match=told):
+        try_out(build_network(config, 6, 3), config, (32, 32))

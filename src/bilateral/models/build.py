@@ -205,12 +205,43 @@ def try_out(network: Network, config: ModelConfig, image_size: tuple[int, int], 
             raise ConfigError(
                 f"model.{side}.arch: {arch!r} gives {what} for two images, where its num_features says {expected}"
             )
+    done: list[Step] = []
+
+    def note(step: Step, values: Values) -> None:
+        done.append(step)
+        for side in step.places:
+            if not isinstance(values[side], Tensor) or not values[side].is_floating_point():
+                gave = getattr(values[side], "dtype", type(values[side]).__name__)
+                raise ConfigError(
+                    f"{_key(step)}: {type(step.module).__name__} must give a tensor of floats, not {gave}"
+                )
+
+    images = torch.empty(2, channels, height, width, device="meta")
     try:
-        network(torch.empty(2, channels, height, width, device="meta"))
+        network.walk(dict.fromkeys(network.hemispheres, images), watch=note)
+    except ConfigError:
+        raise
     except (Exception, SystemExit) as error:
-        raise ConfigError(
-            f"model: its parts, bridges, join and heads do not fit: {own_code.describe(error):.300}"
-        ) from error
+        raise ConfigError(_misfit(network.steps[len(done)], done, own_code.describe(error))) from error
+    try:
+        network(images)
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"model: its join and heads do not fit: {own_code.describe(error):.300}") from error
+
+
+def _key(step: Step) -> str:
+    """Where the config names a part or a bridge."""
+    side, _, name = step.name.rpartition(".")
+    return f"model.{side}.parts.{name}" if isinstance(step.module, Part) else f"model.bridges.{step.name}"
+
+
+def _misfit(failed: Step, done: Sequence[Step], why: str) -> str:
+    """Say which part or bridge an error comes from: the one that fails, or the last one before a stage that does."""
+    if isinstance(failed.module, (Part, Bridge)):
+        return f"{_key(failed)}: {type(failed.module).__name__} failed: {why:.300}"
+    before = [step for step in done if isinstance(step.module, (Part, Bridge)) and step.places.keys() & failed.places]
+    where = f"{_key(before[-1])}: what it gives does not fit into" if before else "model: nothing fits into"
+    return f"{where} the stage {failed.name}: {why:.300}"
 
 
 def load_state(network: nn.Module, state: State, source: str, replace: bool = False) -> None:
