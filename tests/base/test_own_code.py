@@ -58,3 +58,5 @@ def test_a_file_names_no_code_but_what_the_user_names_too():
         CheckpointError, match=r"x.yaml names code that is not part of bilateral, 'evil:load'.*--own evil:load"
     ):
         refuse_strange(["resnet9", "evil:load"], ["mine:Thing"], "x.yaml", CheckpointError)
+    with pytest.raises(ConfigError, match=r"--own mine:Thing .*; mine:Thnig was named$"):
+        refuse_strange(["mine:Thing"], ["mine:Thnig"], "x.yaml", ConfigError)

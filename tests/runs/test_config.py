@@ -211,6 +211,10 @@ def test_a_setting_that_is_missing_is_told_with_what_to_write():
         check_config({"model": {"left": {"sparsity": {"k": 0.2}}}}, "test")
     told = "test: model.left.sparsity.per_k: is missing; write model.left.sparsity: {k: 0.2, per_k: VALUE}"
     assert str(caught.value) == told
+    band = {"kind": "filter", "after": "input", "below": 4, "above": 8}
+    with pytest.raises(ConfigError) as caught:
+        check_config({"model": {"left": {"parts": {"band": band}}}}, "test")
+    assert str(caught.value) == "test: model.left.parts.band: above: 8 is not below 4, so no frequency is left"
     part = {"kind": "filter", "below": 8}
     with pytest.raises(ConfigError) as caught:
         check_config({"model": {"right": {"parts": {"blur": part}}}}, "test")

@@ -281,6 +281,15 @@ def test_weights_alone_that_are_no_numbers_are_a_divergence(tiny, tmp_path):
         train(job)
 
 
+def test_own_code_is_suspected_of_a_divergence(tiny, tmp_path):
+    job = make_job(tiny, tmp_path, epochs=1)
+    job.network.hemispheres["left"].conv1.norm.register_buffer("unused", torch.tensor(math.inf))
+    side = job.description.model.left.model_copy(update={"arch": "mine:Net"})
+    named = replace(job.description, model=job.description.model.model_copy(update={"left": side}))
+    with pytest.raises(TrainingDivergedError, match=r"may help; see, too, that mine:Net gives no NaN$"):
+        train(replace(job, description=named))
+
+
 def test_a_folder_removed_in_mid_run_is_a_sentence(tiny, tmp_path, monkeypatch):
     job = make_job(tiny, tmp_path / "run")
     monkeypatch.setattr(job.progress, "advance", lambda *_: shutil.rmtree(tmp_path / "run", ignore_errors=True))

@@ -9,6 +9,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,11 +60,14 @@ def call(make: Callable[[], Made], name: str, error: type[BilateralError] = Conf
 
 def refuse_strange(names: Iterable[str], allowed: Collection[str], source: str, error: type[BilateralError]) -> None:
     """Raise `error` if a file (`source`) names own code that the user did not allow by naming it too."""
+    names = set(names)
     strange = sorted({name for name in names if is_own(name)} - set(allowed))
     if strange:
+        near = get_close_matches(strange[0], set(allowed) - set(names), n=1)
         raise error(
             f"{source} names code that is not part of bilateral, {' and '.join(map(repr, strange))}: if you trust it, "
             f"name it yourself with {' '.join(f'--own {name}' for name in strange)} (in Python: own_code={strange})"
+            + (f"; {near[0]} was named" if near else "")
         )
 
 

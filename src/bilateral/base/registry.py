@@ -77,5 +77,7 @@ def read_options(owner: Any, given: Mapping[str, Any], key: str) -> Section:
             elif problem["type"] == "missing":
                 problems.append(f"{where}: is missing")
             else:
-                problems.append(f"{where}: {problem['msg'].removeprefix('Value error, ')}, not {problem['input']!r}")
+                instead = "" if isinstance(problem["input"], dict) else f", not {problem['input']!r}"
+                begin = f"{where}: " if where else ""
+                problems.append(f"{begin}{problem['msg'].removeprefix('Value error, ')}{instead}")
         raise ConfigError("; ".join(problems)) from None

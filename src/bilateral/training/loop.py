@@ -250,9 +250,10 @@ def _refuse_divergence(job: TrainingJob, optimisation: Optimisation, epoch: int,
 
 
 def _diverged(job: TrainingJob, optimisation: Optimisation, what: str) -> TrainingDivergedError:
-    return TrainingDivergedError(
-        f"{job.folder}: {what}; a lower training.lr (now {optimisation.peak_lr:g}) or precision=float32 may help"
-    )
+    own = [kind for kind in job.description.model.kinds if own_code.is_own(kind)]
+    remedy = f"a lower training.lr (now {optimisation.peak_lr:g}) or precision=float32 may help"
+    suspect = f"; see, too, that {' and '.join(own)} gives no NaN" if own else ""
+    return TrainingDivergedError(f"{job.folder}: {what}; {remedy}{suspect}")
 
 
 def _resume(job: TrainingJob, optimisation: Optimisation, kept: KeptCheckpoints) -> int:

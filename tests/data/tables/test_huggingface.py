@@ -86,7 +86,7 @@ def test_files_in_a_folder_by_name(datasets, tmp_path):
         (
             {"root": "set", "options": {}},
             DataError,
-            r"no column 'image'; data\.options\.image names another; its columns are img, ",
+            r"no column 'image'; name another by data\.options\.image=COLUMN; its columns are img, ",
         ),
         (
             {"root": "set", "options": {**COLUMNS, "test": "later"}},

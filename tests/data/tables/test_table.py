@@ -120,7 +120,7 @@ def changed(row: int, place: int, value: str) -> list[str]:
             csv(ROWS),
             {"fine": "breed"},
             DataError,
-            r"no column 'breed'; data\.options\.fine names .*image, fine",
+            r"no column 'breed'; name another by data\.options\.fine=COLUMN; .*image, fine",
         ),
         (csv(ROWS), {"split": "part"}, DataError, r"no column 'part', which data\.options\.split names"),
         (csv(ROWS), {"colour": "x"}, ConfigError, r"data\.options\.colour: unknown setting"),

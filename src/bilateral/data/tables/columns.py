@@ -58,14 +58,14 @@ def find_hierarchy(
     its = f"its columns are {', '.join(columns)}"
     for key, column in (("image", options.image), ("fine", options.fine)):
         if column not in columns:
-            raise DataError(f"{place}: there is no column {column!r}; data.options.{key} names another; {its}")
+            raise DataError(f"{place}: there is no column {column!r}; name another by data.options.{key}=COLUMN; {its}")
     if options.hierarchy is not None:
         return read_hierarchy_file(options.hierarchy)
     known = None if options.coarse in columns or beside is None else read_hierarchy(beside)
     if known is None and options.coarse not in columns:
         raise DataError(
-            f"{place}: there is no column {options.coarse!r}; data.options.coarse names another, or "
-            f"data.options.hierarchy a file with lines such as `animal: [cat, dog]`; {its}"
+            f"{place}: there is no column {options.coarse!r}; name another by data.options.coarse=COLUMN, or by "
+            f"data.options.hierarchy=FILE a file with lines such as `animal: [cat, dog]`; {its}"
         )
     return known
 

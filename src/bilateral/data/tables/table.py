@@ -116,7 +116,7 @@ def _rows(path: Path, table: "DataFrame", options: Options, with_coarse: bool) -
     if missing := [file for file in files if not file.exists()]:
         raise DataError(
             f"{path}: {len(missing):,} of {len(images):,} images are not there, such as {missing[0]} of row "
-            f"{files[missing[0]]}; their paths start in {folder}, or in the folder that data.options.folder names"
+            f"{files[missing[0]]}; their paths start in {folder.resolve()}; data.options.folder=FOLDER names another"
         )
     columns = [options.fine, *([options.coarse] if with_coarse else [])]
     labels = [label_names(table[column], f"{path}, column {column!r}") for column in columns]
