@@ -97,6 +97,19 @@ def test_a_sample_picture_is_one_click_away(opened):
     assert opened.inner_text("#name") == name
 
 
+def test_on_a_phone_a_new_picture_brings_its_answer_into_view(opened):
+    opened.set_viewport_size({"width": 390, "height": 844})
+    top = "document.getElementById('results').getBoundingClientRect().top"
+    opened.locator("#samples button").first.click()
+    opened.wait_for_selector("#looks:not([hidden])")
+    opened.wait_for_function(f"{top} < innerHeight / 2")
+    # A switch leaves the page where it is.
+    opened.evaluate("scrollTo(0, 0)")
+    opened.locator("#switches label").first.click()
+    opened.wait_for_selector("#results[aria-busy=false]")
+    assert opened.evaluate("scrollY") < opened.evaluate(top)
+
+
 def test_without_the_data_set_the_page_says_how_test_images_come(opened):
     assert not opened.is_visible("#no-samples")
     opened.route("**/samples", lambda route: route.fulfill(json=[]))
@@ -195,6 +208,9 @@ def test_what_is_no_picture_gives_a_message_and_the_page_goes_on(opened, runs):
     opened.set_input_files("#file", runs.picture)
     assert settle(opened, "Fine: ") == shown(runs.predicted)
     assert opened.is_hidden("#message")
+    opened.set_input_files("#file", {"name": "notes.png", "mimeType": "image/png", "buffer": b"some text"})
+    opened.wait_for_selector("#message:not([hidden])")
+    assert opened.inner_text("#message").endswith("What stands here is still of my picture.png.")
 
 
 def test_answers_that_come_late_are_not_shown(opened, runs, server):

@@ -171,3 +171,11 @@ def test_a_part_with_a_mistake_is_named(tmp_path, kind, told):
     config = ModelConfig.model_validate({"right": {"width": 1 / 16, "parts": {"x": part}}, "left": {"width": 1 / 16}})
     with pytest.raises(ConfigError, match=told):
         try_out(build_network(config, 6, 3), config, (32, 32))
+
+
+def test_a_part_of_ones_own_has_parameters_that_learn(images):
+    part = {"divisive": {"kind": "my_parts:Divisive", "after": "conv2"}}
+    network = build(right={"parts": part})
+    network(images).fine.square().sum().backward()
+    (strength,) = (value for name, value in network.named_parameters() if name.endswith("strength"))
+    assert strength.grad.abs().min() > 0

@@ -158,6 +158,8 @@ def test_a_failed_run_leaves_its_traceback_until_it_succeeds(tiny, tmp_path):
         Runner(tiny).run(run)
     (log,) = tmp_path.rglob("failure.log")
     assert "RuntimeError: no luck" in log.read_text()
+    with pytest.raises(CheckpointError, match=r"its training failed, .*failure\.log says why$"):
+        read(log.parent)
     assert Runner(tiny).run(run).folder == log.parent and not log.exists()
 
 

@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 
 FILE = "run.yaml"
 CHECKPOINTS = "checkpoints"
+FAILURE = "failure.log"
+"""Why a run failed, as a traceback."""
 Seed = Annotated[str, Field(pattern=r"^(?:0|[1-9][0-9]{0,17})$")]
 
 

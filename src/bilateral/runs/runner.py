@@ -15,6 +15,7 @@ from typing import Literal
 
 from ..base.errors import CheckpointError, OutputError
 from ..base.files import file_digest, remove_partial_files, sole_writer, write_text, writing
+from ..base.run_folders import FAILURE
 from ..base.yaml_files import to_yaml
 from ..data.images import HierarchicalDataset
 from ..training import checkpoint, distributed
@@ -37,8 +38,6 @@ from .plan import Run, with_weights
 from .predictions import Predictions
 
 log = logging.getLogger(__name__)
-
-FAILURE = "failure.log"
 
 
 @dataclass(frozen=True)

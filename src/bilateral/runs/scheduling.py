@@ -14,10 +14,11 @@ from pathlib import Path
 from ..base.errors import BilateralError, OutOfMemoryError, WorkerError
 from ..base.memory import is_out_of_memory
 from ..base.own_code import describe
+from ..base.run_folders import FAILURE
 from ..base.text import duration
 from ..training import distributed
 from .plan import Run
-from .runner import FAILURE, Runner, RunResult, find_folder
+from .runner import Runner, RunResult, find_folder
 
 log = logging.getLogger(__name__)
 KILLED = "its worker process was killed, perhaps for want of memory"

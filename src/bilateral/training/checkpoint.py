@@ -18,7 +18,7 @@ from ..base.errors import CheckpointError, ConfigError, DataError, OutputError
 from ..base.files import nearest, open_plain, whole_file
 from ..base.memory import check_memory
 from ..base.own_code import is_own, refuse_strange
-from ..base.run_folders import named_run, runs_in
+from ..base.run_folders import FAILURE, named_run, runs_in
 from ..base.section import user_path
 from ..base.text import shown
 from ..base.used_code import own_digest
@@ -144,7 +144,8 @@ def find(path: Path) -> Path:
         return found
     if record is None:
         below = next((run for folder in sorted(path.iterdir()) if folder.is_dir() for run in runs_in(folder)), None)
-        hint = f"; give a run below it, such as {below}" if below else ""
+        failed = f"; its training failed, {path / FAILURE} says why" if (path / FAILURE).is_file() else ""
+        hint = f"; give a run below it, such as {below}" if below else failed
         raise CheckpointError(f"the folder {path} holds no {CHECKPOINTS}/best.safetensors or last.safetensors{hint}")
     if record.checkpoint is None:
         raise CheckpointError(

@@ -70,7 +70,12 @@ function take(files) {
   const megabytes = (bytes) => `${Math.ceil(bytes / 2 ** 20)} MB`;
   const most = state.about?.max_upload;
   if (file.size > most) return tell(`The file ${file.name} has ${megabytes(file.size)}; ${megabytes(most)} is the most.`);
-  return ask(file);
+  return ask(file).then(() => state.picture === file && showResults());
+}
+
+// On a phone the answer stands below the picture and the switches.
+function showResults() {
+  if (part("results").getBoundingClientRect().top > innerHeight) part("results").scrollIntoView();
 }
 
 async function ask(file) {
@@ -88,7 +93,8 @@ async function ask(file) {
     tell("");
   } catch (error) {
     if (state.asking !== asking) return;
-    tell(error instanceof TypeError ? NO_ANSWER : error.message);
+    const still = state.picture ? ` What stands here is still of ${state.picture.name}.` : "";
+    tell((error instanceof TypeError ? NO_ANSWER : error.message) + still);
   } finally {
     if (state.asking === asking) part("results").setAttribute("aria-busy", "false");
   }
