@@ -5,13 +5,16 @@ readouts (see `specialisation`). For compound figures, where left and right may 
 both, it is also the interaction (see `global_local`). Two sides that nothing tells to differ are the yardstick.
 """
 
+from textwrap import fill
+
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ..base.statistics import first_place
 from . import global_local, specialisation
 from .study import Study
-from .style import INK, claim, panels, row_style, seed_points, sentence, told, told_first_place
+from .style import INK, claim, panels, row_style, seed_points, sentence, short, told, told_first_place
 
 MEASURES = {"specialisation": "specialisation, -1 to 1", "interaction": "interaction, points"}
 """What can be measured of a row, and its axis."""
@@ -58,7 +61,7 @@ def draw(table: pd.DataFrame) -> Figure:
     """Every row's measures, a point a seed, the mean and its interval; and how strong they are beside accuracy."""
     rows, measures = list(table["row"].unique()), _measures(table)
     titles = table.drop_duplicates("row")["title"]
-    figure, axes = panels(len(measures) + 1, height=1.2 + 0.2 * len(rows))
+    figure, axes = panels(len(measures) + 1, height=1.2 + 0.25 * len(rows))
     for panel, (measure, label) in zip(axes, measures.items()):
         panel.axvline(0, color=INK, linewidth=0.6)
         for place, row in enumerate(rows):
@@ -67,13 +70,17 @@ def draw(table: pd.DataFrame) -> Figure:
             low, high = panel.get_xlim()
             panel.set_xlim(max(low, -1.05), min(high, 1.05))
         panel.set(xlabel=label, ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)))
-        panel.set_yticklabels([f"{number}: {title}" for number, title in enumerate(titles, 1)], fontsize=7)
+        panel.set_yticklabels(
+            [fill(f"{number}: {short(title, 72)}", 36) for number, title in enumerate(titles, 1)], fontsize=7
+        )
+        panel.xaxis.set_major_locator(MaxNLocator(5))
     for number, row in enumerate(rows, 1):
         if strength(table, row).empty:
             continue
         across, up = strength(table, row).mean(), values(table, row, "fine_pct").mean()
         axes[-1].plot(across, up, "o", color=row_style(row)[0], markersize=4)
         axes[-1].annotate(str(number), (across, up), xytext=(3, 3), textcoords="offset points", fontsize=7)
+    axes[-1].margins(0.15)  # for the numbers
     axes[-1].set(xlabel="strength, whichever way", ylabel="fine accuracy, %")
     return figure
 
