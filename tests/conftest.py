@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from bilateral.data.images import HierarchicalDataset, HierarchicalImages
 from bilateral.experiments.networks import Networks
 from bilateral.runs.config import Config
 from bilateral.runs.plan import Run
+from forked import Commands, commands
 
 # A busy machine is no failure.
 hypothesis.settings.register_profile("quiet", deadline=None)
@@ -71,6 +72,18 @@ def bilateral(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]
     """Run `python -m bilateral ...` in an empty folder, as a user would."""
 
     return partial(run_bilateral, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def forked_commands() -> Iterator[Commands]:
+    with commands() as started:
+        yield started
+
+
+@pytest.fixture
+def forked(forked_commands: Commands, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `bilateral ...` in an empty folder, in a process that begins sooner; for many commands that end at once."""
+    return partial(forked_commands.run, tmp_path)
 
 
 def run_bilateral(folder: Path, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:

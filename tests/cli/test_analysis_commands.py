@@ -90,8 +90,8 @@ def test_some_analyses_of_bilateral_runs_elsewhere_as_json(command, place):
         (["analyse", "runs/quick-experiment", "--output", "file", "--only", "severity"], "file"),
     ],
 )
-def test_bad_input_is_told_in_a_sentence(command, place, arguments, message):
-    assert_refused(command(*arguments), message)
+def test_bad_input_is_told_in_a_sentence(forked_commands, place, arguments, message):
+    assert_refused(forked_commands.run(place, *arguments), message)
     assert not list(place.rglob("report*.html"))
 
 
@@ -189,6 +189,7 @@ def test_a_report_without_images_has_none_and_needs_no_gallery(command, place):
     assert IMAGE not in page and IMAGE in (place / "deep/page.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_row_that_is_asked_for_has_files_of_its_own(command, place):
     before = (place / "runs/quick-experiment/analysis/cka.json").read_bytes()
     done = command("analyse", "runs/quick-experiment", "--row", "specialised", "--only", "cka")

@@ -78,6 +78,6 @@ def test_what_is_left_out_and_what_large_images_cost(table, monkeypatch, capsys)
         ([*TABLE, "--sheet", "."], "cannot write"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(bilateral, table, arguments, message):
-    refused = bilateral("data", *arguments)
+def test_what_is_wrong_is_one_sentence(forked, table, arguments, message):
+    refused = forked("data", *arguments)
     assert refused.returncode == 2 and message in refused.stderr and len(refused.stderr.splitlines()) == 1

@@ -66,8 +66,8 @@ def test_help_and_import_bring_no_torch():
         (["prepare", "nowhere", "target"], "nowhere"),
     ],
 )
-def test_bad_input_is_one_clear_message_and_exit_code_2(bilateral, tmp_path, arguments, message):
-    result = bilateral(*arguments)
+def test_bad_input_is_one_clear_message_and_exit_code_2(forked, tmp_path, arguments, message):
+    result = forked(*arguments)
     assert result.returncode == 2, result.stderr
     assert message in " ".join((result.stderr + result.stdout).split())
     assert "Traceback" not in result.stderr

@@ -243,7 +243,7 @@ def test_a_server_that_has_gone_is_told(opened, runs):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1200])
-@pytest.mark.parametrize("which", ["server", "bridged_server"])
+@pytest.mark.parametrize("which", [pytest.param("server", marks=pytest.mark.slow), "bridged_server"])
 def test_everybody_can_use_it(chromium, request, runs, scheme, width, which):
     server = request.getfixturevalue(which)
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
