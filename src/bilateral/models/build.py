@@ -218,13 +218,13 @@ def try_out(network: Network, config: ModelConfig, image_size: tuple[int, int], 
 
     images = torch.empty(2, channels, height, width, device="meta")
     try:
-        network.walk(dict.fromkeys(network.hemispheres, images), watch=note)
+        features = network.walk(dict.fromkeys(network.hemispheres, images), watch=note)
     except ConfigError:
         raise
     except (Exception, SystemExit) as error:
         raise ConfigError(_misfit(network.steps[len(done)], done, own_code.describe(error))) from error
     try:
-        network(images)
+        network.classify(features)
     except (Exception, SystemExit) as error:
         raise ConfigError(f"model: its join and heads do not fit: {own_code.describe(error):.300}") from error
 

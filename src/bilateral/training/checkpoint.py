@@ -172,7 +172,8 @@ def build(
         raise ConfigError(f"mode_out: {mode_out!r} is not allowed; allowed: pred, feature")
     description = checkpoint.description
     refuse_strange(description.model.kinds, own_code, f"the checkpoint {source}", CheckpointError)
-    changed = [kind for kind, digest in (description.own_code or {}).items() if own_digest(kind) != digest]
+    recorded = description.own_code or {}
+    changed = [kind for kind, digest in recorded.items() if own_digest(kind) not in (digest, None)]
     if changed:
         warnings.warn(
             f"the code of {' and '.join(changed)} has changed since {source} was trained with it: "

@@ -64,8 +64,8 @@ def find_hierarchy(
     known = None if options.coarse in columns or beside is None else read_hierarchy(beside)
     if known is None and options.coarse not in columns:
         raise DataError(
-            f"{place}: there is no column {options.coarse!r}; name another by data.options.coarse=COLUMN, or by "
-            f"data.options.hierarchy=FILE a file with lines such as `animal: [cat, dog]`; {its}"
+            f"{place}: there is no column {options.coarse!r}; name another by data.options.coarse=COLUMN, or "
+            f"give by data.options.hierarchy=FILE a file with lines such as `animal: [cat, dog]`; {its}"
         )
     return known
 
