@@ -83,7 +83,7 @@ def test_one_seed_is_too_few_for_a_verdict_and_is_not_called_close():
     text = differences.tell(own)
     assert text.endswith(
         "Its differences from networks of about its own size lie between -0.3 and +1.2 points; "
-        "one seed has no interval, so none is decided."
+        "one seed has no interval, so no difference is decided."
     )
     # Beside rows of several seeds, those of one are left out of the count.
     both = differences.tell(pd.concat([own, pd.DataFrame(sized(BETTER))], ignore_index=True))

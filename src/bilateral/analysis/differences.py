@@ -81,7 +81,7 @@ def _count(own: pd.DataFrame, what: str) -> str:
         least, most = own["difference"].min(), own["difference"].max()
         return (
             f"Its differences from {what} lie between {least:+.1f} and {most:+.1f} points; "
-            "one seed has no interval, so none is decided."
+            "one seed has no interval, so no difference is decided."
         )
     better, worse, unclear = (int((decidable["verdict"] == verdict).sum()) for verdict in (BETTER, WORSE, OPEN))
     comparisons = f"comparison{'s' if len(decidable) > 1 else ''}"
