@@ -69,6 +69,15 @@ def test_what_is_left_out_and_what_large_images_cost(table, monkeypatch, capsys)
     assert max(map(len, printed.splitlines())) <= 80
 
 
+def test_what_was_noted_before_an_error_is_told(forked, table):
+    labels = table / "labels.csv"
+    labels.write_text(labels.read_text().replace("0.png,cat,animal", "0.png,cat,animl", 1))
+    refused = forked("data", *TABLE)
+    assert refused.returncode == 2
+    assert "'animal' (9 rows), 'animl' (1 row), which makes 2 classes" in " ".join(refused.stdout.split())
+    assert "class 'animl/cat' has one image" in refused.stderr and len(refused.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

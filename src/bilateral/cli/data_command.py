@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from ..base.errors import ConfigError
+from ..base.errors import ConfigError, DataError
 from ..base.files import check_place
 from ..base.text import shown
 from ..data import sources
@@ -34,8 +34,12 @@ def data(*arguments: str, sheet: Path | None) -> None:
     config = read_config(path, overrides)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        dataset = sources.load(config.data)
-    training, validation = split(config, dataset)
+        try:
+            dataset = sources.load(config.data)
+            training, validation = split(config, dataset)
+        except DataError:
+            _tell(caught)  # it may say why
+            raise
     splits = {"train": training, "validation": validation, "test": dataset.test}
     if validation is dataset.test:
         del splits["validation"]
@@ -44,8 +48,7 @@ def data(*arguments: str, sheet: Path | None) -> None:
     if dataset.validation is None and "validation" in splits:
         share = f"data.validation_fraction={config.data.validation_fraction:g}"
         _echo(f"The validation images are held out of the training images of each class ({share}).")
-    for warning in caught:
-        _echo(f"Note: {warning.message}.")
+    _tell(caught)
     if not any(str(warning.message).startswith("not read") for warning in caught):
         _echo("Nothing was left out.")
     if hint := cost_of_size(*dataset.train.images.shape[2:]):
@@ -53,6 +56,11 @@ def data(*arguments: str, sheet: Path | None) -> None:
     if sheet is not None:
         write_sheet(dataset, sheet)
         _echo(f"Examples: {sheet}")
+
+
+def _tell(caught: list[warnings.WarningMessage]) -> None:
+    for warning in caught:
+        _echo(f"Note: {warning.message}.")
 
 
 def _title(dataset: HierarchicalDataset) -> str:

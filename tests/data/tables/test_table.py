@@ -90,8 +90,30 @@ def test_a_hierarchy_in_place_of_a_column(tmp_path, file):
 def test_a_fine_label_with_two_coarse_ones_is_told(tmp_path):
     rows = [(path, "cat" if fine == "oak" else fine, coarse) for path, fine, coarse in ROWS]
     path = write(tmp_path, csv(rows))
-    with pytest.warns(UserWarning, match=r"makes two classes, such as 'animal/cat'|held out"):
+    with (
+        pytest.warns(match="held out"),
+        pytest.warns(match=r"'cat' has the coarse labels 'animal' \(5 rows\), 'plant' \(5 rows\), which"),
+    ):
         assert open_table(path).hierarchy.fine_names == ("animal/cat", "dog", "plant/cat")
+
+
+def test_a_misspelt_coarse_label_is_told_beside_the_usual_one(tmp_path):
+    rows = [
+        (path, fine, "animl" if path in ("images/0.png", "images/3.png") else coarse) for path, fine, coarse in ROWS
+    ]
+    with (
+        pytest.warns(match="held out"),
+        pytest.warns(match=r"'cat' has the coarse labels 'animal' \(3 rows\), 'animl' \(2 rows\), which"),
+    ):
+        open_table(write(tmp_path, csv(rows)))
+    with pytest.raises(DataError, match=r"'cat' with coarse label 'animl'; they have it with 'animal' \(1 row\)"):
+        open_table(write(tmp_path, changed(3, 2, "animl")))
+
+
+def test_swapped_columns_are_refused(tmp_path):
+    path = write(tmp_path, csv(ROWS))
+    with pytest.raises(DataError, match=r"fine label 'animal' has 2 coarse labels, .* seem to be swapped"):
+        open_table(path, options={"fine": "coarse", "coarse": "fine"})
 
 
 def test_images_of_another_folder(tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -15,6 +16,9 @@ from ..hierarchy_file import FILE_NAME, StatedHierarchy, read_hierarchy, read_hi
 from ..image_files import Encoded
 from ..images import HierarchicalDataset
 from ..labelled import Images, Labelled, read_dataset
+
+Pair = tuple[str, str]
+"""The coarse and the fine label of a row, by name."""
 
 
 class Columns(Section):
@@ -135,19 +139,45 @@ def read_rows(
 
 def _by_pairs(rows: Mapping[str, Rows], place: Path | str) -> tuple[Any, dict[str, Labelled]]:
     pairs = {split: list(zip(each.coarse, each.fine)) for split, each in rows.items()}
-    labels = nested_labels(set(pairs["train"]))
-    if doubled := set(labels.hierarchy.fine_names) - set(rows["train"].fine):
-        warnings.warn(
-            f"{place}: a fine label with two coarse ones makes two classes, such as {min(doubled)!r}; if that is a "
-            "mistake, mend the coarse labels",
-            stacklevel=4,
-        )
+    known = Counter(pairs["train"])
+    _check_each_fine_has_one_coarse(known, place)
+    labels = nested_labels(known)
     splits = {}
     for split, each in rows.items():
-        if strange := set(pairs[split]) - labels.fine_of.keys():
+        if strange := set(pairs[split]) - known.keys():
             coarse, fine = min(strange)
+            others = "; they have it with " + _listed(own) if (own := _coarse_of(known, fine)) else ""
             raise DataError(
-                f"{each.what}: the training images have no fine label {fine!r} with coarse label {coarse!r}"
+                f"{each.what}: the training images have no fine label {fine!r} with coarse label {coarse!r}{others}"
             )
         splits[split] = Labelled(each.images, [labels.fine_of[pair] for pair in pairs[split]])
     return labels.hierarchy, splits
+
+
+def _check_each_fine_has_one_coarse(pairs: Mapping[Pair, int], place: Path | str) -> None:
+    """Warn of a fine label with several coarse ones. Raises DataError where the two columns must be swapped."""
+    doubled = {fine: own for fine in sorted({fine for _, fine in pairs}) if len(own := _coarse_of(pairs, fine)) > 1}
+    if not doubled:
+        return
+    fine, own = min(doubled.items(), key=lambda each: min(each[1].values()))
+    if len({coarse for coarse, _ in pairs}) == len(pairs):
+        raise DataError(
+            f"{place}: fine label {fine!r} has {len(own)} coarse labels, and no coarse label has two fine ones, so the "
+            "two columns seem to be swapped; data.options.fine and data.options.coarse name them"
+        )
+    warnings.warn(
+        f"{place}: fine label {fine!r} has the coarse labels {_listed(own)}, which makes {len(own)} classes; if that "
+        "is a mistake, mend the coarse labels",
+        stacklevel=5,
+    )
+
+
+def _coarse_of(pairs: Mapping[Pair, int], fine: str) -> dict[str, int]:
+    """The coarse labels that a fine one has, and in how many rows; the most frequent first."""
+    own = {coarse: count for (coarse, name), count in pairs.items() if name == fine}
+    return dict(sorted(own.items(), key=lambda each: (-each[1], each[0])))
+
+
+def _listed(own: Mapping[str, int]) -> str:
+    shown = [f"{coarse!r} ({count:,} row{'s' if count > 1 else ''})" for coarse, count in own.items()]
+    return ", ".join(shown[:3]) + (", ..." if len(shown) > 3 else "")
