@@ -60,7 +60,16 @@ def load_data(config: Config) -> HierarchicalDataset:
     """Open the config's data set, and say what it is."""
     dataset = sources.load(config.data)
     hierarchy = dataset.hierarchy
-    counts = [f"{len(images):,}" for images in (dataset.train, dataset.test)]
-    text = "data: %s, %s training and %s test images, %d fine and %d coarse labels"
-    log.info(text, dataset.name, *counts, hierarchy.fine_count, hierarchy.coarse_count)
+    training, test = (f"{len(images):,}" for images in (dataset.train, dataset.test))
+    text = "data: %s, %s training images%s and %s test images, %d fine and %d coarse labels"
+    validating = _what_validates(config, dataset)
+    log.info(text, dataset.name, training, validating, test, hierarchy.fine_count, hierarchy.coarse_count)
     return dataset
+
+
+def _what_validates(config: Config, dataset: HierarchicalDataset) -> str:
+    if config.protocol == "original":
+        return ""  # the test images validate, as the protocol's name says
+    if dataset.validation is not None:
+        return f", {len(dataset.validation):,} validation images"
+    return f" ({100 * config.data.validation_fraction:g}% of each class are held out for validation)"
