@@ -140,6 +140,13 @@ def test_variants_that_cannot_be_are_refused(tiny, variants, message):
         plan(tiny, variants)
 
 
+def test_what_a_variants_network_cannot_be_names_the_variant(tiny):
+    bridge = {"kind": "additive", "between": {"left": "res1", "right": "res2"}, "projection": "homotopic"}
+    given = config({"a": {"from": "specialised", "set": {"model.bridges.callosum": bridge}}}, {"rows": ["left", "a"]})
+    with pytest.raises(ConfigError, match=r"^experiment\.variants\.a\.set: model\.bridges\.callosum: projection: "):
+        Experiment(given, tiny)
+
+
 def test_twice_as_long_is_so_for_variants_too(tiny):
     given = config({"a": {"from": "left", "set": {"pretraining.left.epochs": 7}}}, {"rows": ["left", "a"]})
     left, variant = (row.runs[0][0].config.training for row in plan_rows(twice_as_long(given), tiny))

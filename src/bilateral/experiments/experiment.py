@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..base.errors import BilateralError
 from ..data.images import HierarchicalDataset
 from ..runs.config import Config
 from ..runs.estimate import epochs_done, seconds_per_flop, training_seconds
@@ -67,11 +68,24 @@ class Experiment:
         self.costs = Costs(config, dataset)
         self.runner = Runner(dataset, waits=True)
         done = {record.seed for record in self.given}
-        self.runs = [run for row in self.rows for seed, runs in row.runs.items() for run in runs if seed not in done]
+        wanted = {
+            row.name: [run for seed, runs in row.runs.items() for run in runs if seed not in done] for row in self.rows
+        }
         if not config.evaluate:  # so that there is nothing to do for what is not trained
-            self.runs = [run for run in self.runs if run.config.train]
-        self.runner.check(self.runs)
+            wanted = {name: [run for run in runs if run.config.train] for name, runs in wanted.items()}
+        for name, runs in wanted.items():
+            self._check(name, runs)
+        self.runs = [run for runs in wanted.values() for run in runs]
         self.plan = with_parents(self.runner, self.runs)
+
+    def _check(self, name: str, runs: Sequence[Run]) -> None:
+        """Check the runs of a row. What is wrong with a variant says which it is."""
+        try:
+            self.runner.check(runs)
+        except BilateralError as error:
+            if name not in self.settings.variants:
+                raise
+            raise type(error)(f"experiment.variants.{name}.set: {error}") from None
 
     def preview(self) -> list[PlannedRun]:
         """Say of every run whether it is done, and how long it will take; a few training steps may be timed for it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from ..base.errors import ConfigError
+from ..base.errors import BilateralError, ConfigError
 from ..base.yaml_files import in_one_line
 from ..data.hierarchy import LabelHierarchy
 from ..experiments.experiment import Experiment
@@ -127,10 +127,10 @@ def plan_sweep(
         if search.is_random and alone:
             plan_rows(with_rows(alone), dataset)
         work = Experiment(settled, dataset)
-    except ConfigError as error:
+    except BilateralError as error:
         # Errors speak of the keys that the user gave, once each, and not of the rows that were made of these.
         said = [_WHERE.sub("", line) for line in str(error).splitlines()]
-        raise ConfigError("\n".join(dict.fromkeys(said))) from None
+        raise type(error)("\n".join(dict.fromkeys(said))) from None
     for number, setting in enumerate(search.settings, 1):
         values = ", ".join(f"{key}={value}" for key, value in setting.items())
         log.info("%s%d%s: %s", _PREFIX, number, f" (its runs: {row})" if number == 1 and not of_variant else "", values)
