@@ -13,13 +13,14 @@ from bilateral.base.errors import ConfigError
 from bilateral.cli.explore_command import explore
 
 
-def offered(folder, *overrides):
-    command = [sys.executable, "-m", "bilateral", "explore", "shapes-small", *overrides, "--port", "0"]
+def served(folder, place, *arguments):
+    """What the page of a network has at this place."""
+    command = [sys.executable, "-m", "bilateral", "explore", *arguments, "--port", "0"]
     server = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
     try:
         address = re.search(r"http://\S+", server.stdout.readline())
-        with urlopen(f"{address[0]}/samples", timeout=60) as answer:
-            return {each["name"]: each["png"] for each in json.load(answer)}
+        with urlopen(f"{address[0]}/{place}", timeout=60) as answer:
+            return json.load(answer)
     finally:
         server.terminate()
         server.wait(timeout=60)
@@ -27,8 +28,17 @@ def offered(folder, *overrides):
 
 @pytest.mark.slow
 def test_the_images_to_try_are_those_of_the_data_that_are_given(tmp_path):
-    own, other = offered(tmp_path), offered(tmp_path, "data.shapes.seed=5")
+    own, other = (
+        {each["name"]: each["png"] for each in served(tmp_path, "samples", "shapes-small", *overrides)}
+        for overrides in ([], ["data.shapes.seed=5"])
+    )
     assert own.keys() == other.keys() and not own.items() & other.items()
+
+
+@pytest.mark.slow
+def test_the_title_names_the_row(tiny_experiment):
+    about = served(tiny_experiment, "about", "runs/quick-experiment", "--row", "unilateral_wide")
+    assert about["title"].startswith("quick, unilateral_wide: resnet9") and "unilateral_wide" not in about["run"]
 
 
 def test_data_that_cannot_be_are_refused(tmp_path, monkeypatch):

@@ -48,9 +48,10 @@ def explore(
     read = read_and_tell(path)
     explorer = Explorer(checkpoint.build(read, path, own_code=own_code or []), read.description)
     config = _config(path, overrides, own_code or [])
+    name = config.name if config else ""
     with ExploreServer(
         explorer,
-        describe(explorer, path, config.name if config else ""),
+        describe(explorer, path, f"{name or run_name(path)}, {row}" if row else name),
         host,
         port,
         lambda: samples(config.data if config else None),

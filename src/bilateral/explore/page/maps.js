@@ -39,7 +39,7 @@ function figure(side, { width, height, values }, image, head, isSilenced, opacit
   context.fillStyle = "grey";
   context.fillRect(0, 0, SIZE, SIZE);
   context.globalCompositeOperation = "source-over";
-  context.globalAlpha = opacity;
+  context.globalAlpha = isSilenced ? 0 : opacity;
   context.drawImage(coloured(stretched, width, height), 0, 0, SIZE, SIZE);
   const own = `${side[0].toUpperCase()}${side.slice(1)} hemisphere`;
   const title = side === "bilateral" ? "Both hemispheres and heads" : own;
