@@ -36,9 +36,16 @@ def test_the_images_to_try_are_those_of_the_data_that_are_given(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_title_names_the_row(tiny_experiment):
+@pytest.mark.parametrize(("row", "title"), [("specialised", "quick, specialised"), ("left", "quick, left")])
+def test_the_title_names_the_row(tiny_experiment, row, title):
+    about = served(tiny_experiment, "about", "runs/quick-experiment", "--row", row)
+    assert about["title"].startswith(f"{title}: resnet9")
+
+
+@pytest.mark.slow
+def test_a_row_that_names_its_runs_is_named_once(tiny_experiment):
     about = served(tiny_experiment, "about", "runs/quick-experiment", "--row", "unilateral_wide")
-    assert about["title"].startswith("quick, unilateral_wide: resnet9") and "unilateral_wide" not in about["run"]
+    assert about["title"].startswith("quick.unilateral_wide: resnet9")
 
 
 def test_data_that_cannot_be_are_refused(tmp_path, monkeypatch):

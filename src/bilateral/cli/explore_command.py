@@ -48,10 +48,12 @@ def explore(
     read = read_and_tell(path)
     explorer = Explorer(checkpoint.build(read, path, own_code=own_code or []), read.description)
     config = _config(path, overrides, own_code or [])
-    name = config.name if config else ""
+    name = config.name if config else run_name(path) if row else ""
+    if row and not name.endswith(f".{row}"):
+        name = f"{name}, {row}"
     with ExploreServer(
         explorer,
-        describe(explorer, path, f"{name or run_name(path)}, {row}" if row else name),
+        describe(explorer, path, name),
         host,
         port,
         lambda: samples(config.data if config else None),
