@@ -15,6 +15,7 @@ from bilateral.analysis.base import ANALYSES, find_analysis
 from bilateral.analysis.opening import open_study
 from bilateral.analysis.study import NotApplicableError, Study
 from bilateral.analysis.style import styled, tidy
+from bilateral.base.errors import ConfigError
 from bilateral.cli.main import app
 from bilateral.runs.predictions import Predictions
 from conftest import INAPPLICABLE
@@ -138,6 +139,14 @@ def test_the_page_is_there(case, tmp_path):
     page = (tmp_path / "page.html").read_text()
     assert page.count("Not shown: ") == len(inapplicable) + ("gallery" not in inapplicable)  # without scripts
     assert ">nan" not in page and "nan %" not in page
+
+
+@pytest.mark.parametrize("case", ["12 test images"], indirect=True)
+def test_a_row_of_a_system_can_be_chosen(case):
+    folder = case[0].folder
+    assert open_study(folder, row="specialised").subject == "specialised"
+    with pytest.raises(ConfigError, match=r"no row 'left' that is a network of two hemispheres; it has specialised"):
+        open_study(folder, row="left")
 
 
 ODD = ["$\\input{x}$", "猫", "<script>alert(1)", "nan", "007", "True", "]]> {{ 7 * 7 }}", "q\"'\\"]

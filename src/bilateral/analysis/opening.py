@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from .. import networks
 from ..base.errors import ConfigError, OutputError
 from ..base.files import read_json
-from ..base.run_folders import Provenance, Seed, beside, runs_in
+from ..base.run_folders import PROVENANCE, Provenance, Seed, beside, runs_in
 from ..experiments.contrasts import Contrast
 from ..experiments.measures import MEASURES
 from ..experiments.networks import settings_of
@@ -109,7 +109,7 @@ def open_study(
         if len(paths) > 1 or row is not None:
             raise ConfigError(f"{paths[0]} is an exported network, which is looked into by itself; give no more")
         study = _study_of_exported(exported, overrides, own_code)
-    elif len(paths) == 1 and _is_experiment(paths[0]):
+    elif len(paths) == 1 and (_is_experiment(paths[0]) or (row and (paths[0] / PROVENANCE).is_file())):
         study = _open_experiment(paths[0], overrides, row, own_code)
     elif len(paths) > 1 and any(map(_is_experiment, paths)):
         raise ConfigError("an experiment or a system is looked into by itself; give one folder")
@@ -127,7 +127,7 @@ def open_study(
 
 def _is_experiment(path: Path) -> bool:
     """Whether it is the folder of an experiment that is more than a system, which asks nothing."""
-    source = path / "provenance.json"
+    source = path / PROVENANCE
     if not source.is_file():
         return False
     asks = bool(_read(path / "table.json", Table).answer)
@@ -135,7 +135,7 @@ def _is_experiment(path: Path) -> bool:
 
 
 def _open_experiment(path: Path, overrides: Sequence[str], subject: str | None, own_code: Collection[str]) -> Study:
-    source = path / "provenance.json"
+    source = path / PROVENANCE
     provenance, table = Provenance.read(path), _read(path / "table.json", Table)
     titles = {row.name: row.title for row in table.rows}
     try:
@@ -231,7 +231,7 @@ def _bilateral_folders(path: Path) -> list[Path]:
     if (path / "run.yaml").is_file():
         return [path]
     source = path / "table.json"
-    if source.is_file() and not (path / "provenance.json").is_file():  # of an older version
+    if source.is_file() and not (path / PROVENANCE).is_file():  # of an older version
         runs = _read(source, SystemTable).runs
         found = [beside(path.parent, run.folder, source) for run in runs if run.row == "bilateral"]
     else:

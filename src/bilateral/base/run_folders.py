@@ -13,13 +13,15 @@ log = logging.getLogger(__name__)
 
 FILE = "run.yaml"
 CHECKPOINTS = "checkpoints"
+PROVENANCE = "provenance.json"
+"""Of an experiment or a system: from which config and runs its table is."""
 FAILURE = "failure.log"
 """Why a run failed, as a traceback."""
 Seed = Annotated[str, Field(pattern=r"^(?:0|[1-9][0-9]{0,17})$")]
 
 
 class Provenance(BaseModel):
-    """Of the provenance.json of an experiment or a system: its config, and by row and seed the folders of its runs."""
+    """What PROVENANCE says: the config of an experiment or a system, and by row and seed the folders of its runs."""
 
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
@@ -29,7 +31,7 @@ class Provenance(BaseModel):
     @classmethod
     def read(cls, folder: Path) -> "Provenance":
         """Read that of an experiment's folder. Raises OutputError."""
-        found: Provenance = read_json(folder / "provenance.json", cls, "run the command that made it again")
+        found: Provenance = read_json(folder / PROVENANCE, cls, "run the command that made it again")
         return found
 
 
@@ -56,7 +58,7 @@ def runs_in(folder: Path, row: str | None = None) -> list[Path]:
     row: of the latter, whose; if not given, those of the specialised network, where it has one. Raises OutputError for
     a row that is not there.
     """
-    source = folder / "provenance.json"
+    source = folder / PROVENANCE
     if not source.is_file():
         if row is not None:
             raise OutputError(f"--row {row}: {folder} is not the folder of an experiment, such as runs/NAME-experiment")
@@ -76,7 +78,7 @@ def named_run(path: Path, row: str | None = None) -> Path:
     """
     runs = runs_in(path, row) if row is not None else _runs_of(path)
     if len(runs) > 1:
-        experiment = (path / "provenance.json").is_file()
+        experiment = (path / PROVENANCE).is_file()
         other = "--row, or the folder of another one," if experiment and row is None else "the folder of another one"
         log.warning("%s has %d runs; the newest is taken, %s; give %s to take that", path, len(runs), runs[-1], other)
     return runs[-1] if runs else path

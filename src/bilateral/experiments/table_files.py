@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.files import to_json, write_text
+from ..base.run_folders import PROVENANCE
 from ..base.statistics import Summary
 from ..runs.config import Config
 from .contrasts import by_row
@@ -37,7 +38,7 @@ def write(folder: Path, config: Config, data: str, table: Table, provenance: Map
     folders = {
         row.name: {seed: found.folders for seed, found in row.seeds.items() if found.folders} for row in table.rows
     }
-    write_text(folder / "provenance.json", to_json({**provenance, "runs": folders}, indent=1))
+    write_text(folder / PROVENANCE, to_json({**provenance, "runs": folders}, indent=1))
 
 
 def as_json(table: Table) -> dict[str, Any]:
