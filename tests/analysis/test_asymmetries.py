@@ -69,9 +69,16 @@ def test_strength_has_no_sign_and_the_sentence_names_the_extremes_and_the_yardst
         "The two sides specialise most in “the one”. “the one” (0.500) and “the nonspecialised” (0.200) "
     )
     assert "“the one” 0.500 (n = 2" in text and "“the nonspecialised” 0.200" in text and "“the other” 0.100" in text
-    assert "Over 3 rows its correlation with fine accuracy is -1.00" in text
+    assert "Over 3 rows its correlation with fine accuracy is -1.00 (Spearman; p 0.33)" in text  # 2 of 3! orders
     assert "correlation" not in tell(made(one=(0.5, 60), other=(0.1, 80)))
     assert tell(made()) == "No row's sides know anything above chance."
+
+
+def test_the_p_of_the_correlation_is_exact_for_few_rows():
+    rows = {f"row_{n}": (strength / 10, 50 + n) for n, strength in enumerate((1, 2, 3, 5, 4))}
+    assert "is +0.90 (Spearman; p 0.083)" in tell(made(**rows))  # 10 of 5! orders, as in tables of Spearman's rho
+    many = {f"row_{n}": (n / 10, 50 + n) for n in range(1, 9)}
+    assert "Over 8 rows its correlation with fine accuracy is +1.00 (Spearman; p below 0.001)" in tell(made(**many))
 
 
 def test_the_interaction_is_what_counts_of_compound_figures(table):

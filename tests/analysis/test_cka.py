@@ -244,9 +244,12 @@ class Images:
 @pytest.mark.parametrize(
     ("rises", "begin"),
     [
-        ([-0.5, -0.52, -0.5], "Left and right are less alike at the last stage (debiased CKA 0.29; "),
-        ([0.3, 0.32, 0.3], "Left and right are more alike at the last stage (debiased CKA 1.11; "),
-        ([-0.5, 0.6, -0.2], "Left and right are not shown to be less alike at the last stage (debiased CKA 0.77; "),
+        ([-0.5, -0.52, -0.5], "Left and right of one seed are less alike at the last stage (debiased CKA 0.29; "),
+        ([0.3, 0.32, 0.3], "Left and right of one seed are more alike at the last stage (debiased CKA 1.11; "),
+        (
+            [-0.5, 0.6, -0.2],
+            "Left and right of one seed are not shown to be less alike at the last stage (debiased CKA 0.77; ",
+        ),
         ([-0.5], "In this one seed left and right are less alike at the last stage (debiased CKA 0.30; "),
     ],
 )
@@ -262,7 +265,9 @@ def test_the_first_and_the_last_stage_are_compared_by_seed(rises, begin):
     columns = [f"{which}_{part}" for which in ("first", "second") for part in ("seed", "side", "stage")]
     measures = ["cka_debiased", "chance", "procrustes", "procrustes_chance"]
     text = cka.tell(pd.DataFrame(lines, columns=[*columns, "kind", *measures]))
-    assert text.startswith(f"{begin}1: equal, 0: unrelated) than at the first (0.80). In pairs of one seed the last ")
+    assert text.startswith(
+        f"{begin}1: equal, 0: unrelated) than at the first (0.80). The last stage differs from the first by "
+    )
     assert (
         f"differs from the first by {sum(rises) / len(rises):+.2f} ({'n = 3, 95' if len(rises) > 1 else 'one s'}"
         in text

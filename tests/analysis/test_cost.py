@@ -119,6 +119,12 @@ def test_a_level_of_which_nothing_is_shown_says_so():
     assert ": on fine labels “good”; on coarse labels no network. From" in text
 
 
+def test_where_nothing_beats_the_cheapest_no_points_are_spoken_of():
+    text = cost.tell(made({"cheap": [60.0, 61.0, 60.0], "good": [50.0, 51.0, 50.0]}, cheap=1.0, good=2.0))
+    assert "None is more accurate on average than the cheapest: on fine labels “cheap” (60.3 %)." in text
+    assert "points" not in text
+
+
 def test_of_one_seed_and_of_seeds_that_nobody_shares():
     text = cost.tell(made({row: values[:1] for row, values in FINE.items()}, **FLOPS))
     assert text.startswith(

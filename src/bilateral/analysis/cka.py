@@ -189,23 +189,24 @@ def tell(table: pd.DataFrame) -> str:
         else ""
     )
     return (
-        f"{sentence(_ends(table, kind))} In pairs of one seed the last stage differs from the first by "
-        f"{told(_rises(table), '+.2f')}. At the last stage it is {'; '.join(at_last(table))}. The Procrustes distance "
+        f"{sentence(_ends(table))} The last stage differs from the first by {told(_rises(table), '+.2f')}. At the last "
+        f"stage it is {'; '.join(at_last(table))}. The Procrustes distance "
         f"of left and right (0: alike but for a rotation) is {at_end(table, kind, -1, 'procrustes'):.2f} there (images "
         f"in another order: {at_end(table, kind, -1, 'procrustes_chance'):.2f}).{alone}"
     )
 
 
-def _ends(table: pd.DataFrame, kind: str) -> str:
-    """Whether left and right are more alike at the last stage than at the first, if that is shown."""
-    first, last = (at_end(table, kind, place) or 0.0 for place in (0, -1))
+def _ends(table: pd.DataFrame) -> str:
+    """Whether left and right of one seed are more alike at the last stage than at the first, if that is shown."""
+    first, last = (at_end(table, TOGETHER, place) or 0.0 for place in (0, -1))
     rises = _rises(table)
     word = "less" if last < first else "more"
     shown = side_of_zero(rises) * (last - first) > 0
     alike = f"are {word} alike" if shown or len(rises) == 1 else f"are not shown to be {word} alike"
+    whose = "in this one seed left and right" if len(rises) == 1 else "left and right of one seed"
     return (
-        f"{'in this one seed ' if len(rises) == 1 else ''}left and right {alike} at the last stage (debiased CKA "
-        f"{last:.2f}; 1: equal, 0: unrelated) than at the first ({first:.2f})"
+        f"{whose} {alike} at the last stage (debiased CKA {last:.2f}; 1: equal, 0: unrelated) than at the first "
+        f"({first:.2f})"
     )
 
 

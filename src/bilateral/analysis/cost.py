@@ -134,10 +134,12 @@ def tell(table: pd.DataFrame) -> str:
     what = "training" if _cost(table) == "training_pflops" else "an image's pass"
     rivals = f"more accurate than all networks that cost no more in {what}"
     conclusion = f"{'in this one seed' if one_seed else 'shown to be'} {rivals}: {'; '.join(clauses)}"
+    concluded = sentence(conclusion if named else f"no network is shown to be {rivals}")
+    if not any(", then " in detail for detail in details):
+        return f"{concluded} None is more accurate on average than the cheapest: {'; '.join(details)}."
     return (
-        f"{sentence(conclusion if named else f'no network is shown to be {rivals}')} "
-        f"From the cheapest, each more accurate on average than all before it: {'; '.join(details)} (points beyond the "
-        "nearest of those; 95 % intervals, paired by seed, not corrected for the number of networks)."
+        f"{concluded} From the cheapest, each more accurate on average than all before it: {'; '.join(details)} (points "
+        "beyond the nearest of those; 95 % intervals, paired by seed, not corrected for the number of networks)."
     )
 
 

@@ -65,7 +65,7 @@ def tell(table: pd.DataFrame) -> str:
     return (
         f"Most parameters are in {_largest(table, 'parameters')}, and most multiply-adds in "
         f"{_largest(table, 'multiply_adds')}. The bilateral network has {table['parameters'].sum():,} parameters, of "
-        f"which {table['trainable_parameters'].sum():,} are trained after joining. One image takes "
+        f"which {table['trainable_parameters'].sum():,} are trained with the heads. One image takes "
         f"{table['multiply_adds'].sum():,} multiply-adds."
     )
 

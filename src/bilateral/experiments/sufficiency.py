@@ -7,7 +7,7 @@ from .results import Gain, RowResult
 from .tables import row_summary
 
 ENOUGH_POINTS = 1.0
-"""What the last tenth of a training, or twice its epochs, may still bring."""
+"""What the last epochs of a training, or twice all of them, may still bring."""
 NEAR_CHANCE = 0.15
 """The share of the way from chance to all right below which a network has hardly begun to learn."""
 
@@ -47,7 +47,7 @@ def doubts(rows: Sequence[RowResult], gains: Sequence[Gain], hierarchy: LabelHie
     told = {
         f"Hardly trained, so that no comparison with them counts (guessing gets {guessing} right)": low,
         "Not fully trained, since twice the epochs bring more on held-out images (points)": gaining,
-        "Perhaps not fully trained, since held-out accuracy still rose in the last tenth of a training (points; "
-        "bilateral experiment CONFIG --twice measures what more epochs bring)": rising,
+        "Perhaps not fully trained, since held-out accuracy still rose in the last tenth of the epochs, at least one "
+        "(points; bilateral experiment CONFIG --twice measures what more epochs bring)": rising,
     }
     return [f"{reason}: {', '.join(found)}." for reason, found in told.items() if found]
