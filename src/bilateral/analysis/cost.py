@@ -138,8 +138,8 @@ def tell(table: pd.DataFrame) -> str:
     if not any(", then " in detail for detail in details):
         return f"{concluded} None is more accurate on average than the cheapest: {'; '.join(details)}."
     return (
-        f"{concluded} From the cheapest, each more accurate on average than all before it: {'; '.join(details)} (points "
-        "beyond the nearest of those; 95 % intervals, paired by seed, not corrected for the number of networks)."
+        f"{concluded} From the cheapest, each more accurate on average than all before it: {'; '.join(details)} "
+        "(points beyond the nearest of those; 95 % intervals, paired by seed, not corrected for the number of networks)."
     )
 
 
