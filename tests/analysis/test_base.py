@@ -53,7 +53,10 @@ def test_one_of_ones_own_is_found(tmp_path, monkeypatch):
         ("ckaa", "unknown analysis 'ckaa'; did you mean cka\\? allowed: contrasts, "),
         ("study", "unknown analysis 'study'"),
         ("", "unknown analysis ''"),
-        ("nowhere:MINE", "the analysis: cannot import 'nowhere:MINE': ModuleNotFoundError: No module named 'nowhere'$"),
+        (
+            "nowhere:MINE",
+            "the analysis: cannot import 'nowhere:MINE': ModuleNotFoundError: No module named 'nowhere'; it was looked for in",
+        ),
         ("json:MINE", "the analysis: cannot import 'json:MINE': AttributeError"),
         (":MINE", "must have the form"),
         ("json:dumps", "is no bilateral.analysis.base.Analysis"),

@@ -27,7 +27,8 @@ def test_the_nearest_name_in_the_first_folder_that_is_there(tmp_path):
     assert nearest(tmp_path / "runs/label.csv") == f"; did you mean {tmp_path}/runs/labels.csv?"
     assert nearest(tmp_path / "run/labels.csv") == f"; did you mean {tmp_path}/runs/labels.csv?"
     assert nearest(tmp_path / "run/of/mine") == f"; did you mean {tmp_path}/runs?"
-    for path in ("runs/labels.csv", "other.png", "\0", "x" * 300):
+    (tmp_path / "runs/e.yaml").touch()
+    for path in ("runs/labels.csv", "runs/nope.yaml", "other.png", "\0", "x" * 300):
         assert nearest(tmp_path / path) == ""
 
 

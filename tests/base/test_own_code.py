@@ -43,6 +43,14 @@ def test_what_cannot_be_imported_is_one_sentence(here, name, message):
     assert str(found.value).startswith("arch: ") and "\n" not in str(found.value)
 
 
+def test_a_name_that_is_nearly_right_and_a_module_that_is_not_there_get_a_hint(here):
+    (here / "near_in_own_code.py").write_text("class Bend:\n    pass\n")
+    with pytest.raises(ConfigError, match=r"near_in_own_code has no Bned; did you mean Bend\?$"):
+        load_object("near_in_own_code:Bned", "arch")
+    with pytest.raises(ConfigError, match=rf"No module named 'naer'; it was looked for in {here} and where Python"):
+        load_object("naer:Bend", "arch")
+
+
 def test_a_failing_call_says_where(here):
     (here / "failing_in_own_code.py").write_text("def load(config):\n    raise ValueError('no\\nidea')\n")
     load = load_object("failing_in_own_code:load", "data.name")

@@ -79,10 +79,10 @@ def test_what_does_not_is_refused_with_its_line(text):
     ],
 )
 def test_what_is_no_plain_data_is_refused(text, message):
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(YamlError, match=message):
         parse_yaml(text)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 1
 
 
 def test_few_aliases_and_merges_are_welcome():

@@ -160,7 +160,10 @@ class Broken(Part):
 @pytest.mark.parametrize(
     ("kind", "told"),
     [
-        ("Flat", r"model\.right\.parts\.x: what it gives does not fit into the stage right\.\w+: RuntimeError"),
+        (
+            "Flat",
+            r"model\.right\.parts\.x: what it gives does not fit into the stage right\.\w+: \(B, \d+, \d+\), where it got \(B, ",
+        ),
         ("Nothing", r"model\.right\.parts\.x: Nothing must give a tensor of floats, not NoneType"),
         ("Broken", r"model\.right\.parts\.x: Broken failed: AttributeError: .* \(.*mistaken\.py, line 17\)"),
     ],

@@ -139,7 +139,7 @@ def tell(table: pd.DataFrame) -> str:
         return f"{concluded} None is more accurate on average than the cheapest: {'; '.join(details)}."
     return (
         f"{concluded} From the cheapest, each more accurate on average than all before it: {'; '.join(details)} "
-        "(points beyond the nearest of those; 95 % intervals, paired by seed, not corrected for the number of networks)."
+        "(points beyond the nearest of those; 95 % intervals, paired by seed, not corrected for their number)."
     )
 
 

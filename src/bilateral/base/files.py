@@ -49,8 +49,10 @@ def nearest(path: Path) -> str:
     """
     try:
         missing = [each for each in (path, *path.parents) if not os.path.lexists(each)]
-        there = [each.name for each in missing[-1].parent.iterdir()] if missing else []
-        near = get_close_matches(missing[-1].name, there, n=1) if there else []
+        if not missing:
+            return ""
+        there = [each.name for each in missing[-1].parent.iterdir()]
+        near = [each for each in get_close_matches(missing[-1].name, there, n=5) if _are_near(missing[-1].name, each)]
     except (OSError, ValueError):  # a folder that cannot be listed, a name that no file can have
         return ""
     if not near:
@@ -58,6 +60,11 @@ def nearest(path: Path) -> str:
     folder = missing[-1].with_name(near[0])
     whole = folder / path.relative_to(missing[-1])
     return f"; did you mean {whole if whole.exists() else folder}?"
+
+
+def _are_near(name: str, other: str) -> bool:
+    """Whether two names are so without their suffixes, of which many are alike."""
+    return bool(get_close_matches(Path(name).stem, [Path(other).stem]))
 
 
 @contextmanager

@@ -42,9 +42,17 @@ def load_object(name: str, key: str) -> Any:
     try:
         found = importlib.import_module(module)
         for attribute in path.split("."):
+            near = [] if hasattr(found, attribute) else get_close_matches(attribute, dir(found), n=1)
+            if near:
+                break
             found = getattr(found, attribute)
+    except ModuleNotFoundError as error:
+        searched = f"; it was looked for in {here} and where Python looks" if error.name == module else ""
+        raise ConfigError(f"{key}: cannot import {name!r}: {describe(error)}{searched}") from error
     except (Exception, SystemExit) as error:
         raise ConfigError(f"{key}: cannot import {name!r}: {describe(error)}") from error
+    if near:
+        raise ConfigError(f"{key}: cannot import {name!r}: {module} has no {attribute}; did you mean {near[0]}?")
     return found
 
 

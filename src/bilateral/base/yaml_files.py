@@ -11,6 +11,8 @@ from .files import read_text
 MOST_BYTES = 2**22
 """Size of the largest YAML file that is read."""
 _MOST_VALUES = 200_000
+_DEEPEST = 100
+"""Brackets within brackets, beyond which PyYAML takes seconds."""
 _ODD_LINE_ENDS = frozenset("\x85\u2028\u2029")
 _Mark = yaml.error.Mark
 
@@ -78,6 +80,11 @@ class _StrictLoader(yaml.SafeLoader):
         if node is not None and _count(node, {}, frozenset()) > _MOST_VALUES:
             raise YamlError(f"its aliases stand for more than {_MOST_VALUES:,} values")
         return node
+
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        if self.flow_level > _DEEPEST:
+            raise YamlError("it is nested too deeply")
+        super().fetch_flow_collection_start(token)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

@@ -22,7 +22,7 @@ labels, joined under two heads.
 
 Settings stand in a YAML file, and `key=value` arguments override them, such as
 `training.epochs=20 model.left.width=0.5`. Exit codes: 0 done; 1 a training diverged,
-memory or some runs failed; 2 bad input; 3 a fault of this program.""",
+there was not enough memory, or some runs failed; 2 bad input; 3 a fault of this program.""",
     help_epilogue="docs/config.md describes the keys of `key=value`; `bilateral info CONFIG` lists them with their "
     "values.",
     help_format="markdown",

@@ -1,7 +1,7 @@
 """What a command shows: text that cannot steer the terminal, in whatever encoding it has, and what an error looks like.
 
-Exit codes: 0 done; 1 a training diverged, memory or some runs failed; 2 bad input; 3 a fault of this program; 130
-interrupted.
+Exit codes: 0 done; 1 a training diverged, there was not enough memory, or some runs failed; 2 bad input; 3 a fault of
+this program; 130 interrupted.
 """
 
 import io

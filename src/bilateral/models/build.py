@@ -206,9 +206,12 @@ def try_out(network: Network, config: ModelConfig, image_size: tuple[int, int], 
                 f"model.{side}.arch: {arch!r} gives {what} for two images, where its num_features says {expected}"
             )
     done: list[Step] = []
+    images = torch.empty(2, channels, height, width, device="meta")
+    shapes = [{side: tuple(images.shape[1:]) for side in network.hemispheres}]
 
     def note(step: Step, values: Values) -> None:
         done.append(step)
+        shapes.append({side: tuple(each.shape[1:]) for side, each in values.items() if isinstance(each, Tensor)})
         for side in step.places:
             if not isinstance(values[side], Tensor) or not values[side].is_floating_point():
                 gave = getattr(values[side], "dtype", type(values[side]).__name__)
@@ -216,13 +219,12 @@ def try_out(network: Network, config: ModelConfig, image_size: tuple[int, int], 
                     f"{_key(step)}: {type(step.module).__name__} must give a tensor of floats, not {gave}"
                 )
 
-    images = torch.empty(2, channels, height, width, device="meta")
     try:
         features = network.walk(dict.fromkeys(network.hemispheres, images), watch=note)
     except ConfigError:
         raise
     except (Exception, SystemExit) as error:
-        raise ConfigError(_misfit(network.steps[len(done)], done, own_code.describe(error))) from error
+        raise ConfigError(_misfit(network.steps[len(done)], done, shapes, own_code.describe(error))) from error
     try:
         network.classify(features)
     except (Exception, SystemExit) as error:
@@ -235,13 +237,20 @@ def _key(step: Step) -> str:
     return f"model.{side}.parts.{name}" if isinstance(step.module, Part) else f"model.bridges.{step.name}"
 
 
-def _misfit(failed: Step, done: Sequence[Step], why: str) -> str:
-    """Say which part or bridge an error comes from: the one that fails, or the last one before a stage that does."""
+def _misfit(failed: Step, done: Sequence[Step], shapes: Sequence[Mapping[str, tuple[int, ...]]], why: str) -> str:
+    """Say which part or bridge an error comes from: the one that fails, or the last one before a stage that does.
+
+    shapes: by side, of the images and after each step that was done, without the batch.
+    """
     if isinstance(failed.module, (Part, Bridge)):
         return f"{_key(failed)}: {type(failed.module).__name__} failed: {why:.300}"
-    before = [step for step in done if isinstance(step.module, (Part, Bridge)) and step.places.keys() & failed.places]
-    where = f"{_key(before[-1])}: what it gives does not fit into" if before else "model: nothing fits into"
-    return f"{where} the stage {failed.name}: {why:.300}"
+    (side,) = failed.places
+    for number, step in reversed([*enumerate(done, 1)]):
+        if isinstance(step.module, (Part, Bridge)) and side in step.places:
+            got, gave = (f"(B, {', '.join(map(str, shapes[place][side]))})" for place in (number - 1, number))
+            misfit = f"what it gives does not fit into the stage {failed.name}: {gave}, where it got {got}"
+            return f"{_key(step)}: {misfit} ({why:.300})"
+    return f"model: nothing fits into the stage {failed.name}: {why:.300}"
 
 
 def load_state(network: nn.Module, state: State, source: str, replace: bool = False) -> None:

@@ -121,10 +121,17 @@ def test_images_of_another_folder(tmp_path):
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables" / "labels.csv").write_text("\n".join(csv(ROWS)))
     path = tmp_path / "tables" / "labels.csv"
-    with pytest.raises(DataError, match=r"15 of 15 images are not there, .*0\.png of row 1; .*data\.options\.folder"):
+    with pytest.raises(DataError, match=r"15 of 15 images are not there, .*0\.png of row 2; .*data\.options\.folder"):
         open_table(path)
     with pytest.warns(UserWarning, match="held out"):
         open_table(path, options={"folder": str(tmp_path)})
+
+
+def test_absolute_paths_may_lead_into_the_folder_of_the_table(tmp_path, monkeypatch):
+    write(tmp_path, csv([(str(tmp_path / path), *labels) for path, *labels in ROWS]))
+    monkeypatch.chdir(tmp_path.parent)
+    with pytest.warns(UserWarning, match="held out"):
+        assert len(open_table(Path(tmp_path.name) / "labels.csv").train) == 12
 
 
 def changed(row: int, place: int, value: str) -> list[str]:
@@ -147,11 +154,11 @@ def changed(row: int, place: int, value: str) -> list[str]:
         (csv(ROWS), {"split": "part"}, DataError, r"no column 'part', which data\.options\.split names"),
         (csv(ROWS), {"colour": "x"}, ConfigError, r"data\.options\.colour: unknown setting"),
         (csv(ROWS), {"test": "nowhere.csv"}, DataError, r"cannot read the table nowhere\.csv: No such file"),
-        (changed(4, 1, ""), {}, DataError, r"column 'fine', row 5: there is no label"),
-        (changed(4, 3, "later"), {}, DataError, r"row 5: the split 'later' must be train, validation or test"),
-        (changed(4, 0, ""), {}, DataError, r"row 5: it has no image"),
-        (changed(4, 0, "../secret.png"), {}, DataError, r"row 5: \.\./secret\.png leads out of"),
-        (changed(4, 0, "/etc/passwd"), {}, DataError, r"row 5: /etc/passwd leads out of"),
+        (changed(4, 1, ""), {}, DataError, r"column 'fine', row 6: there is no label"),
+        (changed(4, 3, "later"), {}, DataError, r"row 6: the split 'later' must be train, validation or test"),
+        (changed(4, 0, ""), {}, DataError, r"row 6: it has no image"),
+        (changed(4, 0, "../secret.png"), {}, DataError, r"row 6: \.\./secret\.png leads out of"),
+        (changed(4, 0, "/etc/passwd"), {}, DataError, r"row 6: /etc/passwd leads out of"),
         (changed(4, 0, "labels.csv"), {}, DataError, r"cannot read image .*labels\.csv: its content is none of PNG"),
         (changed(4, 1, "lynx"), {}, DataError, r"no fine label 'lynx' with coarse label 'animal'"),
         (changed(0, 1, "lynx"), {}, DataError, r"no fine label 'cat' with coarse label 'animal'"),
@@ -174,7 +181,7 @@ def test_a_name_that_is_nearly_right_and_a_folder_get_a_hint(tmp_path):
 def test_a_table_that_is_no_text(tmp_path):
     path = write(tmp_path, csv(ROWS))
     path.write_bytes(b"image,fine,coarse\n\xff\xfe,a,b\n")
-    with pytest.raises(DataError, match="cannot read the table"):
+    with pytest.raises(DataError, match=r"cannot read the table .*: it is no UTF-8 text .*; save it as UTF-8"):
         open_table(path)
     with pytest.raises(ConfigError, match=r"data\.root must name the table"):
         load(DataConfig(name="table"))

@@ -74,13 +74,13 @@ def find_hierarchy(
     return known
 
 
-def label_names(values: Iterable[Any], what: str) -> list[str]:
-    """Give the labels of all rows as text. what: the column, for errors.
+def label_names(values: Iterable[Any], what: str, first: int = 1) -> list[str]:
+    """Give the labels of all rows as text. what: the column, and first: the first row's number, for errors.
 
-    Raises DataError, with the row's number from 1, for one that is missing, or neither text nor a whole number.
+    Raises DataError, with the row's number, for one that is missing, or neither text nor a whole number.
     """
     names = []
-    for row, value in enumerate(values, start=1):
+    for row, value in enumerate(values, start=first):
         if isinstance(value, Integral) and not isinstance(value, bool):
             value = str(int(value))
         name = value.strip() if isinstance(value, str) else ""
@@ -106,7 +106,7 @@ def picture(value: Any, folder: Path | None, what: str) -> Path | Encoded:
     if folder is None:
         return Path(value)
     path = os.path.normpath(folder / value)
-    if not Path(path).is_relative_to(os.path.normpath(folder)):
+    if not Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder)):  # noqa: PTH100, which follows links
         raise DataError(
             f"{what}: {value} leads out of {folder}; data.options.folder names a folder that holds all images"
         )

@@ -94,6 +94,10 @@ def read_table(path: Path) -> "DataFrame":
     except OSError as error:
         hint = "; give a table's file, or data.name=folders for images in folders" if path.is_dir() else nearest(path)
         raise DataError(f"cannot read the table {path}: {error.strerror or error}{hint}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"cannot read the table {path}: it is no UTF-8 text ({error.reason}); save it as UTF-8"
+        ) from None
     except Exception as error:  # damaged bytes make readers raise errors of any kind
         raise DataError(f"cannot read the table {path}: {' '.join(str(error).split())}") from None
     if table.empty:
@@ -111,16 +115,23 @@ def _check_size(content: bytes, path: Path) -> None:
 
 def _rows(path: Path, table: "DataFrame", options: Options, with_coarse: bool) -> Rows:
     folder = options.folder or path.parent
-    images = [picture(each, folder, f"{path}, row {row}") for row, each in enumerate(table[options.image], start=1)]
-    files = {each: row for row, each in enumerate(images, start=1) if isinstance(each, Path)}
+    first = first_row(path)
+    numbered = enumerate(table[options.image], start=first)
+    images = [picture(each, folder, f"{path}, row {row}") for row, each in numbered]
+    files = {each: row for row, each in enumerate(images, start=first) if isinstance(each, Path)}
     if missing := [file for file in files if not file.exists()]:
         raise DataError(
             f"{path}: {len(missing):,} of {len(images):,} images are not there, such as {missing[0]} of row "
             f"{files[missing[0]]}; their paths start in {folder.resolve()}; data.options.folder=FOLDER names another"
         )
     columns = [options.fine, *([options.coarse] if with_coarse else [])]
-    labels = [label_names(table[column], f"{path}, column {column!r}") for column in columns]
+    labels = [label_names(table[column], f"{path}, column {column!r}", first) for column in columns]
     return Rows(str(path), images, labels[0], labels[-1])
+
+
+def first_row(path: Path) -> int:
+    """The number of a table's first row in errors: in a CSV file as a spreadsheet shows it, below the header."""
+    return 1 if path.suffix.lower() in PARQUET else 2
 
 
 def _by_split(rows: Rows, table: "DataFrame", options: Options) -> dict[str, Rows]:
@@ -131,10 +142,11 @@ def _by_split(rows: Rows, table: "DataFrame", options: Options) -> dict[str, Row
             raise DataError(f"{rows.what}: there is no column {column!r}, which data.options.split names")
         return {"train": rows}
     found: dict[str, list[int]] = {}
-    for place, value in enumerate(label_names(table[column], f"{rows.what}, column {column!r}")):
+    first = first_row(Path(rows.what))
+    for place, value in enumerate(label_names(table[column], f"{rows.what}, column {column!r}", first)):
         split = next((split for split, names in SPLIT_NAMES.items() if value.lower() in names), None)
         if split is None:
-            raise DataError(f"{rows.what}, row {place + 1}: the split {value!r} must be train, validation or test")
+            raise DataError(f"{rows.what}, row {place + first}: the split {value!r} must be train, validation or test")
         found.setdefault(split, []).append(place)
     if "train" not in found:
         raise DataError(f"{rows.what}: no row is of the split train")
