@@ -162,7 +162,7 @@ class Broken(Part):
     [
         (
             "Flat",
-            r"model\.right\.parts\.x: what it gives does not fit into the stage right\.\w+: \(B, \d+, \d+\), where it got \(B, ",
+            r"\.parts\.x: what it gives does not fit into the stage right\.\w+: \(B, \d+, \d+\), where it got \(B, ",
         ),
         ("Nothing", r"model\.right\.parts\.x: Nothing must give a tensor of floats, not NoneType"),
         ("Broken", r"model\.right\.parts\.x: Broken failed: AttributeError: .* \(.*mistaken\.py, line 17\)"),
