@@ -39,13 +39,13 @@ def test_the_images_to_try_are_those_of_the_data_that_are_given(tmp_path):
 @pytest.mark.parametrize(("row", "title"), [("specialised", "quick, specialised"), ("left", "quick, left")])
 def test_the_title_names_the_row(tiny_experiment, row, title):
     about = served(tiny_experiment, "about", "runs/quick-experiment", "--row", row)
-    assert about["title"].startswith(f"{title}: resnet9")
+    assert about["title"].startswith(f"{title}: 40 kinds of 8 shapes")
 
 
 @pytest.mark.slow
 def test_a_row_that_names_its_runs_is_named_once(tiny_experiment):
     about = served(tiny_experiment, "about", "runs/quick-experiment", "--row", "unilateral_wide")
-    assert about["title"].startswith("quick.unilateral_wide: resnet9")
+    assert about["title"].startswith("quick.unilateral_wide: 40 kinds of 8 shapes")
 
 
 def test_data_that_cannot_be_are_refused(tmp_path, monkeypatch):

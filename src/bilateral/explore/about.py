@@ -16,9 +16,8 @@ def describe(explorer: Explorer, path: Path, name: str = "") -> dict[str, Any]:
     name: what the network is called, if it is not its run.
     """
     description = explorer.description
-    hemispheres = " + ".join(hemisphere.arch for hemisphere in description.model.hemispheres.values())
     return {
-        "title": f"{name or run_name(path)}: {hemispheres}, {_labels(description)}",
+        "title": f"{name or run_name(path)}: {_labels(description)}",
         "run": run_name(path),
         "architecture": _architecture(description),
         "levels": explorer.levels,

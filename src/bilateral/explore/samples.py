@@ -33,11 +33,19 @@ def samples(data: DataConfig | None) -> list[dict[str, Any]]:
         log.info("no test images to try: %s", error)
         return []
     hierarchy, test = dataset.hierarchy, dataset.test
-    # Of different superclasses, and of different kinds within them.
-    step = max(1, hierarchy.fine_count // SAMPLES)
-    chosen = [(step * place + place) % hierarchy.fine_count for place in range(min(SAMPLES, hierarchy.fine_count))]
     found = []
-    for fine in chosen:
+    for fine in spread_labels(hierarchy.fine_count):
         image = test.images[int(torch.nonzero(test.fine == fine)[0])]
         found.append({"name": hierarchy.fine_names[fine], "png": encoded(image)})
     return found
+
+
+def spread_labels(count: int) -> list[int]:
+    """Choose SAMPLES of `count` fine labels, or all: of different superclasses, and of different kinds within them.
+
+    >>> spread_labels(40), spread_labels(3)
+    ([0, 6, 12, 18, 24, 30, 36, 2], [0, 2, 1])
+    """
+    step = max(1, count // SAMPLES) + 1
+    spread = [step * place % count for place in range(SAMPLES)]
+    return [*dict.fromkeys([*spread, *range(count)])][:SAMPLES]

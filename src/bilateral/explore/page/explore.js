@@ -21,11 +21,11 @@ async function json(response) {
 
 async function describe() {
   const about = (state.about = await json(await fetch("about")));
-  const counts = about.levels.map((level) => `${about.counts[level]} ${level}`).join(" and ");
   part("title").textContent = about.title;
   part("run").textContent = `Run: ${about.run}`;
+  part("run").hidden = about.title.startsWith(about.run);
   const size = `${about.image_size}×${about.image_size} pixels`;
-  part("about").textContent = [about.architecture, `${counts} labels`, size].join(" · ");
+  part("about").textContent = [about.architecture, size].join(" · ");
   document.title = `${about.title} · bilateral explore`;
   showSwitches(part("switches"), about.silenceable);
   const heads = about.levels.length === 2 ? [...about.levels, "merged"] : about.levels;
