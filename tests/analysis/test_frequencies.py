@@ -142,7 +142,14 @@ def test_the_sentence_has_both_filters_and_the_difference_between_the_sides(tabl
     assert "fine head, low-pass: " in text and "without right –" in text.partition("coarse head, low-pass: ")[2]
     table = made({"low-pass": [90, 10, 30, 70, 90], "high-pass": [90, 90, 70, 30, 10]})
     table = table.drop_duplicates(["filter", "cutoff", "silenced"])
-    assert "low-pass: 2.8, without left 2.8, without right 2.8, a difference of +0.0 (one seed)" in tell(table)
+    assert "low-pass: 2.8, without left 2.8, without right 2.8, the former less the latter +0.0 (one seed)" in tell(
+        table
+    )
+
+
+def test_where_no_head_knows_anything_no_dashes_are_listed():
+    text = tell(made({"low-pass": [10, 10, 10, 10, 10], "high-pass": [10, 10, 10, 10, 10]}))
+    assert text == "There is no cut-off at which half of a head's accuracy above chance is left."
 
 
 def test_the_figure(table):

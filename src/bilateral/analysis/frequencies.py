@@ -112,7 +112,7 @@ def draw(table: pd.DataFrame) -> Figure:
             panel.tick_params(axis="x", labelsize=7)
             panel.set(title=f"{level} head, {passing}", ylim=(0, None), ylabel="accuracy, %")
     axes[-1, 0].set_xlabel("cut-off, cycles per image")
-    axes[0, 0].legend(fontsize=7)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=7)
     return figure
 
 
@@ -126,14 +126,18 @@ def tell(table: pd.DataFrame) -> str:
     for level in LEVELS:
         for passing in FILTERS if level in set(table["level"]) else ():
             found = {silenced: half_cutoffs(table, level, passing, silenced).dropna() for silenced in SILENCED}
+            if all(each.empty for each in found.values()):
+                continue
             whole, left, right = (f"{each.mean():.1f}" if len(each) else "–" for each in found.values())
             text = f"{level} head, {passing}: {whole}, without left {left}, without right {right}"
             difference = (found["left"] - found["right"]).dropna()
             if len(difference):
-                text += f", a difference of {told(difference)}"
+                text += f", the former less the latter {told(difference)}"
             texts.append(text)
     said = "; ".join(first)
     begin = f"{said[0].upper()}{said[1:]} to keep half of its accuracy above chance. " if first else ""
+    if not texts:
+        return "There is no cut-off at which half of a head's accuracy above chance is left."
     return begin + (
         "Cut-offs, in cycles per image, at which half of the accuracy above chance is left (–: there is no such one): "
         f"{'; '.join(texts)}."
