@@ -138,7 +138,7 @@ def test_the_page_is_there(case, tmp_path):
     )
     page = (tmp_path / "page.html").read_text()
     assert page.count("Not shown: ") == len(inapplicable) + ("gallery" not in inapplicable)  # without scripts
-    assert ">nan" not in page and "nan %" not in page
+    assert ">nan" not in page and "nan\u00a0%" not in page
 
 
 @pytest.mark.parametrize("case", ["12 test images"], indirect=True)

@@ -56,7 +56,7 @@ def settle(page, summary):
 def shown(levels):
     """Predictions as the page shows them."""
     return {
-        level: [[entry["label"], f"{100 * entry['probability']:.1f} %"] for entry in predictions]
+        level: [[entry["label"], f"{100 * entry['probability']:.1f}\u00a0%"] for entry in predictions]
         for level, predictions in levels.items()
     }
 
@@ -126,7 +126,7 @@ def test_switching_a_hemisphere_off_changes_the_numbers_and_back(opened, runs, s
     opened.keyboard.press("Space")
     silent = settle(opened, "Without left, fine: ")
     assert silent == without(server, runs, "left") != intact
-    assert "left 0.0 %" in opened.inner_text("#predictions") and "→" in opened.inner_text("#predictions")
+    assert "left 0.0\u00a0%" in opened.inner_text("#predictions") and "→" in opened.inner_text("#predictions")
     assert "off: gives nothing" in opened.inner_text("#maps")
     right.uncheck()
     assert settle(opened, "Without left and right, fine: ") == without(server, runs, "left", "right")
@@ -150,7 +150,7 @@ def test_bridges_parts_and_lesions_have_switches_and_the_weights_a_bar(chromium,
     page.set_input_files("#file", runs.picture)
     intact = settle(page, "Fine: ")
     weights = bridged_server.explorer.answer(runs.picture.read_bytes())["weights"]
-    assert f"left {100 * weights['left']:.1f} %" in page.inner_text("#weights")
+    assert f"left {100 * weights['left']:.1f}\u00a0%" in page.inner_text("#weights")
     said = {"callosum.to_right": "callosum.to_right", "left.few": "left.few", "loss": "the lesion loss"}
     for name, told in said.items():
         switch = page.get_by_role("switch", name=name, exact=True)

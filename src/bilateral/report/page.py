@@ -178,8 +178,8 @@ def _figure(section: Section, anchor: str) -> Markup:
 
 
 def _plain(value: Any) -> Any:
-    """What is written into the page: text without control characters; what is HTML already stays."""
-    return shown(value, lines=True) if isinstance(value, str) and not isinstance(value, Markup) else value
+    """What is written into the page: text without control characters or a figure apart from its %; HTML stays."""
+    return shown(value, lines=True).replace(" %", "\u00a0%") if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _anchors(names: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import { isLesion, plain } from "./switches.js";
 
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
 const sentence = (text) => text[0].toUpperCase() + text.slice(1);
 
 function made(tag, properties = {}, ...children) {
