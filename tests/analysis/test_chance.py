@@ -49,6 +49,7 @@ def hardly(tiny_analysed) -> dict[str, dict]:
     return {name: json.loads((tiny_analysed / "analysis" / f"{name}.json").read_text()) for name in names}
 
 
+@pytest.mark.slow
 def test_networks_that_hardly_learnt_give_no_conclusion(tiny_analysed, hardly):
     study = open_study([tiny_analysed])
     said = {row: study.predictions(row).values() for row in ("specialised", "left", "right")}

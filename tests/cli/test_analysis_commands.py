@@ -33,19 +33,28 @@ IMAGE = "UklGR"
 """How a WebP file begins in base64."""
 
 
-@pytest.fixture(scope="module")
-def place(tiny_analysed, tmp_path_factory) -> Path:
-    """A folder with analysed runs in it, which a test may change."""
-    folder = tmp_path_factory.mktemp("place")
-    shutil.copytree(tiny_analysed.parent, folder / "runs")
+def with_own_module(folder: Path, runs: Path) -> Path:
+    shutil.copytree(runs, folder / "runs")
     (folder / "my_module.py").write_text(MINE)
     (folder / "file").write_text("")
     return folder
 
 
+@pytest.fixture(scope="module")
+def place(tiny_experiment, tmp_path_factory) -> Path:
+    """A folder with finished runs in it, which a test may change."""
+    return with_own_module(tmp_path_factory.mktemp("place"), tiny_experiment / "runs")
+
+
+@pytest.fixture(scope="module")
+def analysed(tiny_analysed, tmp_path_factory) -> Path:
+    """The same after all analyses, which take a minute."""
+    return with_own_module(tmp_path_factory.mktemp("analysed"), tiny_analysed.parent)
+
+
 @pytest.fixture
-def command(place):
-    return partial(run_bilateral, place)
+def command(analysed):
+    return partial(run_bilateral, analysed)
 
 
 def assert_refused(done, message: str) -> None:
@@ -54,29 +63,30 @@ def assert_refused(done, message: str) -> None:
     assert line.startswith("bilateral: ") and message in line
 
 
-def test_analyses_are_printed_and_what_is_there_is_reused(command, place):
-    before = {path: path.stat().st_mtime_ns for path in (place / "runs/quick-experiment/analysis").iterdir()}
+@pytest.mark.slow
+def test_analyses_are_printed_and_what_is_there_is_reused(command, analysed):
+    before = {path: path.stat().st_mtime_ns for path in (analysed / "runs/quick-experiment/analysis").iterdir()}
     assert len(before) == 4 * len(ANALYSES) - 3 * len(INAPPLICABLE)
     done = command("analyse", "runs/quick-experiment")
     assert done.returncode == 0 and done.stderr == "tables and figures: runs/quick-experiment/analysis\n"
     for name in ANALYSES:
-        result = json.loads((place / f"runs/quick-experiment/analysis/{name}.json").read_text())
+        result = json.loads((analysed / f"runs/quick-experiment/analysis/{name}.json").read_text())
         said = result["sentence"] or f"not computed: {result['skipped']}"
         assert f"{result['title']}: {said}\n" in done.stdout
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 @pytest.mark.slow
-def test_some_analyses_of_bilateral_runs_elsewhere_as_json(command, place):
-    runs = sorted((place / "runs").glob("quick-bilateral-*/*-seed*"))
+def test_some_analyses_of_bilateral_runs_elsewhere_as_json(command, analysed):
+    runs = sorted((analysed / "runs").glob("quick-bilateral-*/*-seed*"))
     arguments = ["--only", "outcomes", "--only", "cosine", "--own", "my_module:MINE", "--output", "out/deep", "--json"]
     done = command("analyse", *map(str, runs), *arguments)
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
     assert [result["name"] for result in results] == ["outcomes", "cosine", "mine"]
     assert results[2]["sentence"] == "There are 2 seeds & no more." and results[0]["machine"]["threads"] == 1
-    names = {path.stem for path in (place / "out/deep").iterdir()}
-    assert names == {"outcomes", "cosine", "mine"} and len(list((place / "out/deep").iterdir())) == 3 * 4
+    names = {path.stem for path in (analysed / "out/deep").iterdir()}
+    assert names == {"outcomes", "cosine", "mine"} and len(list((analysed / "out/deep").iterdir())) == 3 * 4
     assert not (runs[0] / "analysis").exists()
     # The progress names every analysis; what it says stands in the output alone.
     assert done.stderr.count("mine: done (") == 1 and "There are 2 seeds" not in done.stderr
@@ -96,14 +106,16 @@ def test_bad_input_is_told_in_a_sentence(forked_commands, place, arguments, mess
 
 
 @pytest.mark.slow
-def test_an_analysis_that_fails_is_named_on_the_page_and_ends_with_1(command, place):
-    (place / "broken.py").write_text(MINE.replace("len(study.systems)", "study.nothing").replace('"mine"', '"broken"'))
+def test_an_analysis_that_fails_is_named_on_the_page_and_ends_with_1(command, analysed):
+    (analysed / "broken.py").write_text(
+        MINE.replace("len(study.systems)", "study.nothing").replace('"mine"', '"broken"')
+    )
     done = command("report", "runs/quick-experiment", "--own", "broken:MINE", "-o", "broken.html")
     *_, last = done.stderr.splitlines()
     log = "runs/quick-experiment/analysis/broken.error.log"
     assert done.returncode == 1 and last == f"bilateral: broken failed, while all else was done; see {log}"
-    assert "Traceback" not in done.stderr and "AttributeError" in (place / log).read_text()
-    page = (place / "broken.html").read_text()
+    assert "Traceback" not in done.stderr and "AttributeError" in (analysed / log).read_text()
+    page = (analysed / "broken.html").read_text()
     assert "Not shown: it failed (AttributeError: " in page and page.rstrip().endswith("</html>")
     done = command("analyse", "runs/quick-experiment", "--own", "broken:MINE", "--only", "severity", "--json")
     assert done.returncode == 1 and [each["failed"] != "" for each in json.loads(done.stdout)] == [False, True]
@@ -157,7 +169,6 @@ def test_more_bad_input(place, arguments, message, monkeypatch):
 def test_other_data_end_a_report_which_stays_as_it_was(place, monkeypatch):
     (place / "kept.html").write_text("before")
     shutil.copytree(place / "runs", place / "others")
-    shutil.rmtree(place / "others/quick-experiment/analysis")
     monkeypatch.chdir(place)
     arguments = ["report", "others/quick-experiment", "data.shapes.seed=3", "-o", "kept.html"]
     with pytest.raises(BilateralError, match="is not the one that"):
@@ -165,34 +176,37 @@ def test_other_data_end_a_report_which_stays_as_it_was(place, monkeypatch):
     assert (place / "kept.html").read_text() == "before" and not list(place.rglob("*.partial"))
 
 
-def test_a_report_is_one_page(command, place):
+@pytest.mark.slow
+def test_a_report_is_one_page(command, analysed):
     done = command("report", "runs/quick-experiment", "--also", "my_module:MINE", "-o", "deep/page.html")
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"deep/page\.html \(\d+\.\d MB\)\n", done.stdout)
-    page = (place / "deep/page.html").read_text()
+    page = (analysed / "deep/page.html").read_text()
     for name in set(ANALYSES) - {"gallery"}:  # whose images have a section of their own
-        assert json.loads((place / f"runs/quick-experiment/analysis/{name}.json").read_text())["title"] in page
+        assert json.loads((analysed / f"runs/quick-experiment/analysis/{name}.json").read_text())["title"] in page
     assert "My &lt;own&gt; title" in page and "There are 2 seeds &amp; no more." in page
     assert IMAGE in page and page.rstrip().endswith("</html>")
 
 
 @pytest.mark.slow
-def test_a_report_without_images_has_none_and_needs_no_gallery(command, place):
-    shutil.copytree(place / "runs", place / "bare", dirs_exist_ok=True)
-    for path in (place / "bare/quick-experiment/analysis").glob("gallery.*"):
+def test_a_report_without_images_has_none_and_needs_no_gallery(command, analysed):
+    shutil.copytree(analysed / "runs", analysed / "bare", dirs_exist_ok=True)
+    for path in (analysed / "bare/quick-experiment/analysis").glob("gallery.*"):
         path.unlink()
     done = command("report", "bare/quick-experiment", "--no-images")
     assert done.returncode == 0, done.stderr
-    page = (place / "bare/quick-experiment/report.html").read_text()
-    (place / "bare/quick-experiment/report.html").unlink()
-    assert "--no-images" in page and not list((place / "bare").rglob("gallery.*"))
-    assert IMAGE not in page and IMAGE in (place / "deep/page.html").read_text()
+    page = (analysed / "bare/quick-experiment/report.html").read_text()
+    (analysed / "bare/quick-experiment/report.html").unlink()
+    assert "--no-images" in page and not list((analysed / "bare").rglob("gallery.*"))
+    assert IMAGE not in page and IMAGE in (analysed / "deep/page.html").read_text()
 
 
 @pytest.mark.slow
-def test_a_row_that_is_asked_for_has_files_of_its_own(command, place):
-    before = (place / "runs/quick-experiment/analysis/cka.json").read_bytes()
+def test_a_row_that_is_asked_for_has_files_of_its_own(command, analysed):
+    before = (analysed / "runs/quick-experiment/analysis/cka.json").read_bytes()
     done = command("analyse", "runs/quick-experiment", "--row", "specialised", "--only", "cka")
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in (place / "runs/quick-experiment/analysis-specialised").glob("*.json")} == {"cka.json"}
-    assert (place / "runs/quick-experiment/analysis/cka.json").read_bytes() == before
+    assert {path.name for path in (analysed / "runs/quick-experiment/analysis-specialised").glob("*.json")} == {
+        "cka.json"
+    }
+    assert (analysed / "runs/quick-experiment/analysis/cka.json").read_bytes() == before

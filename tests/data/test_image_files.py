@@ -230,6 +230,7 @@ def test_images_beyond_memory_are_refused_before_it_is_taken(tmp_path, monkeypat
         read_images([path] * 1024)
 
 
+@pytest.mark.slow
 def test_large_images_are_decoded_one_at_a_time_and_take_little_more_than_their_pixels(tmp_path):
     file = save(Image.new("RGBA", (4200, 4200)), tmp_path / "a.png")
     code = "import sys, resource; from pathlib import Path; from bilateral.data import image_files, threads\n"

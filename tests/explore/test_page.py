@@ -241,7 +241,7 @@ def test_a_server_that_has_gone_is_told(opened, runs):
     assert "Is it still running?" in opened.inner_text("#message")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("width", [360, 1200])
 @pytest.mark.parametrize("which", [pytest.param("server", marks=pytest.mark.slow), "bridged_server"])
 def test_everybody_can_use_it(chromium, request, runs, scheme, width, which):

@@ -17,6 +17,8 @@ from bilateral.report.contents import HEROES, MAIN, contents
 from bilateral.report.page import EMBEDDED_BYTES, OPEN, render
 from conftest import INAPPLICABLE
 
+pytestmark = pytest.mark.slow  # they need all analyses of an experiment
+
 
 @pytest.fixture(scope="module")
 def study(tiny_analysed):

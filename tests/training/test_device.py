@@ -40,6 +40,7 @@ def test_seeding_is_torch_s_own():
     assert torch.equal(*draws)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_freed_memory_is_used_again():
     # In a process of its own, since the C library keeps the setting.

@@ -117,6 +117,7 @@ def test_it_does_not_make_another_run():
     assert find_tracker("tensorboard") is find_tracker("none") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tracker", ["wandb"], indirect=True)
 def test_a_command_prints_its_table_alone(tracker, tmp_path):
     name, calls = tracker

@@ -179,7 +179,11 @@ def _figure(section: Section, anchor: str) -> Markup:
 
 def _plain(value: Any) -> Any:
     """What is written into the page: text without control characters or a figure apart from its %; HTML stays."""
-    return shown(value, lines=True).replace(" %", "\u00a0%") if isinstance(value, str) and not isinstance(value, Markup) else value
+    return (
+        shown(value, lines=True).replace(" %", "\u00a0%")
+        if isinstance(value, str) and not isinstance(value, Markup)
+        else value
+    )
 
 
 def _anchors(names: Sequence[str]) -> list[str]:
