@@ -121,7 +121,7 @@ def test_a_level_of_which_nothing_is_shown_says_so():
 
 def test_where_nothing_beats_the_cheapest_no_points_are_spoken_of():
     text = cost.tell(made({"cheap": [60.0, 61.0, 60.0], "good": [50.0, 51.0, 50.0]}, cheap=1.0, good=2.0))
-    assert "None is more accurate on average than the cheapest: on fine labels “cheap” (60.3 %)." in text
+    assert "No network is more accurate on average than the cheapest one: on fine labels “cheap” (60.3 %)." in text
     assert "points" not in text
 
 

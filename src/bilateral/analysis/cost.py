@@ -136,7 +136,7 @@ def tell(table: pd.DataFrame) -> str:
     conclusion = f"{'in this one seed' if one_seed else 'shown to be'} {rivals}: {'; '.join(clauses)}"
     concluded = sentence(conclusion if named else f"no network is shown to be {rivals}")
     if not any(", then " in detail for detail in details):
-        return f"{concluded} None is more accurate on average than the cheapest: {'; '.join(details)}."
+        return f"{concluded} No network is more accurate on average than the cheapest one: {'; '.join(details)}."
     return (
         f"{concluded} From the cheapest, each more accurate on average than all before it: {'; '.join(details)} "
         "(points beyond the nearest of those; 95 % intervals, paired by seed, not corrected for their number)."
