@@ -48,7 +48,7 @@ def explore(
     read = read_and_tell(path)
     explorer = Explorer(checkpoint.build(read, path, own_code=own_code or []), read.description)
     config = _config(path, overrides, own_code or [])
-    name = config.name if config else run_name(path) if row else ""
+    name = config.name if config else run_name(path)
     if row and not name.endswith(f".{row}"):
         name = f"{name}, {row}"
     with ExploreServer(
